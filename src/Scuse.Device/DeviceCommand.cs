@@ -1,0 +1,8 @@
+namespace Scuse.Device;
+
+/// <summary>One command as the device server receives it: a CDB, and the buffers the initiator has for it.</summary>
+/// <param name="Cdb">The CDB; valid until the command ends.</param>
+/// <param name="DataOut">The data that came with the command; it may be shorter than the CDB says, then only that much is done.</param>
+/// <param name="DataIn">Room for the data that goes back; it may be shorter than the CDB asks for, then only that much is filled.</param>
+/// <param name="Aborted">Set when nobody waits for the answer any more.</param>
+public readonly record struct DeviceCommand(ReadOnlyMemory<byte> Cdb, DataBuffer DataOut, DataBuffer DataIn, CancellationToken Aborted);

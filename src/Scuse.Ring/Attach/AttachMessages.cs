@@ -1,0 +1,141 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Scuse.Ring.Attach;
+
+/// <summary>
+/// A message of the attach protocol: one JSON object in one SOCK_SEQPACKET packet, told apart by its member <c>type</c>. docs/attach-protocol.md.
+/// </summary>
+/// <remarks>The way of a session: <c>hello</c>, <c>device</c>, <c>ready</c>, <c>region</c> with three descriptors, then <c>remove</c> at the end.</remarks>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "type", UnknownDerivedTypeHandling = JsonUnknownDerivedTypeHandling.FallBackToBaseType, IgnoreUnrecognizedTypeDiscriminators = true)]
+[JsonDerivedType(typeof(HelloMessage), "hello")]
+[JsonDerivedType(typeof(DeviceMessage), "device")]
+[JsonDerivedType(typeof(ReadyMessage), "ready")]
+[JsonDerivedType(typeof(FailedMessage), "failed")]
+[JsonDerivedType(typeof(RefusedMessage), "refused")]
+[JsonDerivedType(typeof(RegionMessage), "region")]
+[JsonDerivedType(typeof(RemoveMessage), "remove")]
+public record AttachMessage
+{
+    /// <summary>The protocol's version, the only one there is.</summary>
+    public const int ProtocolVersion = 1;
+
+    /// <summary>The longest message, in bytes.</summary>
+    public const int MaxBytes = 16 * 1024;
+
+    /// <summary>The environment variable that gives a handler the path of the attach socket.</summary>
+    public const string SocketVariable = "SCUSE_SOCKET";
+
+    /// <summary>The environment variable that gives a handler the name of the device it is to serve.</summary>
+    public const string DeviceVariable = "SCUSE_DEVICE";
+
+    /// <summary>The message as the bytes of one packet.</summary>
+    public byte[] ToBytes() => JsonSerializer.SerializeToUtf8Bytes(this, AttachJson.Default.AttachMessage);
+
+    /// <summary>Reads one packet. A message of an unknown type comes back as a plain <see cref="AttachMessage"/>.</summary>
+    /// <exception cref="JsonException">The packet is not a message.</exception>
+    public static AttachMessage Parse(ReadOnlySpan<byte> packet) =>
+        JsonSerializer.Deserialize(packet, AttachJson.Default.AttachMessage) ?? throw new JsonException("a message is a JSON object, not null");
+}
+
+/// <summary>Handler to target, first: who I am and which device I serve.</summary>
+public sealed record HelloMessage : AttachMessage
+{
+    /// <summary>The protocol version the handler speaks.</summary>
+    public int Version { get; init; } = ProtocolVersion;
+
+    /// <summary>The device's name: what <c>attach:NAME</c> says, or the value of SCUSE_DEVICE.</summary>
+    public required string Device { get; init; }
+
+    /// <summary>The handler's own name, for messages to people.</summary>
+    public string Handler { get; init; } = "handler";
+}
+
+/// <summary>Target to handler: the device as it is configured.</summary>
+public sealed record DeviceMessage : AttachMessage
+{
+    /// <summary>The device's name.</summary>
+    public required string Device { get; init; }
+
+    /// <summary>The text after the kind in the LUN's spec; empty where there is none.</summary>
+    public string Config { get; init; } = "";
+
+    /// <summary>The size in bytes that the operator asks for; 0 leaves it to the handler.</summary>
+    public long SizeBytes { get; init; }
+
+    /// <summary>The block size in bytes that the operator asks for; 0 leaves it to the handler.</summary>
+    public int BlockSize { get; init; }
+
+    /// <summary>The unit serial number the device has.</summary>
+    public string Serial { get; init; } = "";
+
+    /// <summary>The pass level that the operator asks for, <c>io</c> or <c>all</c>; empty leaves it to the handler.</summary>
+    public string Level { get; init; } = "";
+
+    /// <summary>Whether the operator wants the device read-only.</summary>
+    public bool ReadOnly { get; init; }
+}
+
+/// <summary>Handler to target: the device is open, and this is what it is.</summary>
+public sealed record ReadyMessage : AttachMessage
+{
+    /// <summary>Pass level at which only reads, writes, flushes, unmaps and zero-writes reach the handler.</summary>
+    public const string LevelIo = "io";
+
+    /// <summary>Pass level at which every CDB reaches the handler but those that the target core owns.</summary>
+    public const string LevelAll = "all";
+
+    /// <summary>Capacity in bytes.</summary>
+    public required long SizeBytes { get; init; }
+
+    /// <summary>Logical block length in bytes.</summary>
+    public int BlockSize { get; init; } = 512;
+
+    /// <summary>The pass level the handler wants.</summary>
+    public string Level { get; init; } = LevelIo;
+
+    /// <summary>What it can do beyond reads and writes: <c>flush</c>, <c>unmap</c>, <c>writeZeroes</c>, <c>readOnly</c>. Unknown ones are ignored.</summary>
+    public string[] Features { get; init; } = [];
+
+    /// <summary>What it can do with the ring beyond the plain ABI: <c>waitFlags</c>. Unknown ones are ignored.</summary>
+    public string[] Ring { get; init; } = [];
+
+    /// <summary>Product identification for INQUIRY, at most 16 characters; empty for the target's own.</summary>
+    public string Product { get; init; } = "";
+
+    /// <summary>The most bytes one command may move; 0 leaves it to the target.</summary>
+    public int MaxTransferBytes { get; init; }
+}
+
+/// <summary>Handler to target: the device cannot be opened. The handler closes the socket after it.</summary>
+public sealed record FailedMessage : AttachMessage
+{
+    /// <summary>One line for a person.</summary>
+    public required string Message { get; init; }
+}
+
+/// <summary>Target to handler: no. The target closes the socket after it.</summary>
+public sealed record RefusedMessage : AttachMessage
+{
+    /// <summary>One line for a person.</summary>
+    public required string Message { get; init; }
+}
+
+/// <summary>
+/// Target to handler, with three descriptors: the region's memfd, the eventfd that the handler waits on, the eventfd that the handler rings.
+/// </summary>
+public sealed record RegionMessage : AttachMessage
+{
+    /// <summary>The region's length in bytes; also the memfd's size.</summary>
+    public required long MapBytes { get; init; }
+
+    /// <summary>Which of the handler's ring abilities are in force.</summary>
+    public string[] Ring { get; init; } = [];
+}
+
+/// <summary>Target to handler: answer what you have taken, then close. No new command will come.</summary>
+public sealed record RemoveMessage : AttachMessage;
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, AllowOutOfOrderMetadataProperties = true)]
+[JsonSerializable(typeof(AttachMessage))]
+sealed partial class AttachJson : JsonSerializerContext;

@@ -1,0 +1,92 @@
+namespace Scuse.Scsi;
+
+/// <summary>Additional sense codes with their qualifiers, as one 16-bit value: ASC in the high byte, ASCQ in the low. SPC-4 annex D.</summary>
+public static class AdditionalSense
+{
+    /// <summary>Nothing further.</summary>
+    public const ushort None = 0x0000;
+
+    /// <summary>LOGICAL UNIT NOT READY, CAUSE NOT REPORTABLE.</summary>
+    public const ushort NotReady = 0x0400;
+
+    /// <summary>LOGICAL UNIT IS IN PROCESS OF BECOMING READY.</summary>
+    public const ushort BecomingReady = 0x0401;
+
+    /// <summary>LOGICAL UNIT NOT READY, INITIALIZING COMMAND REQUIRED: it was stopped with START STOP UNIT.</summary>
+    public const ushort InitializingCommandRequired = 0x0402;
+
+    /// <summary>LOGICAL UNIT NOT READY, MANUAL INTERVENTION REQUIRED.</summary>
+    public const ushort ManualInterventionRequired = 0x0403;
+
+    /// <summary>LOGICAL UNIT COMMUNICATION FAILURE: the handler is gone or did not answer in time.</summary>
+    public const ushort CommunicationFailure = 0x0800;
+
+    /// <summary>WRITE ERROR.</summary>
+    public const ushort WriteError = 0x0C00;
+
+    /// <summary>UNRECOVERED READ ERROR.</summary>
+    public const ushort UnrecoveredReadError = 0x1100;
+
+    /// <summary>PARAMETER LIST LENGTH ERROR.</summary>
+    public const ushort ParameterListLengthError = 0x1A00;
+
+    /// <summary>MISCOMPARE DURING VERIFY OPERATION.</summary>
+    public const ushort MiscompareDuringVerify = 0x1D00;
+
+    /// <summary>INVALID COMMAND OPERATION CODE.</summary>
+    public const ushort InvalidOperationCode = 0x2000;
+
+    /// <summary>LOGICAL BLOCK ADDRESS OUT OF RANGE.</summary>
+    public const ushort LbaOutOfRange = 0x2100;
+
+    /// <summary>INVALID FIELD IN CDB.</summary>
+    public const ushort InvalidFieldInCdb = 0x2400;
+
+    /// <summary>LOGICAL UNIT NOT SUPPORTED.</summary>
+    public const ushort LogicalUnitNotSupported = 0x2500;
+
+    /// <summary>INVALID FIELD IN PARAMETER LIST.</summary>
+    public const ushort InvalidFieldInParameterList = 0x2600;
+
+    /// <summary>WRITE PROTECTED.</summary>
+    public const ushort WriteProtected = 0x2700;
+
+    /// <summary>SPACE ALLOCATION FAILED WRITE PROTECT: the storage behind a thin disk is full.</summary>
+    public const ushort SpaceAllocationFailed = 0x2707;
+
+    /// <summary>POWER ON OCCURRED: this nexus is new to the logical unit.</summary>
+    public const ushort PowerOnOccurred = 0x2901;
+
+    /// <summary>SCSI BUS RESET OCCURRED.</summary>
+    public const ushort BusResetOccurred = 0x2902;
+
+    /// <summary>BUS DEVICE RESET FUNCTION OCCURRED: a LOGICAL UNIT RESET.</summary>
+    public const ushort DeviceResetOccurred = 0x2903;
+
+    /// <summary>I_T NEXUS LOSS OCCURRED.</summary>
+    public const ushort NexusLossOccurred = 0x2907;
+
+    /// <summary>MODE PARAMETERS CHANGED.</summary>
+    public const ushort ModeParametersChanged = 0x2A01;
+
+    /// <summary>CAPACITY DATA HAS CHANGED.</summary>
+    public const ushort CapacityDataChanged = 0x2A09;
+
+    /// <summary>COMMANDS CLEARED BY ANOTHER INITIATOR.</summary>
+    public const ushort CommandsClearedByAnotherInitiator = 0x2F00;
+
+    /// <summary>SAVING PARAMETERS NOT SUPPORTED.</summary>
+    public const ushort SavingParametersNotSupported = 0x3900;
+
+    /// <summary>MEDIUM NOT PRESENT.</summary>
+    public const ushort MediumNotPresent = 0x3A00;
+
+    /// <summary>REPORTED LUNS DATA HAS CHANGED.</summary>
+    public const ushort ReportedLunsDataChanged = 0x3F0E;
+
+    /// <summary>INTERNAL TARGET FAILURE.</summary>
+    public const ushort InternalTargetFailure = 0x4400;
+
+    /// <summary>DATA PHASE ERROR.</summary>
+    public const ushort DataPhaseError = 0x4B00;
+}

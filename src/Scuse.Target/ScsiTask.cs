@@ -1,0 +1,114 @@
+using Scuse.Scsi;
+
+namespace Scuse.Target;
+
+/// <summary>
+/// One SCSI command from its arrival to the end of its answer. Pooled: rented with <see cref="ScsiTarget.Rent"/>, given back with <see cref="Release"/>.
+/// </summary>
+/// <remarks>
+/// The transport sets the request part and calls <see cref="ScsiTarget.Begin"/>; the core sets the rest. Everything here is touched only
+/// by the thread that owns the nexus.
+/// </remarks>
+public sealed class ScsiTask
+{
+    /// <summary>The longest CDB taken: 16 bytes in the command PDU and up to 244 in an additional header segment. SPC-4 clause 4.3.1.</summary>
+    public const int MaxCdbLength = 260;
+
+    /// <summary>The most sense data a command returns. SPC-4 clause 4.5.1.</summary>
+    public const int MaxSenseLength = 252;
+
+    readonly byte[] _sense = new byte[MaxSenseLength];
+    byte[] _cdb = new byte[16];
+    int _cdbLength;
+
+    internal ScsiTask(ScsiTarget target)
+    {
+        Target = target;
+    }
+
+    // ---- the request: set by the transport before Begin ----
+
+    /// <summary>The target the task belongs to.</summary>
+    public ScsiTarget Target { get; }
+
+    /// <summary>Where the task's answer goes.</summary>
+    public ITaskTransport Transport { get; set; } = null!;
+
+    /// <summary>The transport's own record of the task.</summary>
+    public object? TransportState { get; set; }
+
+    /// <summary>Who sent the command.</summary>
+    public Nexus Nexus { get; set; } = null!;
+
+    /// <summary>The logical unit number, as the eight bytes on the wire, big-endian.</summary>
+    public ulong Lun { get; set; }
+
+    /// <summary>The initiator's tag for the task, for messages.</summary>
+    public uint Tag { get; set; }
+
+    /// <summary>The ordering asked for.</summary>
+    public TaskAttribute Attribute { get; set; }
+
+    /// <summary>How many bytes the initiator will send with the command at most. Zero for a command that sends none.</summary>
+    public int ExpectedDataOut { get; set; }
+
+    /// <summary>How many bytes the initiator has room for. Zero for a command that returns none.</summary>
+    public int ExpectedDataIn { get; set; }
+
+    /// <summary>The CDB.</summary>
+    public ReadOnlySpan<byte> Cdb => _cdb.AsSpan(0, _cdbLength);
+
+    /// <summary>The CDB; valid until the task is released.</summary>
+    public ReadOnlyMemory<byte> CdbMemory => _cdb.AsMemory(0, _cdbLength);
+
+    /// <summary>Copies the CDB in. A longer CDB than <see cref="MaxCdbLength"/> is cut.</summary>
+    public void SetCdb(ReadOnlySpan<byte> first, ReadOnlySpan<byte> extended = default)
+    {
+        int length = Math.Min(first.Length + extended.Length, MaxCdbLength);
+        if (_cdb.Length < length)
+        {
+            _cdb = new byte[MaxCdbLength];
+        }
+
+        _cdbLength = length;
+        first = first[..Math.Min(first.Length, length)];
+        first.CopyTo(_cdb);
+        extended[..(length - first.Length)].CopyTo(_cdb.AsSpan(first.Length));
+    }
+
+    // ---- what the core answers the transport with ----
+
+    /// <summary>How many bytes the device takes: the transport brings exactly these, and skips what the initiator sends beyond.</summary>
+    public int DataOutLength { get; internal set; }
+
+    /// <summary>Where the data from the initiator goes; at least <see cref="DataOutLength"/> bytes once it was wanted.</summary>
+    public DataBuffer DataOut { get; internal set; }
+
+    /// <summary>The data for the initiator; its first min(<see cref="DataInLength"/>, <see cref="ExpectedDataIn"/>) bytes are sent.</summary>
+    public DataBuffer DataIn { get; internal set; }
+
+    /// <summary>
+    /// How many bytes the command returns. Less than <see cref="ExpectedDataIn"/> is a residual underflow, more a residual overflow.
+    /// </summary>
+    public int DataInLength { get; internal set; }
+
+    /// <summary>
+    /// How many bytes the command takes by its CDB, which may exceed <see cref="ExpectedDataOut"/>: then the difference is a residual overflow;
+    /// less is a residual underflow.
+    /// </summary>
+    public int DataOutWantedByCdb { get; internal set; }
+
+    /// <summary>The command's status.</summary>
+    public ScsiStatus Status { get; internal set; }
+
+    /// <summary>The sense data; empty unless there is some.</summary>
+    public ReadOnlySpan<byte> Sense => _sense.AsSpan(0, SenseLength);
+
+    /// <summary>The length of <see cref="Sense"/>.</summary>
+    public int SenseLength { get; internal set; }
+
+    /// <summary>Gives the task and its memory back. The transport calls it once, after <see cref="ITaskTransport.OnCompleted"/>.</summary>
+    public void Release() => Target.Release(this);
+
+    internal Span<byte> SenseBuffer => _sense;
+}
