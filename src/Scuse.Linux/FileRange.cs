@@ -1,0 +1,174 @@
+using Microsoft.Win32.SafeHandles;
+
+namespace Scuse.Linux;
+
+/// <summary>Reading, writing and shaping ranges of an open file; each call returns a negative error number where it fails.</summary>
+/// <remarks>All of them may block for as long as the disk takes. Offsets and lengths are in bytes.</remarks>
+public static unsafe class FileRange
+{
+    const int StatBlockBytes = 512; // st_blocks counts in these, whatever the file system uses
+
+    /// <summary>Gives the range back to the file system: it reads as zeros and takes up no room. The file's length stays. Returns 0 or a negative error number.</summary>
+    public static int PunchHole(SafeFileHandle file, long offset, long length) => Change(file, Native.FALLOC_FL_PUNCH_HOLE | Native.FALLOC_FL_KEEP_SIZE, offset, length);
+
+    /// <summary>Makes the range read as zeros without writing them; its room stays reserved. Returns 0 or a negative error number (EOPNOTSUPP on some file systems).</summary>
+    public static int ZeroRange(SafeFileHandle file, long offset, long length) => Change(file, Native.FALLOC_FL_ZERO_RANGE | Native.FALLOC_FL_KEEP_SIZE, offset, length);
+
+    /// <summary>Reserves room for the range, and extends the file where it is shorter. Returns 0 or a negative error number.</summary>
+    public static int Allocate(SafeFileHandle file, long offset, long length) => Change(file, 0, offset, length);
+
+    /// <summary>Sets the file's length. Returns 0 or a negative error number.</summary>
+    public static int SetLength(SafeFileHandle file, long length)
+    {
+        using Hold hold = new(file);
+        int result;
+        while ((result = Native.ftruncate(hold.Fd, length)) < 0 && Native.LastError == Errno.EINTR)
+        {
+        }
+
+        return result < 0 ? -Native.LastError : 0;
+    }
+
+    /// <summary>Makes the file's data durable. Returns 0 or a negative error number. fdatasync(2).</summary>
+    public static int Sync(SafeFileHandle file)
+    {
+        using Hold hold = new(file);
+        return Native.fdatasync(hold.Fd) < 0 ? -Native.LastError : 0;
+    }
+
+    /// <summary>Reads from <paramref name="offset"/> on. Returns the number of bytes, which may be fewer than asked for; 0 past the end; or a negative error number.</summary>
+    public static int Read(SafeFileHandle file, long offset, ReadOnlySpan<IoVector> into)
+    {
+        using Hold hold = new(file);
+        fixed (IoVector* vectors = into)
+        {
+            nint done;
+            while ((done = Native.preadv(hold.Fd, vectors, Math.Min(into.Length, SocketIo.MaxVectors), offset)) < 0 && Native.LastError == Errno.EINTR)
+            {
+            }
+
+            return done < 0 ? -Native.LastError : (int)done;
+        }
+    }
+
+    /// <summary>Reads from <paramref name="offset"/> on into one piece of memory. Returns the number of bytes, 0 past the end, or a negative error number.</summary>
+    public static int Read(SafeFileHandle file, long offset, Span<byte> into)
+    {
+        fixed (byte* bytes = into)
+        {
+            IoVector vector = new() { Base = (nint)bytes, Length = (nuint)into.Length };
+            return Read(file, offset, new ReadOnlySpan<IoVector>(ref vector));
+        }
+    }
+
+    /// <summary>
+    /// Reads what memory already holds of the file, without waiting for the disk. Returns the number of bytes (fewer where only a part is
+    /// there), -<see cref="Errno.EAGAIN"/> when the disk would be needed, or another negative error number (EOPNOTSUPP: the file system
+    /// cannot tell).
+    /// </summary>
+    public static int ReadCached(SafeFileHandle file, long offset, Span<byte> into)
+    {
+        using Hold hold = new(file);
+        fixed (byte* bytes = into)
+        {
+            IoVector vector = new() { Base = (nint)bytes, Length = (nuint)into.Length };
+            nint done = Native.preadv2(hold.Fd, &vector, 1, offset, Native.RWF_NOWAIT);
+            return done < 0 ? -Native.LastError : (int)done;
+        }
+    }
+
+    /// <summary>Writes from <paramref name="offset"/> on. Returns the number of bytes, which may be fewer than given, or a negative error number.</summary>
+    public static int Write(SafeFileHandle file, long offset, ReadOnlySpan<IoVector> from)
+    {
+        using Hold hold = new(file);
+        fixed (IoVector* vectors = from)
+        {
+            nint done;
+            while ((done = Native.pwritev(hold.Fd, vectors, Math.Min(from.Length, SocketIo.MaxVectors), offset)) < 0 && Native.LastError == Errno.EINTR)
+            {
+            }
+
+            return done < 0 ? -Native.LastError : (int)done;
+        }
+    }
+
+    /// <summary>Writes one piece of memory from <paramref name="offset"/> on. Returns the number of bytes or a negative error number.</summary>
+    public static int Write(SafeFileHandle file, long offset, ReadOnlySpan<byte> from)
+    {
+        fixed (byte* bytes = from)
+        {
+            IoVector vector = new() { Base = (nint)bytes, Length = (nuint)from.Length };
+            return Write(file, offset, new ReadOnlySpan<IoVector>(ref vector));
+        }
+    }
+
+    /// <summary>
+    /// Takes the file's advisory lock, alone or together with other readers, without waiting. Returns false when somebody else holds it.
+    /// It is let go with the last copy of the descriptor, so with the process at the latest. flock(2).
+    /// </summary>
+    /// <exception cref="LinuxException">The file system has no locks.</exception>
+    public static bool TryLock(SafeFileHandle file, bool exclusive)
+    {
+        using Hold hold = new(file);
+        while (Native.flock(hold.Fd, (exclusive ? Native.LOCK_EX : Native.LOCK_SH) | Native.LOCK_NB) < 0)
+        {
+            switch (Native.LastError)
+            {
+                case Errno.EINTR:
+                    continue;
+                case Errno.EAGAIN:
+                    return false;
+                case int errno:
+                    throw new LinuxException("flock", errno);
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>The file's length in bytes.</summary>
+    /// <exception cref="LinuxException">The descriptor is not open.</exception>
+    public static long GetLength(SafeFileHandle file) => (long)Status(file).Size;
+
+    /// <summary>How many bytes of room the file takes up, which is less than its length where it has holes.</summary>
+    /// <exception cref="LinuxException">The descriptor is not open.</exception>
+    public static long GetAllocatedBytes(SafeFileHandle file) => (long)Status(file).Blocks * StatBlockBytes;
+
+    static Native.Statx Status(SafeFileHandle file)
+    {
+        using Hold hold = new(file);
+        Native.Statx status;
+        byte empty = 0;
+        return Native.statx(hold.Fd, &empty, Native.AT_EMPTY_PATH, Native.STATX_BASIC_STATS, &status) < 0 ? throw Native.Failed("statx") : status;
+    }
+
+    static int Change(SafeFileHandle file, int mode, long offset, long length)
+    {
+        using Hold hold = new(file);
+        int result;
+        while ((result = Native.fallocate(hold.Fd, mode, offset, length)) < 0 && Native.LastError == Errno.EINTR)
+        {
+        }
+
+        return result < 0 ? -Native.LastError : 0;
+    }
+
+    /// <summary>Keeps the descriptor from being closed, and its number from meaning another file, during a call.</summary>
+    readonly ref struct Hold
+    {
+        readonly SafeFileHandle _file;
+
+        internal Hold(SafeFileHandle file)
+        {
+            ArgumentNullException.ThrowIfNull(file);
+            bool held = false;
+            file.DangerousAddRef(ref held);
+            _file = file;
+        }
+
+        internal int Fd => (int)_file.DangerousGetHandle();
+
+        // errno was read before this runs where it matters: the result expression is evaluated first.
+        public void Dispose() => _file.DangerousRelease();
+    }
+}
