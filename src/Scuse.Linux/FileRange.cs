@@ -1,3 +1,4 @@
+using System.Text;
 using Microsoft.Win32.SafeHandles;
 
 namespace Scuse.Linux;
@@ -7,6 +8,28 @@ namespace Scuse.Linux;
 public static unsafe class FileRange
 {
     const int StatBlockBytes = 512; // st_blocks counts in these, whatever the file system uses
+    const uint CreateMode = 0x180; // 0600
+
+    /// <summary>
+    /// Opens a file, taking no lock on it (the runtime's own way of opening takes one). With <paramref name="create"/> it must not
+    /// exist yet and is made for its owner only.
+    /// </summary>
+    /// <exception cref="LinuxException">It cannot be opened (ENOENT, EACCES, EEXIST ...).</exception>
+    public static SafeFileHandle Open(string path, bool readOnly = false, bool create = false)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        int flags = Native.O_CLOEXEC | (readOnly ? Native.O_RDONLY : Native.O_RDWR) | (create ? Native.O_CREAT | Native.O_EXCL : 0);
+        byte[] text = Encoding.UTF8.GetBytes(path + "\0");
+        fixed (byte* pointer = text)
+        {
+            int fd;
+            while ((fd = Native.open(pointer, flags, CreateMode)) < 0 && Native.LastError == Errno.EINTR)
+            {
+            }
+
+            return fd < 0 ? throw Native.Failed("open", path) : new SafeFileHandle(fd, ownsHandle: true);
+        }
+    }
 
     /// <summary>Gives the range back to the file system: it reads as zeros and takes up no room. The file's length stays. Returns 0 or a negative error number.</summary>
     public static int PunchHole(SafeFileHandle file, long offset, long length) => Change(file, Native.FALLOC_FL_PUNCH_HOLE | Native.FALLOC_FL_KEEP_SIZE, offset, length);
@@ -129,6 +152,10 @@ public static unsafe class FileRange
     /// <summary>The file's length in bytes.</summary>
     /// <exception cref="LinuxException">The descriptor is not open.</exception>
     public static long GetLength(SafeFileHandle file) => (long)Status(file).Size;
+
+    /// <summary>Whether it is a regular file, and not a folder, a device or a pipe.</summary>
+    /// <exception cref="LinuxException">The descriptor is not open.</exception>
+    public static bool IsRegularFile(SafeFileHandle file) => (Status(file).Mode & Native.S_IFMT) == Native.S_IFREG;
 
     /// <summary>How many bytes of room the file takes up, which is less than its length where it has holes.</summary>
     /// <exception cref="LinuxException">The descriptor is not open.</exception>

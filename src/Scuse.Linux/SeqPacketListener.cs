@@ -144,7 +144,7 @@ public sealed unsafe class SeqPacketListener : IDisposable
         Native.Statx status;
         return refused
             && Native.statx(Native.AT_FDCWD, address->Path, 0, Native.STATX_BASIC_STATS, &status) == 0
-            && (status.Mode & 0xF000) == 0xC000; // S_IFSOCK
+            && (status.Mode & Native.S_IFMT) == Native.S_IFSOCK;
     }
 
     static SafeFileHandle? LockFolder(string path)

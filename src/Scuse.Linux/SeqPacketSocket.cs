@@ -15,12 +15,11 @@ public sealed unsafe class SeqPacketSocket : IDisposable
     const int ControlBytes = 1280; // room for SCM_MAX_FD (253) descriptors, so that the kernel never has to cut
     const int ControlHeaderBytes = 16;
 
-    readonly SafeFileHandle _handle;
     int _fd;
 
     internal SeqPacketSocket(SafeFileHandle handle)
     {
-        _handle = handle;
+        Handle = handle;
         _fd = (int)handle.DangerousGetHandle();
         Native.Credentials credentials;
         uint length = (uint)sizeof(Native.Credentials);
@@ -43,6 +42,8 @@ public sealed unsafe class SeqPacketSocket : IDisposable
 
     /// <summary>The user that process ran as.</summary>
     public int PeerUid { get; }
+
+    internal SafeFileHandle Handle { get; }
 
     /// <summary>Connects to the listener at <paramref name="path"/>.</summary>
     /// <exception cref="LinuxException">Nobody listens there (ENOENT, ECONNREFUSED), or it is not allowed (EACCES).</exception>
@@ -180,7 +181,7 @@ public sealed unsafe class SeqPacketSocket : IDisposable
     public void Dispose()
     {
         _fd = -1;
-        _handle.Dispose();
+        Handle.Dispose();
     }
 
     static void TakeDescriptors(Native.MessageHeader* message, List<SafeFileHandle>? into)
