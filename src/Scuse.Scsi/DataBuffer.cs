@@ -116,6 +116,17 @@ public readonly struct DataBuffer
         }
     }
 
+    /// <summary>Copies all of <paramref name="source"/> into the buffer, from position <paramref name="at"/> on.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">It does not fit.</exception>
+    public void CopyFrom(DataBuffer source, int at = 0)
+    {
+        foreach (Memory<byte> piece in source)
+        {
+            CopyFrom(piece.Span, at);
+            at += piece.Length;
+        }
+    }
+
     /// <summary>Fills all of <paramref name="destination"/> with the buffer's bytes from position <paramref name="at"/> on.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The buffer holds fewer bytes.</exception>
     public void CopyTo(Span<byte> destination, int at = 0)

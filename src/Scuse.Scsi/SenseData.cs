@@ -11,7 +11,9 @@ public readonly record struct SenseData(SenseKey Key, ushort Code)
     public const int FixedLength = 18;
 
     const byte FixedCurrent = 0x70;
+    const byte FixedDeferred = 0x71;
     const byte DescriptorCurrent = 0x72;
+    const byte DescriptorDeferred = 0x73;
 
     /// <summary>The INFORMATION field (an LBA, or the byte offset of a miscompare), when there is one.</summary>
     public ulong? Information { get; init; }
@@ -21,6 +23,11 @@ public readonly record struct SenseData(SenseKey Key, ushort Code)
 
     /// <summary>Whether <see cref="FieldPointer"/> points into the CDB (and not into the parameter list).</summary>
     public bool FieldIsInCdb { get; init; }
+
+    /// <summary>
+    /// Whether the error belongs to an earlier command that was already answered with GOOD; the command that carries it was not done. SPC-4 clause 4.5.5.
+    /// </summary>
+    public bool IsDeferred { get; init; }
 
     /// <summary>NO SENSE.</summary>
     public static SenseData NoSense => new(SenseKey.NoSense, AdditionalSense.None);
@@ -42,12 +49,12 @@ public readonly record struct SenseData(SenseKey Key, ushort Code)
     public static SenseData InvalidFieldInParameterList(int parameterByte) =>
         new(SenseKey.IllegalRequest, AdditionalSense.InvalidFieldInParameterList) { FieldPointer = (ushort)parameterByte };
 
-    /// <summary>Writes fixed-format current sense data (SPC-4 clause 4.5.3): 18 bytes. Returns the length.</summary>
+    /// <summary>Writes fixed-format sense data (SPC-4 clause 4.5.3): 18 bytes. Returns the length.</summary>
     public int WriteFixed(Span<byte> sense)
     {
         sense = sense[..FixedLength];
         sense.Clear();
-        sense[0] = FixedCurrent;
+        sense[0] = IsDeferred ? FixedDeferred : FixedCurrent;
         sense[2] = (byte)Key;
         if (Information is { } information && information <= uint.MaxValue)
         {
@@ -66,14 +73,14 @@ public readonly record struct SenseData(SenseKey Key, ushort Code)
         return FixedLength;
     }
 
-    /// <summary>Writes descriptor-format current sense data (SPC-4 clause 4.5.2): 8 bytes and its descriptors. Returns the length.</summary>
+    /// <summary>Writes descriptor-format sense data (SPC-4 clause 4.5.2): 8 bytes and its descriptors. Returns the length.</summary>
     public int WriteDescriptor(Span<byte> sense)
     {
         const int headerLength = 8, informationLength = 12, keySpecificLength = 8;
         int length = headerLength + (Information is null ? 0 : informationLength) + (FieldPointer is null ? 0 : keySpecificLength);
         sense = sense[..length];
         sense.Clear();
-        sense[0] = DescriptorCurrent;
+        sense[0] = IsDeferred ? DescriptorDeferred : DescriptorCurrent;
         sense[1] = (byte)Key;
         BinaryPrimitives.WriteUInt16BigEndian(sense[2..], Code);
         sense[7] = (byte)(length - headerLength);
@@ -98,6 +105,78 @@ public readonly record struct SenseData(SenseKey Key, ushort Code)
         return length;
     }
 
+    /// <summary>
+    /// Reads sense data in fixed or descriptor format; bytes that are missing count as zeros. What is not sense data (a response code other than 70h to
+    /// 73h, or nothing at all) comes back as <see cref="NoSense"/>.
+    /// </summary>
+    public static SenseData Parse(ReadOnlySpan<byte> sense)
+    {
+        if (sense.IsEmpty)
+        {
+            return NoSense;
+        }
+
+        const byte responseCodeMask = 0x7F;
+        int responseCode = sense[0] & responseCodeMask;
+        return responseCode switch
+        {
+            FixedCurrent or FixedDeferred => ParseFixed(sense, responseCode == FixedDeferred),
+            DescriptorCurrent or DescriptorDeferred => ParseDescriptor(sense, responseCode == DescriptorDeferred),
+            _ => NoSense,
+        };
+    }
+
     /// <summary>The key, ASC and ASCQ in the field's way of writing them, such as <c>05/24/00</c>.</summary>
     public override string ToString() => $"{(byte)Key:X2}/{Code >> 8:X2}/{Code & 0xFF:X2}";
+
+    static SenseData ParseFixed(ReadOnlySpan<byte> source, bool isDeferred)
+    {
+        // Only the bytes that ADDITIONAL SENSE LENGTH counts are defined.
+        Span<byte> sense = stackalloc byte[FixedLength];
+        sense.Clear();
+        int present = source.Length > 7 ? Math.Min(source.Length, 8 + source[7]) : source.Length;
+        source[..Math.Min(present, FixedLength)].CopyTo(sense);
+        bool isValid = (sense[0] & 0x80) != 0;
+        bool hasField = (sense[15] & 0x80) != 0 && (sense[2] & 0x0F) == (byte)SenseKey.IllegalRequest;
+        return new SenseData((SenseKey)(sense[2] & 0x0F), BinaryPrimitives.ReadUInt16BigEndian(sense[12..]))
+        {
+            IsDeferred = isDeferred,
+            Information = isValid ? BinaryPrimitives.ReadUInt32BigEndian(sense[3..]) : null,
+            FieldPointer = hasField ? BinaryPrimitives.ReadUInt16BigEndian(sense[16..]) : null,
+            FieldIsInCdb = hasField && (sense[15] & 0x40) != 0,
+        };
+    }
+
+    static SenseData ParseDescriptor(ReadOnlySpan<byte> source, bool isDeferred)
+    {
+        const int headerLength = 8;
+        Span<byte> header = stackalloc byte[headerLength];
+        header.Clear();
+        source[..Math.Min(source.Length, headerLength)].CopyTo(header);
+        var parsed = new SenseData((SenseKey)(header[1] & 0x0F), BinaryPrimitives.ReadUInt16BigEndian(header[2..])) { IsDeferred = isDeferred };
+        if (source.Length <= headerLength)
+        {
+            return parsed;
+        }
+
+        ReadOnlySpan<byte> descriptors = source[headerLength..Math.Min(source.Length, headerLength + header[7])];
+        while (descriptors.Length >= 2 && descriptors.Length >= 2 + descriptors[1])
+        {
+            int length = 2 + descriptors[1];
+            parsed = parsed.WithDescriptor(descriptors[..length]);
+            descriptors = descriptors[length..];
+        }
+
+        return parsed;
+    }
+
+    // Descriptor types 00h (information) and 02h (sense key specific). SPC-4 clause 4.5.2.
+    SenseData WithDescriptor(ReadOnlySpan<byte> descriptor) => descriptor[0] switch
+    {
+        0x00 when descriptor.Length >= 12 && (descriptor[2] & 0x80) != 0 =>
+            this with { Information = BinaryPrimitives.ReadUInt64BigEndian(descriptor[4..]) },
+        0x02 when descriptor.Length >= 8 && (descriptor[4] & 0x80) != 0 && Key == SenseKey.IllegalRequest =>
+            this with { FieldPointer = BinaryPrimitives.ReadUInt16BigEndian(descriptor[5..]), FieldIsInCdb = (descriptor[4] & 0x40) != 0 },
+        _ => this,
+    };
 }

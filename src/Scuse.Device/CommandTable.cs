@@ -1,0 +1,157 @@
+using Scuse.Device.Commands;
+using Scuse.Scsi;
+
+namespace Scuse.Device;
+
+/// <summary>What a command needs before it is done at all; the device server checks it in one place.</summary>
+[Flags]
+enum CommandNeeds : byte
+{
+    None = 0,
+
+    /// <summary>The medium: refused with 02/04/02 while the unit is stopped.</summary>
+    Medium = 1,
+
+    /// <summary>A medium that can be written: refused with 07/27/00 on a read-only device.</summary>
+    Writable = 2,
+
+    /// <summary>The Unmap feature: without it the command does not exist.</summary>
+    UnmapFeature = 4,
+
+    /// <summary>It is done, and reports nothing, even when a deferred error waits to be told. SAM-5 clause 5.14.</summary>
+    IgnoresDeferredErrors = 8,
+}
+
+/// <summary>Does one command; the needs of its table entry are already met.</summary>
+delegate ValueTask<ScsiResult> CommandHandler(DeviceServer server, BlockDeviceInfo info, in DeviceCommand command);
+
+/// <summary>One line of the command table.</summary>
+sealed record CommandEntry(SupportedCommand Command, TransferDirection Direction, CommandNeeds Needs, CommandHandler Handler)
+{
+    public bool ExistsFor(BlockDeviceInfo info) =>
+        (Needs & CommandNeeds.UnmapFeature) == 0 || info.Has(BlockDeviceFeatures.Unmap);
+}
+
+/// <summary>
+/// Every command that the device server does: dispatch and REPORT SUPPORTED OPERATION CODES both come from here.
+/// The usage data shows the CDB byte by byte: the operation code (and service action), then a one for each bit that is looked at.
+/// </summary>
+static class CommandTable
+{
+    const CommandNeeds Reads = CommandNeeds.Medium;
+    const CommandNeeds Writes = CommandNeeds.Medium | CommandNeeds.Writable;
+
+    /// <summary>In ascending order of operation code, then service action.</summary>
+    public static readonly CommandEntry[] Entries =
+    [
+        Entry("00 00 00 00 00 04", TransferDirection.None, CommandNeeds.Medium, UnitCommands.TestUnitReady),
+        Entry("03 01 00 00 FF 04", TransferDirection.In, CommandNeeds.IgnoresDeferredErrors, UnitCommands.RequestSense),
+        Entry("08 1F FF FF FF 04", TransferDirection.In, Reads, ReadWriteCommands.Read),
+        Entry("0A 1F FF FF FF 04", TransferDirection.Out, Writes, ReadWriteCommands.Write),
+        Entry("12 01 FF FF FF 04", TransferDirection.In, CommandNeeds.IgnoresDeferredErrors, InquiryCommands.Inquiry),
+        Entry("1A 08 FF FF FF 04", TransferDirection.In, CommandNeeds.None, ModeCommands.ModeSense6),
+        Entry("1B 01 00 0F F7 04", TransferDirection.None, CommandNeeds.None, UnitCommands.StartStopUnit),
+        Entry("25 00 FF FF FF FF 00 00 01 04", TransferDirection.In, CommandNeeds.None, CapacityCommands.ReadCapacity10),
+        Entry("28 F8 FF FF FF FF 00 FF FF 04", TransferDirection.In, Reads, ReadWriteCommands.Read),
+        Entry("2A F8 FF FF FF FF 00 FF FF 04", TransferDirection.Out, Writes, ReadWriteCommands.Write),
+        Entry("2E F6 FF FF FF FF 00 FF FF 04", TransferDirection.Out, Writes, VerifyCommands.WriteAndVerify),
+        Entry("2F F6 FF FF FF FF 00 FF FF 04", TransferDirection.Out, Reads, VerifyCommands.Verify),
+        Entry("35 02 FF FF FF FF 00 FF FF 04", TransferDirection.None, CommandNeeds.Medium, CacheCommands.SynchronizeCache),
+        Entry("41 FE FF FF FF FF 00 FF FF 04", TransferDirection.Out, Writes, WriteSameCommands.WriteSame),
+        Entry("42 01 00 00 00 00 00 FF FF 04", TransferDirection.Out, Writes | CommandNeeds.UnmapFeature, UnmapCommands.Unmap),
+        Entry("5A 18 FF FF 00 00 00 FF FF 04", TransferDirection.In, CommandNeeds.None, ModeCommands.ModeSense10),
+        Entry("88 F8 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.In, Reads, ReadWriteCommands.Read),
+        Entry("8A F8 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, ReadWriteCommands.Write),
+        Entry("8E F6 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, VerifyCommands.WriteAndVerify),
+        Entry("8F F6 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Reads, VerifyCommands.Verify),
+        Entry("91 02 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.None, CommandNeeds.Medium, CacheCommands.SynchronizeCache),
+        Entry("93 FF FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, WriteSameCommands.WriteSame),
+        Entry("9E 10 FF FF FF FF FF FF FF FF FF FF FF FF 01 04", TransferDirection.In, CommandNeeds.None, CapacityCommands.ReadCapacity16, ServiceAction.ReadCapacity16),
+        Entry("A3 0C 87 FF FF FF FF FF FF FF 00 04", TransferDirection.In, CommandNeeds.None, SupportedCommandsReport.Report, ServiceAction.ReportSupportedOperationCodes),
+        Entry("A8 F8 FF FF FF FF FF FF FF FF 00 04", TransferDirection.In, Reads, ReadWriteCommands.Read),
+        Entry("AA F8 FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, ReadWriteCommands.Write),
+        Entry("AE F6 FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, VerifyCommands.WriteAndVerify),
+        Entry("AF F6 FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Reads, VerifyCommands.Verify),
+    ];
+
+    /// <summary>By operation code: null for none, one entry, or several that differ by service action.</summary>
+    static readonly CommandEntry[]?[] ByOpcode = Index();
+
+    /// <summary>
+    /// Finds the entry for a CDB. False with the refusal when the operation code is unknown (05/20/00), the service action is (05/24/00), the CDB is
+    /// too short for its operation code, or it asks for an auto contingent allegiance.
+    /// </summary>
+    public static bool TryFind(ReadOnlySpan<byte> cdb, BlockDeviceInfo info, out CommandEntry entry, out SenseData refusal)
+    {
+        entry = null!;
+        if (cdb.IsEmpty || ByOpcode[cdb[0]] is not { } candidates)
+        {
+            refusal = SenseData.InvalidOperationCode;
+            return false;
+        }
+
+        int length = candidates[0].Command.Usage.Length;
+        if (cdb.Length < length)
+        {
+            refusal = SenseData.InvalidFieldInCdb(0);
+            return false;
+        }
+
+        if (!TryChoose(candidates, cdb[1], out entry))
+        {
+            refusal = SenseData.InvalidFieldInCdb(1);
+            return false;
+        }
+
+        if (!entry.ExistsFor(info))
+        {
+            refusal = SenseData.InvalidOperationCode;
+            return false;
+        }
+
+        // NACA in the CONTROL byte, without NORMACA in the standard INQUIRY data. SAM-5 clause 5.2.
+        const byte naca = 0x04;
+        if ((cdb[length - 1] & naca) != 0)
+        {
+            refusal = SenseData.InvalidFieldInCdb(length - 1);
+            return false;
+        }
+
+        refusal = default;
+        return true;
+    }
+
+    static bool TryChoose(CommandEntry[] candidates, byte cdbByte1, out CommandEntry entry)
+    {
+        entry = candidates[0];
+        if (entry.Command.ServiceAction is null)
+        {
+            return true;
+        }
+
+        foreach (CommandEntry candidate in candidates)
+        {
+            if (candidate.Command.ServiceAction == (cdbByte1 & ServiceAction.Mask))
+            {
+                entry = candidate;
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    static CommandEntry Entry(string usage, TransferDirection direction, CommandNeeds needs, CommandHandler handler, byte? serviceAction = null) =>
+        new(new SupportedCommand(Convert.FromHexString(usage.Replace(" ", "", StringComparison.Ordinal)), serviceAction), direction, needs, handler);
+
+    static CommandEntry[]?[] Index()
+    {
+        var index = new CommandEntry[]?[256];
+        foreach (CommandEntry entry in Entries)
+        {
+            index[entry.Command.Opcode] = [.. index[entry.Command.Opcode] ?? [], entry];
+        }
+
+        return index;
+    }
+}

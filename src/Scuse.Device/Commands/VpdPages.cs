@@ -1,0 +1,131 @@
+using System.Buffers.Binary;
+using Scuse.Scsi;
+
+namespace Scuse.Device.Commands;
+
+/// <summary>The vital product data pages of INQUIRY. SPC-4 clause 7.8, SBC-3 clause 6.6.</summary>
+static class VpdPages
+{
+    /// <summary>The most characters of the serial number that fit a designation descriptor beside the vendor. SPC-4 clause 7.8.6.4.</summary>
+    const int MaxSerialLength = 247;
+
+    const int VendorLength = 8;
+
+    /// <summary>In ascending order, as the clause wants them listed.</summary>
+    static ReadOnlySpan<byte> Supported =>
+    [
+        VpdPage.SupportedPages, VpdPage.UnitSerialNumber, VpdPage.DeviceIdentification,
+        VpdPage.BlockLimits, VpdPage.BlockDeviceCharacteristics, VpdPage.LogicalBlockProvisioning,
+    ];
+
+    /// <summary>Writes a page into cleared memory. Returns its length in bytes, or 0 when there is no such page.</summary>
+    public static int Write(Span<byte> page, byte code, BlockDeviceInfo info, ReadOnlySpan<byte> targetPortDesignators)
+    {
+        Span<byte> body = page[VpdPage.HeaderLength..];
+        int bodyLength;
+        switch (code)
+        {
+            case VpdPage.SupportedPages:
+                Supported.CopyTo(body);
+                bodyLength = Supported.Length;
+                break;
+            case VpdPage.UnitSerialNumber:
+                bodyLength = WriteSerial(body, info);
+                break;
+            case VpdPage.DeviceIdentification:
+                bodyLength = WriteDeviceIdentification(body, info, targetPortDesignators);
+                break;
+            case VpdPage.BlockLimits:
+                bodyLength = WriteBlockLimits(page, info);
+                break;
+            case VpdPage.BlockDeviceCharacteristics:
+                bodyLength = WriteBlockDeviceCharacteristics(page);
+                break;
+            case VpdPage.LogicalBlockProvisioning:
+                bodyLength = WriteLogicalBlockProvisioning(page, info);
+                break;
+            default:
+                return 0;
+        }
+
+        page[1] = code;
+        BinaryPrimitives.WriteUInt16BigEndian(page[2..], (ushort)bodyLength);
+        return VpdPage.HeaderLength + bodyLength;
+    }
+
+    static int WriteSerial(Span<byte> field, BlockDeviceInfo info)
+    {
+        int length = Math.Min(info.Serial.Length, MaxSerialLength);
+        ControlResponse.WriteAscii(field[..length], info.Serial);
+        return length;
+    }
+
+    // Designation descriptors: an NAA name, a T10 vendor ID based one, and what the target port adds. SPC-4 clause 7.8.6.
+    static int WriteDeviceIdentification(Span<byte> body, BlockDeviceInfo info, ReadOnlySpan<byte> targetPortDesignators)
+    {
+        const int headerLength = 4;
+        const byte binary = 0x01, ascii = 0x02, naa = 0x03, t10VendorId = 0x01;
+        Span<byte> at = body;
+        at[0] = binary;
+        at[1] = naa; // associated with the logical unit
+        at[3] = LogicalUnitIdentifier.Length;
+        BinaryPrimitives.WriteUInt64BigEndian(at[headerLength..], LogicalUnitIdentifier.FromSerial(info.Serial));
+        at = at[(headerLength + LogicalUnitIdentifier.Length)..];
+
+        int serialLength = WriteSerial(at[(headerLength + VendorLength)..], info);
+        at[0] = ascii;
+        at[1] = t10VendorId;
+        at[3] = (byte)(VendorLength + serialLength);
+        ControlResponse.WriteAscii(at.Slice(headerLength, VendorLength), info.Vendor);
+        at = at[(headerLength + VendorLength + serialLength)..];
+
+        targetPortDesignators.CopyTo(at);
+        at = at[targetPortDesignators.Length..];
+        return body.Length - at.Length;
+    }
+
+    // SBC-3 clause 6.6.4; offsets are those of the page. Fields that stay zero: no COMPARE AND WRITE, no limit reported.
+    static int WriteBlockLimits(Span<byte> page, BlockDeviceInfo info)
+    {
+        const int bodyLength = 0x3C;
+        const byte wsnz = 0x01; // WRITE SAME of zero blocks is refused
+        uint granularity = (uint)Math.Max(1, BlockLimits.GranularityBytes / info.BlockSize);
+        uint maxTransfer = BlockLimits.MaxTransferBlocks(info);
+        page[4] = wsnz;
+        BinaryPrimitives.WriteUInt16BigEndian(page[6..], (ushort)granularity); // OPTIMAL TRANSFER LENGTH GRANULARITY
+        BinaryPrimitives.WriteUInt32BigEndian(page[8..], maxTransfer); // MAXIMUM TRANSFER LENGTH
+        BinaryPrimitives.WriteUInt32BigEndian(page[12..], Math.Min(maxTransfer, (uint)(BlockLimits.OptimalTransferBytes / info.BlockSize))); // OPTIMAL TRANSFER LENGTH
+        if (info.Has(BlockDeviceFeatures.Unmap))
+        {
+            BinaryPrimitives.WriteUInt32BigEndian(page[20..], BlockLimits.MaxUnmapBlocks(info)); // MAXIMUM UNMAP LBA COUNT
+            BinaryPrimitives.WriteUInt32BigEndian(page[24..], BlockLimits.MaxUnmapDescriptors); // MAXIMUM UNMAP BLOCK DESCRIPTOR COUNT
+            BinaryPrimitives.WriteUInt32BigEndian(page[28..], granularity); // OPTIMAL UNMAP GRANULARITY
+        }
+
+        BinaryPrimitives.WriteUInt64BigEndian(page[36..], BlockLimits.MaxWriteSameBlocks(info)); // MAXIMUM WRITE SAME LENGTH
+        return bodyLength;
+    }
+
+    // SBC-3 clause 6.6.2.
+    static int WriteBlockDeviceCharacteristics(Span<byte> page)
+    {
+        const int bodyLength = 0x3C;
+        const ushort nonRotating = 0x0001;
+        BinaryPrimitives.WriteUInt16BigEndian(page[4..], nonRotating); // MEDIUM ROTATION RATE
+        return bodyLength;
+    }
+
+    // SBC-3 clause 6.6.6.
+    static int WriteLogicalBlockProvisioning(Span<byte> page, BlockDeviceInfo info)
+    {
+        const int bodyLength = 4;
+        const byte lbpu = 0x80, lbpws = 0x40, lbpws10 = 0x20, lbprz = 0x04, thinProvisioned = 0x02;
+        if (info.Has(BlockDeviceFeatures.Unmap))
+        {
+            page[5] = lbpu | lbpws | lbpws10 | lbprz;
+            page[6] = thinProvisioned;
+        }
+
+        return bodyLength;
+    }
+}

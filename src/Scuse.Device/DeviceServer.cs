@@ -1,0 +1,163 @@
+using Scuse.Scsi;
+
+namespace Scuse.Device;
+
+/// <summary>
+/// What a disk does with a CDB: the device server of SAM-5 clause 4.6, for a direct access block device (SBC-3) on top of an <see cref="IBlockDevice"/>.
+/// </summary>
+/// <remarks>
+/// One serves one logical unit. It may be called by several threads at once, as far as the block device may. An initiator's mistake and a device's
+/// failure are results with sense data; an exception that the block device throws goes through to the caller. Reads and writes allocate nothing when the
+/// device completes at once.
+/// </remarks>
+public sealed class DeviceServer(IBlockDevice device)
+{
+    /// <summary>The most bytes that <see cref="TargetPortDesignators"/> may have.</summary>
+    public const int MaxTargetPortDesignatorBytes = 1024;
+
+    /// <summary>The most commands that <see cref="TargetCommands"/> may have.</summary>
+    public const int MaxTargetCommands = 64;
+
+    static readonly SupportedCommand ReportLuns =
+        new([OperationCode.ReportLuns, 0x00, 0xFF, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x04]);
+
+    // Written by START STOP UNIT, read by every command; each access stands alone.
+    volatile bool _isStopped;
+
+    // A failure of work that went on after its command was answered. Set by whoever completes that work, taken once by the next command.
+    DeferredError? _deferredError;
+
+    /// <summary>The device it serves.</summary>
+    public IBlockDevice Device { get; } = device;
+
+    /// <summary>Whether START STOP UNIT has stopped the unit: commands that access the medium are then refused with 02/04/02. SBC-3 clause 5.25.</summary>
+    public bool IsStopped
+    {
+        get => _isStopped;
+        internal set => _isStopped = value;
+    }
+
+    /// <summary>
+    /// Designation descriptors of the target port and its group, ready for the wire: they follow the device server's own in VPD page 83h. SPC-4 clause 7.8.5.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">There are more than <see cref="MaxTargetPortDesignatorBytes"/>.</exception>
+    public ReadOnlyMemory<byte> TargetPortDesignators
+    {
+        get;
+        set
+        {
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(value.Length, MaxTargetPortDesignatorBytes, nameof(value));
+            field = value;
+        }
+    }
+
+    /// <summary>
+    /// Commands that are answered around the device server and that REPORT SUPPORTED OPERATION CODES is to list as well; REPORT LUNS unless set.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">There are more than <see cref="MaxTargetCommands"/>.</exception>
+    public IReadOnlyList<SupportedCommand> TargetCommands
+    {
+        get;
+        set
+        {
+            ArgumentNullException.ThrowIfNull(value);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(value.Count, MaxTargetCommands, nameof(value));
+            field = value;
+        }
+    } = [ReportLuns];
+
+    /// <summary>
+    /// Does one command and tells how it ended. Only whole blocks that the command's buffers have room for are moved; <see cref="ScsiResult.DataInLength"/>
+    /// is what the CDB asks for all the same. The command's memory is used until the task completes.
+    /// </summary>
+    public ValueTask<ScsiResult> ExecuteAsync(DeviceCommand command)
+    {
+        BlockDeviceInfo info = Device.Info;
+        ReadOnlySpan<byte> cdb = command.Cdb.Span;
+        return TryAdmit(info, cdb, out CommandEntry entry, out SenseData refusal)
+            ? entry.Handler(this, info, command)
+            : new(ScsiResult.Check(refusal));
+    }
+
+    /// <summary>
+    /// Checks a READ or WRITE (6, 10, 12 or 16) as <see cref="ExecuteAsync"/> would, and tells where on the device it goes, without doing it.
+    /// </summary>
+    /// <param name="cdb">The CDB.</param>
+    /// <param name="offsetBytes">Where the transfer starts, in bytes.</param>
+    /// <param name="lengthBytes">How many bytes the CDB asks for; zero is no error.</param>
+    /// <param name="isWrite">Whether it writes.</param>
+    /// <param name="forceUnitAccess">Whether FUA is set.</param>
+    /// <param name="refusal">When false comes back: how the command ends. 05/20/00 for every other command.</param>
+    public bool TryCheckTransfer(
+        ReadOnlySpan<byte> cdb, out long offsetBytes, out int lengthBytes, out bool isWrite, out bool forceUnitAccess, out ScsiResult refusal)
+    {
+        offsetBytes = 0;
+        lengthBytes = 0;
+        isWrite = false;
+        forceUnitAccess = false;
+        BlockDeviceInfo info = Device.Info;
+        if (!TryAdmit(info, cdb, out _, out SenseData sense))
+        {
+            refusal = ScsiResult.Check(sense);
+            return false;
+        }
+
+        if (!BlockTransferCdb.TryParse(cdb, out BlockTransferCdb blocks) || blocks.Kind is not (BlockCommandKind.Read or BlockCommandKind.Write))
+        {
+            refusal = ScsiResult.Check(SenseData.InvalidOperationCode);
+            return false;
+        }
+
+        if (!BlockRange.TryLocateTransfer(info, blocks, out BlockRange range, out sense))
+        {
+            refusal = ScsiResult.Check(sense);
+            return false;
+        }
+
+        offsetBytes = range.OffsetBytes;
+        lengthBytes = (int)range.LengthBytes;
+        isWrite = blocks.Kind == BlockCommandKind.Write;
+        forceUnitAccess = blocks.Fua;
+        refusal = default;
+        return true;
+    }
+
+    /// <summary>Takes the failure of earlier background work, if there is one.</summary>
+    internal SenseData? TakeDeferredError() => Interlocked.Exchange(ref _deferredError, null)?.Sense;
+
+    /// <summary>Keeps a failure of background work for the next command. A second one before that adds nothing the initiator could act on.</summary>
+    internal void Defer(SenseData sense) => Volatile.Write(ref _deferredError, new DeferredError(sense with { IsDeferred = true }));
+
+    // The checks that come before any command's own, in the order of SAM-5 clause 5.14: does it exist, does an earlier error wait, can the medium be accessed.
+    bool TryAdmit(BlockDeviceInfo info, ReadOnlySpan<byte> cdb, out CommandEntry entry, out SenseData refusal)
+    {
+        if (!CommandTable.TryFind(cdb, info, out entry, out refusal))
+        {
+            return false;
+        }
+
+        CommandNeeds needs = entry.Needs;
+        if (Volatile.Read(ref _deferredError) is not null && (needs & CommandNeeds.IgnoresDeferredErrors) == 0 && TakeDeferredError() is { } earlier)
+        {
+            refusal = earlier;
+            return false;
+        }
+
+        if (_isStopped && (needs & CommandNeeds.Medium) != 0)
+        {
+            refusal = new SenseData(SenseKey.NotReady, AdditionalSense.InitializingCommandRequired);
+            return false;
+        }
+
+        if ((needs & CommandNeeds.Writable) != 0 && info.Has(BlockDeviceFeatures.ReadOnly))
+        {
+            refusal = new SenseData(SenseKey.DataProtect, AdditionalSense.WriteProtected);
+            return false;
+        }
+
+        return true;
+    }
+
+    // A reference, so that it is set and taken in one piece.
+    sealed record DeferredError(SenseData Sense);
+}
