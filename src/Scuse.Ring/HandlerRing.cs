@@ -61,7 +61,7 @@ public sealed class HandlerRing
         if (_tail >= _ringBytes || _tail % RingAbi.EntryAlignment != 0)
             throw new RingFormatException($"cmd_tail is {_tail}, not the start of an entry in a command ring of {_ringBytes} bytes");
         _head = _position = _publishedTail = _tail;
-        if (!Flags.HasFlag(MailboxFlags.OutOfOrder))
+        if ((Flags & MailboxFlags.OutOfOrder) == 0)
             _heldById = new HeldAnswer?[RingAbi.MaxCommandId + 1];
     }
 

@@ -155,7 +155,7 @@ public sealed class TargetRing
     public bool TryPostTaskManagement(byte type, ReadOnlySpan<ushort> ids)
     {
         var entryBytes = RingAbi.RoundUp(RingAbi.TaskManagementEntryBytes + (long)sizeof(ushort) * ids.Length, RingAbi.EntryAlignment);
-        if (!Flags.HasFlag(MailboxFlags.TaskManagement) || entryBytes > _ringBytes / 2 || !TryMakeRoom((uint)entryBytes))
+        if ((Flags & MailboxFlags.TaskManagement) == 0 || entryBytes > _ringBytes / 2 || !TryMakeRoom((uint)entryBytes))
             return false;
 
         var entry = _ringOffset + _head;
@@ -346,7 +346,7 @@ public sealed class TargetRing
                 _ => $"answered id {id}, which was never posted",
             });
         }
-        if (id != entry.Id && !Flags.HasFlag(MailboxFlags.OutOfOrder))
+        if (id != entry.Id && (Flags & MailboxFlags.OutOfOrder) == 0)
             return Break($"answered id {id} before id {entry.Id}, although the mailbox does not offer answers out of order");
 
         if (status == CheckCondition)
@@ -355,10 +355,10 @@ public sealed class TargetRing
             _sense.AsSpan().Clear();
 
         // An id can be kept only by a handler that was told how to free it.
-        if (!Flags.HasFlag(MailboxFlags.KeepBuffer))
+        if ((Flags & MailboxFlags.KeepBuffer) == 0)
             flags &= ~ResponseFlags.KeepBuffer;
         Outstanding--;
-        if (flags.HasFlag(ResponseFlags.KeepBuffer))
+        if ((flags & ResponseFlags.KeepBuffer) != 0)
         {
             _ids[id] = IdState.Kept;
             Kept++;
