@@ -5,6 +5,9 @@ namespace Scuse.Target;
 /// </summary>
 public sealed class Nexus
 {
+    // Touched only by the thread that owns the target; grown when a logical unit is first spoken of.
+    readonly Dictionary<int, UnitAttentions> _attentions = [];
+
     internal Nexus(ScsiTarget target, string initiatorPort)
     {
         Target = target;
@@ -19,4 +22,34 @@ public sealed class Nexus
 
     /// <summary>Whether the nexus still exists.</summary>
     public bool IsAlive { get; internal set; } = true;
+
+    /// <summary>How many unit attention conditions are pending in all: zero lets the data path skip the look-up.</summary>
+    internal int PendingAttentions { get; private set; }
+
+    internal void Establish(int lun, ushort code)
+    {
+        if (!_attentions.TryGetValue(lun, out UnitAttentions? attentions))
+        {
+            _attentions[lun] = attentions = new UnitAttentions();
+        }
+
+        attentions.Establish(code);
+        Recount();
+    }
+
+    /// <summary>The condition to report for the logical unit; <paramref name="clear"/> takes it off the queue.</summary>
+    internal bool TryGetAttention(int lun, bool clear, out ushort code)
+    {
+        code = 0;
+        if (PendingAttentions == 0 || !_attentions.TryGetValue(lun, out UnitAttentions? attentions) || !attentions.Any)
+        {
+            return false;
+        }
+
+        code = clear ? attentions.Take() : attentions.Peek();
+        Recount();
+        return true;
+    }
+
+    void Recount() => PendingAttentions = _attentions.Values.Count(static attentions => attentions.Any);
 }

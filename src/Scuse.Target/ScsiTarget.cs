@@ -1,34 +1,287 @@
+using Scuse.Scsi;
+
 namespace Scuse.Target;
 
-/// <summary>A SCSI target device with one port: the task router of SAM-5 clause 4.5. A transport brings it nexuses and tasks.</summary>
+/// <summary>
+/// A SCSI target device with one port: the task router and task manager of SAM-5 clause 4.5. A transport brings it nexuses and tasks.
+/// </summary>
+/// <remarks>Owned by one thread; every call comes on it, and every call out is made on it.</remarks>
 public sealed class ScsiTarget
 {
-    /// <summary>A target with a name.</summary>
-    public ScsiTarget(string name)
+    /// <summary>How many released tasks are kept for reuse at most; a task is about half a kilobyte.</summary>
+    const int MaxPooledTasks = 4096;
+
+    readonly Stack<ScsiTask> _pool = new();
+    readonly List<Nexus> _nexuses = [];
+    readonly LogicalUnit?[] _units;
+    readonly int[] _numbers;
+
+    /// <summary>A target with a name and its logical units.</summary>
+    /// <exception cref="ArgumentException">Two logical units have the same number.</exception>
+    public ScsiTarget(string name, IReadOnlyCollection<LogicalUnit> logicalUnits)
     {
+        ArgumentNullException.ThrowIfNull(logicalUnits);
         Name = name;
+        _numbers = [.. logicalUnits.Select(static unit => unit.Number).Order()];
+        _units = new LogicalUnit?[_numbers.Length == 0 ? 0 : _numbers[^1] + 1];
+        foreach (LogicalUnit unit in logicalUnits)
+        {
+            if (_units[unit.Number] is not null)
+            {
+                throw new ArgumentException($"LUN {unit.Number} is there twice", nameof(logicalUnits));
+            }
+
+            _units[unit.Number] = unit;
+            unit.Target = this;
+        }
     }
 
     /// <summary>The iSCSI name.</summary>
     public string Name { get; }
 
-    /// <summary>A new I_T nexus.</summary>
-    public Nexus Attach(string initiatorPort) => new(this, initiatorPort);
+    /// <summary>The owner's clock in milliseconds, set by the owner as time goes on; arrivals and deadlines are measured by it.</summary>
+    public long NowMs { get; set; }
 
-    /// <summary>The nexus is lost: its tasks end without an answer, and no call for them reaches the transport any more.</summary>
-    public void Detach(Nexus nexus) => throw new NotImplementedException();
+    /// <summary>The logical units, by number.</summary>
+    public IEnumerable<LogicalUnit> LogicalUnits => _units.OfType<LogicalUnit>();
+
+    internal ReadOnlySpan<int> LogicalUnitNumbers => _numbers;
+
+    internal ControlMemory ControlMemory { get; } = new();
+
+    /// <summary>A new I_T nexus. Every logical unit owes it a POWER ON OCCURRED unit attention. SAM-5 clause 5.14.</summary>
+    public Nexus Attach(string initiatorPort)
+    {
+        var nexus = new Nexus(this, initiatorPort);
+        _nexuses.Add(nexus);
+        foreach (int number in _numbers)
+        {
+            nexus.Establish(number, AdditionalSense.PowerOnOccurred);
+        }
+
+        return nexus;
+    }
+
+    /// <summary>
+    /// The nexus is lost (SAM-5 clause 6.3.4): its tasks end without an answer, and no call for them reaches the transport any more.
+    /// Tasks that were completed already still belong to the transport, which releases them.
+    /// </summary>
+    public void Detach(Nexus nexus)
+    {
+        ArgumentNullException.ThrowIfNull(nexus);
+        if (!nexus.IsAlive)
+        {
+            return;
+        }
+
+        nexus.IsAlive = false;
+        _nexuses.Remove(nexus);
+        foreach (LogicalUnit unit in LogicalUnits)
+        {
+            foreach (ScsiTask task in TasksOf(unit, nexus))
+            {
+                unit.Drop(task, tellTransport: false);
+            }
+        }
+    }
 
     /// <summary>An empty task to fill in.</summary>
-    public ScsiTask Rent() => new(this);
+    public ScsiTask Rent() => _pool.TryPop(out ScsiTask? task) ? task : new ScsiTask(this);
 
-    /// <summary>A task has arrived.</summary>
-    public void Begin(ScsiTask task) => throw new NotImplementedException();
+    /// <summary>A task has arrived: SAM-5's Send SCSI Command received. It ends in <see cref="ITaskTransport.OnCompleted"/>, perhaps before this returns.</summary>
+    public void Begin(ScsiTask task)
+    {
+        ArgumentNullException.ThrowIfNull(task);
+        task.ArrivedMs = NowMs;
+        if (Find(task.Lun) is { } unit)
+        {
+            unit.Begin(task);
+        }
+        else
+        {
+            AnswerForMissing(task);
+        }
+    }
 
     /// <summary>All <see cref="ScsiTask.DataOutLength"/> bytes of the task's data are in place.</summary>
-    public void DataArrived(ScsiTask task) => throw new NotImplementedException();
+    public void DataArrived(ScsiTask task)
+    {
+        ArgumentNullException.ThrowIfNull(task);
+        if (task.Target != this || task.LogicalUnit is not { } unit)
+        {
+            throw new ArgumentException("the task is not under way in this target", nameof(task));
+        }
 
-    /// <summary>Starts a task management function; the answer comes through the request's transport.</summary>
-    public void Manage(TaskManagementRequest request) => throw new NotImplementedException();
+        unit.Execute(task);
+    }
 
-    internal void Release(ScsiTask task) => throw new NotImplementedException();
+    /// <summary>Fails what is overdue. To be called now and then, some times a second.</summary>
+    public void Tick(long nowMs)
+    {
+        NowMs = nowMs;
+        foreach (LogicalUnit? unit in _units)
+        {
+            unit?.Tick(nowMs);
+        }
+    }
+
+    /// <summary>Tells every nexus of a condition, such as a changed capacity; <paramref name="except"/> hears nothing.</summary>
+    public void Establish(LogicalUnit unit, ushort attention, Nexus? except = null)
+    {
+        ArgumentNullException.ThrowIfNull(unit);
+        foreach (Nexus nexus in _nexuses)
+        {
+            if (nexus != except)
+            {
+                nexus.Establish(unit.Number, attention);
+            }
+        }
+    }
+
+    // ---- task management, SAM-5 clause 7 ----
+
+    /// <summary>
+    /// Starts a task management function. The answer comes through the request's transport once the device has let go of every task concerned,
+    /// so that an aborted write never lands after the answer; perhaps before this returns.
+    /// </summary>
+    public void Manage(TaskManagementRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        LogicalUnit? unit = Find(request.Lun);
+        if (request.Function <= TaskManagementFunction.LogicalUnitReset && unit is null)
+        {
+            Answer(request, TaskManagementResponse.LunDoesNotExist);
+            return;
+        }
+
+        switch (request.Function)
+        {
+            case TaskManagementFunction.AbortTask:
+                AbortTask(request);
+                break;
+            case TaskManagementFunction.AbortTaskSet:
+                Abort(request, TasksOf(unit!, request.Nexus));
+                break;
+            case TaskManagementFunction.ClearTaskSet:
+                AbortAll(request, unit!, AdditionalSense.CommandsClearedByAnotherInitiator, except: request.Nexus);
+                break;
+            case TaskManagementFunction.LogicalUnitReset:
+                AbortAll(request, unit!, AdditionalSense.DeviceResetOccurred, except: null);
+                break;
+            case TaskManagementFunction.TaskReassign:
+                Answer(request, TaskManagementResponse.ReassignmentNotSupported);
+                break;
+            default:
+                Answer(request, TaskManagementResponse.FunctionNotSupported);
+                break;
+        }
+    }
+
+    static void AbortTask(TaskManagementRequest request)
+    {
+        ScsiTask? task = request.Referenced;
+        if (task is null || task.Nexus != request.Nexus)
+        {
+            Answer(request, TaskManagementResponse.TaskDoesNotExist);
+        }
+        else if (task.State == TaskState.Completed || task.LogicalUnit is null)
+        {
+            Answer(request, TaskManagementResponse.FunctionComplete); // its status is on the way already
+        }
+        else
+        {
+            Abort(request, [task]);
+        }
+    }
+
+    void AbortAll(TaskManagementRequest request, LogicalUnit unit, ushort attention, Nexus? except)
+    {
+        Establish(unit, attention, except);
+        Abort(request, TasksOf(unit, nexus: null));
+    }
+
+    static void Abort(TaskManagementRequest request, IReadOnlyList<ScsiTask> tasks)
+    {
+        request.Waiting = 1; // ours, until every task has been asked
+        foreach (ScsiTask task in tasks)
+        {
+            request.Waiting++;
+            (task.AbortedBy ??= []).Add(request);
+            task.LogicalUnit!.Drop(task, tellTransport: true);
+        }
+
+        OneLess(request);
+    }
+
+    internal static void OneLess(TaskManagementRequest request)
+    {
+        if (--request.Waiting == 0)
+        {
+            Answer(request, TaskManagementResponse.FunctionComplete);
+        }
+    }
+
+    static void Answer(TaskManagementRequest request, TaskManagementResponse response)
+    {
+        if (request.Nexus.IsAlive)
+        {
+            request.Transport.OnTaskManagementCompleted(request, response);
+        }
+    }
+
+    // ---- helpers ----
+
+    LogicalUnit? Find(ulong lun)
+    {
+        int number = LunAddress.Parse(lun);
+        return (uint)number < (uint)_units.Length ? _units[number] : null;
+    }
+
+    /// <summary>A copy, since dropping a task takes it out of the set. Rare work: it may allocate.</summary>
+    static List<ScsiTask> TasksOf(LogicalUnit unit, Nexus? nexus)
+    {
+        var tasks = new List<ScsiTask>(unit.Tasks.Count);
+        for (ScsiTask? task = unit.Tasks.First; task is not null; task = task.Next)
+        {
+            if (nexus is null || task.Nexus == nexus)
+            {
+                tasks.Add(task);
+            }
+        }
+
+        return tasks;
+    }
+
+    void AnswerForMissing(ScsiTask task)
+    {
+        int room = Math.Min(task.ExpectedDataIn, ReportLuns.ResponseLength(_numbers.Length) + ControlMemory.SmallestBytes);
+        if (room > 0)
+        {
+            task.ControlPiece = ControlMemory.Rent(room);
+            task.SetBuffers(default, new DataBuffer(task.ControlPiece, 1, room));
+        }
+
+        task.SetOutcome(MissingLogicalUnit.Execute(task.Cdb, _numbers, task.DataIn));
+        task.State = TaskState.Completed;
+        task.Transport.OnCompleted(task);
+    }
+
+    internal void Release(ScsiTask task)
+    {
+        if (task.LogicalUnit is { } unit)
+        {
+            unit.Release(task);
+        }
+        else if (task.ControlPiece is { } piece)
+        {
+            task.ControlPiece = null;
+            ControlMemory.Return(piece);
+        }
+
+        task.Reset();
+        if (_pool.Count < MaxPooledTasks)
+        {
+            _pool.Push(task);
+        }
+    }
 }

@@ -18,6 +18,7 @@ public sealed class ScsiTask
     public const int MaxSenseLength = 252;
 
     readonly byte[] _sense = new byte[MaxSenseLength];
+
     byte[] _cdb = new byte[16];
     int _cdbLength;
 
@@ -82,10 +83,10 @@ public sealed class ScsiTask
     public int DataOutLength { get; internal set; }
 
     /// <summary>Where the data from the initiator goes; at least <see cref="DataOutLength"/> bytes once it was wanted.</summary>
-    public DataBuffer DataOut { get; internal set; }
+    public DataBuffer DataOut { get; private set; }
 
     /// <summary>The data for the initiator; its first min(<see cref="DataInLength"/>, <see cref="ExpectedDataIn"/>) bytes are sent.</summary>
-    public DataBuffer DataIn { get; internal set; }
+    public DataBuffer DataIn { get; private set; }
 
     /// <summary>
     /// How many bytes the command returns. Less than <see cref="ExpectedDataIn"/> is a residual underflow, more a residual overflow.
@@ -110,5 +111,100 @@ public sealed class ScsiTask
     /// <summary>Gives the task and its memory back. The transport calls it once, after <see cref="ITaskTransport.OnCompleted"/>.</summary>
     public void Release() => Target.Release(this);
 
-    internal Span<byte> SenseBuffer => _sense;
+    // ---- between the core and the backstore ----
+
+    /// <summary>How much room the device needs for the data it returns, in bytes.</summary>
+    public int DataInCapacity { get; internal set; }
+
+    /// <summary>The backstore's own record of the task.</summary>
+    public object? BackstoreState { get; set; }
+
+    /// <summary>The logical unit the task is for; null for a number that has none.</summary>
+    public LogicalUnit? LogicalUnit { get; internal set; }
+
+    /// <summary>Sets where the data goes; for the backstore, in <see cref="IBackstore.Prepare"/>.</summary>
+    public void SetBuffers(DataBuffer dataOut, DataBuffer dataIn)
+    {
+        DataOut = dataOut;
+        DataIn = dataIn;
+    }
+
+    // ---- the core's own; touched only by the owning thread ----
+
+    internal TaskState State { get; set; }
+
+    internal Responder Responder { get; set; }
+
+    /// <summary>Nobody waits for the answer: the task was aborted, or its nexus is gone.</summary>
+    public bool IsUnwanted { get; internal set; }
+
+    /// <summary>The management functions that wait until the device has let go of this task.</summary>
+    internal List<TaskManagementRequest>? AbortedBy { get; set; }
+
+    /// <summary>When the task arrived, on the owner's clock.</summary>
+    internal long ArrivedMs { get; set; }
+
+    /// <summary>How many bytes the command returns by its CDB.</summary>
+    internal int DataInWantedByCdb { get; set; }
+
+    internal Memory<byte>[]? ControlPiece { get; set; }
+
+    internal ScsiTask? Previous { get; set; }
+
+    internal ScsiTask? Next { get; set; }
+
+    internal void SetOutcome(ScsiResult result)
+    {
+        Status = result.Status;
+        DataInLength = result.DataInLength;
+        SenseLength = result.Status == ScsiStatus.CheckCondition ? result.Sense.WriteFixed(_sense) : 0;
+    }
+
+    internal void SetOutcome(ScsiStatus status, ReadOnlySpan<byte> sense, int dataInLength)
+    {
+        Status = status;
+        DataInLength = dataInLength;
+        sense = sense[..Math.Min(sense.Length, MaxSenseLength)];
+        sense.CopyTo(_sense);
+        SenseLength = sense.Length;
+    }
+
+    internal void Reset()
+    {
+        Transport = null!;
+        TransportState = null;
+        Nexus = null!;
+        LogicalUnit = null;
+        BackstoreState = null;
+        SetBuffers(default, default);
+        DataOutLength = DataInLength = DataInCapacity = DataOutWantedByCdb = DataInWantedByCdb = 0;
+        ExpectedDataIn = ExpectedDataOut = 0;
+        Status = ScsiStatus.Good;
+        SenseLength = 0;
+        IsUnwanted = false;
+        AbortedBy = null;
+        State = TaskState.Idle;
+    }
+}
+
+/// <summary>Where a task is on its way.</summary>
+enum TaskState
+{
+    /// <summary>In the pool, or not begun.</summary>
+    Idle,
+
+    /// <summary>Waits until the backstore is open.</summary>
+    Held,
+
+    /// <summary>Waits for room for its data.</summary>
+    Preparing,
+
+    /// <summary>The transport brings its data.</summary>
+    Collecting,
+
+    /// <summary>The device is at work on it.</summary>
+    Executing,
+
+    /// <summary>It has its status; the transport sends it.</summary>
+    Completed,
 }

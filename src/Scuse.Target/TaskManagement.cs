@@ -80,5 +80,4 @@ public sealed class TaskManagementRequest
     /// <summary>How many aborted tasks the device has not let go of yet. Touched only by the target core.</summary>
     internal int Waiting { get; set; }
 
-    internal TaskManagementResponse Response { get; set; }
 }

@@ -1,0 +1,54 @@
+using Scuse.Device;
+
+namespace Scuse.Target;
+
+/// <summary>
+/// What stands behind a logical unit: finds memory for a task's data and has the task executed. The user backstore of the engine is one.
+/// </summary>
+/// <remarks>
+/// All calls come on the thread that owns the logical unit; the backstore answers on that thread through the <see cref="LogicalUnit"/>
+/// it was given in <see cref="Bind"/>, from inside the call or later.
+/// </remarks>
+public interface IBackstore
+{
+    /// <summary>Tells the backstore whom to answer. Called once, before anything else.</summary>
+    void Bind(LogicalUnit logicalUnit);
+
+    /// <summary>
+    /// Whether size and pass level are known. Until then the logical unit keeps its tasks; the backstore calls <see cref="LogicalUnit.Opened"/>.
+    /// </summary>
+    bool IsOpen { get; }
+
+    /// <summary>How much goes to the handler.</summary>
+    PassLevel PassLevel { get; }
+
+    /// <summary>The device server over this backstore's device. Usable once <see cref="IsOpen"/>.</summary>
+    DeviceServer DeviceServer { get; }
+
+    /// <summary>Size, shape and identity of the device. Usable once <see cref="IsOpen"/>.</summary>
+    BlockDeviceInfo Info { get; }
+
+    /// <summary>
+    /// Finds room for <see cref="ScsiTask.DataOutLength"/> and <see cref="ScsiTask.DataInCapacity"/> bytes that the handler can reach, sets the
+    /// task's buffers and calls <see cref="LogicalUnit.Prepared"/>. Tasks that find no room wait in the order they came.
+    /// </summary>
+    void Prepare(ScsiTask task);
+
+    /// <summary>Has a prepared task executed by the handler; ends in <see cref="LogicalUnit.HandlerAnswered"/>.</summary>
+    void Submit(ScsiTask task);
+
+    /// <summary>
+    /// The task is not wanted any more. True when the backstore has let go of it; false when the handler is at work on it, then
+    /// <see cref="LogicalUnit.HandlerAnswered"/> still comes.
+    /// </summary>
+    bool Cancel(ScsiTask task);
+
+    /// <summary>
+    /// Takes the task away from the handler although it may be at work on it: the task can be answered and released at once, its memory is kept
+    /// back until the handler can no longer touch it.
+    /// </summary>
+    void Abandon(ScsiTask task);
+
+    /// <summary>Gives back what <see cref="Prepare"/> found. Called once for each prepared task.</summary>
+    void Release(ScsiTask task);
+}

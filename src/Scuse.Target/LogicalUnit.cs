@@ -1,0 +1,489 @@
+using Scuse.Device;
+using Scuse.Scsi;
+
+namespace Scuse.Target;
+
+/// <summary>
+/// A logical unit: its task set, and the way of each task from arrival to status. What the commands mean is the business of its device server
+/// and its handler; here is decided who gets them and when. SAM-5 clause 4.5.19.
+/// </summary>
+/// <remarks>Touched only by the owning thread.</remarks>
+public sealed class LogicalUnit
+{
+    /// <summary>The most parameter data or compound-command data that one task may hold in the engine, in bytes.</summary>
+    public const int MaxControlBytes = 16 << 20;
+
+    /// <summary>
+    /// The most that all tasks of a logical unit may hold for commands the engine executes itself, in bytes; tasks beyond it wait their turn.
+    /// </summary>
+    public const int ControlBudgetBytes = 64 << 20;
+
+    readonly Queue<ScsiTask> _waitingForControlMemory = new();
+    readonly List<ScsiTask> _scratch = [];
+    long _controlBytes;
+
+    /// <summary>A logical unit with a number, over a backstore.</summary>
+    public LogicalUnit(int number, IBackstore backstore)
+    {
+        ArgumentNullException.ThrowIfNull(backstore);
+        Number = number;
+        Backstore = backstore;
+        backstore.Bind(this);
+    }
+
+    /// <summary>The logical unit number.</summary>
+    public int Number { get; }
+
+    /// <summary>What stands behind.</summary>
+    public IBackstore Backstore { get; }
+
+    /// <summary>How long a task may take in the backstore before it is failed, in milliseconds; 0 is for ever. The kernel's cmd_time_out.</summary>
+    public int CommandTimeoutMs { get; init; } = 30_000;
+
+    /// <summary>How many tasks have arrived and not been answered.</summary>
+    public int TaskCount => Tasks.Count;
+
+    internal TaskSet Tasks { get; } = new();
+
+    internal ScsiTarget Target { get; set; } = null!;
+
+    // ---- the way of a task ----
+
+    internal void Begin(ScsiTask task)
+    {
+        Tasks.Add(task);
+        task.LogicalUnit = this;
+        if (ReportAttention(task))
+        {
+            return;
+        }
+
+        if (!Backstore.IsOpen && task.Cdb[0] != ReportLunsCode)
+        {
+            task.State = TaskState.Held;
+            return;
+        }
+
+        Route(task);
+    }
+
+    const byte InquiryCode = 0x12, RequestSenseCode = 0x03, ReportLunsCode = 0xA0;
+
+    /// <summary>SAM-5 clause 5.14.5: a pending unit attention ends any command but INQUIRY, REPORT LUNS and REQUEST SENSE.</summary>
+    bool ReportAttention(ScsiTask task)
+    {
+        if (task.Nexus.PendingAttentions == 0 || task.Cdb[0] is InquiryCode or ReportLunsCode or RequestSenseCode)
+        {
+            return false;
+        }
+
+        if (!task.Nexus.TryGetAttention(Number, clear: true, out ushort code))
+        {
+            return false;
+        }
+
+        Finish(task, ScsiResult.Check(SenseKey.UnitAttention, code));
+        return true;
+    }
+
+    void Route(ScsiTask task)
+    {
+        task.Responder = PassTable.For(Backstore.IsOpen ? Backstore.PassLevel : PassLevel.Io, task.Cdb[0]);
+        if (task.Cdb[0] == RequestSenseCode && task.Nexus.TryGetAttention(Number, clear: false, out _))
+        {
+            task.Responder = Responder.TargetCore;
+        }
+
+        switch (task.Responder)
+        {
+            case Responder.Handler when Backstore.PassLevel == PassLevel.Io:
+                BeginTransfer(task);
+                break;
+            case Responder.Handler:
+                BeginPassthrough(task);
+                break;
+            case Responder.TargetCore:
+                task.DataInCapacity = Math.Min(task.ExpectedDataIn, MaxControlBytes);
+                PrepareControl(task);
+                break;
+            default:
+                BeginControl(task);
+                break;
+        }
+    }
+
+    /// <summary>A read or write at pass level io: checked here, then passed on as it came.</summary>
+    void BeginTransfer(ScsiTask task)
+    {
+        if (!Backstore.DeviceServer.TryCheckTransfer(task.Cdb, out _, out int length, out bool isWrite, out _, out ScsiResult refusal))
+        {
+            Finish(task, refusal);
+            return;
+        }
+
+        if (isWrite)
+        {
+            task.DataOutWantedByCdb = length;
+            task.DataOutLength = WholeBlocks(Math.Min(length, task.ExpectedDataOut));
+        }
+        else
+        {
+            task.DataInWantedByCdb = length;
+            task.DataInCapacity = Math.Min(length, UpToBlock(task.ExpectedDataIn));
+        }
+
+        if (task.DataOutLength == 0 && task.DataInCapacity == 0)
+        {
+            Finish(task, ScsiResult.GoodWith(task.DataInWantedByCdb));
+            return;
+        }
+
+        task.State = TaskState.Preparing;
+        Backstore.Prepare(task);
+    }
+
+    /// <summary>Any command at pass level all.</summary>
+    void BeginPassthrough(ScsiTask task)
+    {
+        if (!Describe(task, Backstore.Info.MaxTransferBytes))
+        {
+            return;
+        }
+
+        task.DataInCapacity = Math.Min(task.DataInWantedByCdb, UpToBlock(task.ExpectedDataIn));
+        task.State = TaskState.Preparing;
+        Backstore.Prepare(task);
+    }
+
+    /// <summary>A command that the engine's device server executes.</summary>
+    void BeginControl(ScsiTask task)
+    {
+        if (!Describe(task, MaxControlBytes))
+        {
+            return;
+        }
+
+        task.DataInCapacity = Math.Min(task.DataInWantedByCdb, task.ExpectedDataIn);
+        PrepareControl(task);
+    }
+
+    /// <summary>
+    /// Works out how many bytes the command moves by its CDB, or by what the initiator announced where the CDB does not tell.
+    /// False when that is more than <paramref name="limit"/>: the task is refused then.
+    /// </summary>
+    bool Describe(ScsiTask task, int limit)
+    {
+        CdbTransfer transfer = CdbTransfer.Describe(task.Cdb, Backstore.Info.BlockSize);
+        long dataOut = transfer.Direction switch
+        {
+            TransferDirection.Out => transfer.LengthBytes,
+            TransferDirection.Unknown => task.ExpectedDataOut,
+            _ => 0,
+        };
+        long dataIn = transfer.Direction switch
+        {
+            TransferDirection.In => transfer.LengthBytes,
+            TransferDirection.Unknown => task.ExpectedDataIn,
+            _ => 0,
+        };
+        if (Math.Min(dataOut, task.ExpectedDataOut) > limit || Math.Min(dataIn, task.ExpectedDataIn) > limit)
+        {
+            Finish(task, ScsiResult.Check(SenseKey.IllegalRequest, AdditionalSense.InvalidFieldInCdb));
+            return false;
+        }
+
+        task.DataOutWantedByCdb = (int)Math.Min(dataOut, int.MaxValue);
+        task.DataInWantedByCdb = (int)Math.Min(dataIn, int.MaxValue);
+        task.DataOutLength = Math.Min(task.DataOutWantedByCdb, task.ExpectedDataOut);
+        return true;
+    }
+
+    int WholeBlocks(int bytes) => bytes - (bytes % Backstore.Info.BlockSize);
+
+    int UpToBlock(int bytes) => (int)Math.Min(((long)bytes + Backstore.Info.BlockSize - 1) / Backstore.Info.BlockSize * Backstore.Info.BlockSize, int.MaxValue);
+
+    void PrepareControl(ScsiTask task)
+    {
+        int bytes = Math.Max(task.DataOutLength, task.DataInCapacity);
+        if (_waitingForControlMemory.Count > 0 || (_controlBytes + bytes > ControlBudgetBytes && _controlBytes > 0))
+        {
+            task.State = TaskState.Preparing;
+            _waitingForControlMemory.Enqueue(task);
+            return;
+        }
+
+        GiveControlMemory(task);
+    }
+
+    void GiveControlMemory(ScsiTask task)
+    {
+        // A control command moves data one way; the one that moves it both ways is not among them.
+        int bytes = Math.Max(task.DataOutLength, task.DataInCapacity);
+        if (bytes > 0)
+        {
+            Memory<byte>[] piece = Target.ControlMemory.Rent(bytes);
+            _controlBytes += piece[0].Length;
+            task.ControlPiece = piece;
+            if (task.DataOutLength > 0)
+            {
+                task.SetBuffers(new DataBuffer(piece, 1, task.DataOutLength), default);
+            }
+            else
+            {
+                task.SetBuffers(default, new DataBuffer(piece, 1, task.DataInCapacity));
+            }
+        }
+
+        Prepared(task);
+    }
+
+    /// <summary>For the backstore: the task has its buffers.</summary>
+    public void Prepared(ScsiTask task)
+    {
+        ArgumentNullException.ThrowIfNull(task);
+        if (task.DataOutLength > 0)
+        {
+            task.State = TaskState.Collecting;
+            task.Transport.OnDataOutWanted(task);
+        }
+        else
+        {
+            Execute(task);
+        }
+    }
+
+    internal void Execute(ScsiTask task)
+    {
+        task.State = TaskState.Executing;
+        switch (task.Responder)
+        {
+            case Responder.Handler:
+                Backstore.Submit(task);
+                break;
+            case Responder.TargetCore:
+                Finish(task, ExecuteInCore(task));
+                break;
+            default:
+                ExecuteHere(task);
+                break;
+        }
+    }
+
+    ScsiResult ExecuteInCore(ScsiTask task) => task.Cdb[0] switch
+    {
+        ReportLunsCode => ReportLuns.Execute(task.Cdb, Target.LogicalUnitNumbers, task.DataIn),
+        RequestSenseCode when task.Nexus.TryGetAttention(Number, clear: true, out ushort code) =>
+            PendingSense.Execute(task.Cdb, new SenseData(SenseKey.UnitAttention, code), task.DataIn),
+        _ => ScsiResult.Check(SenseData.InvalidOperationCode),
+    };
+
+    void ExecuteHere(ScsiTask task)
+    {
+        ValueTask<ScsiResult> execution = Backstore.DeviceServer.ExecuteAsync(
+            new DeviceCommand(task.CdbMemory, task.DataOut, task.DataIn, CancellationToken.None));
+        if (execution.IsCompletedSuccessfully)
+        {
+            Finish(task, execution.Result);
+        }
+        else
+        {
+            _ = FinishLaterAsync(task, execution);
+        }
+    }
+
+    /// <summary>Compound commands go on as the handler answers; all on the owning thread, since that is where answers are reaped.</summary>
+    async Task FinishLaterAsync(ScsiTask task, ValueTask<ScsiResult> execution)
+    {
+        ScsiResult result;
+        try
+        {
+            result = await execution;
+        }
+        catch (OperationCanceledException)
+        {
+            result = ScsiResult.Check(SenseKey.AbortedCommand, AdditionalSense.None);
+        }
+
+        Finish(task, result);
+    }
+
+    /// <summary>For the backstore: the handler has answered a submitted task.</summary>
+    /// <param name="task">The task.</param>
+    /// <param name="status">The handler's status.</param>
+    /// <param name="sense">The handler's sense data, cut to its length; empty without.</param>
+    /// <param name="dataInLength">How many bytes of Data-In there are, or -1 for as many as the command asked for.</param>
+    public void HandlerAnswered(ScsiTask task, ScsiStatus status, ReadOnlySpan<byte> sense, int dataInLength)
+    {
+        ArgumentNullException.ThrowIfNull(task);
+        if (dataInLength < 0)
+        {
+            dataInLength = status == ScsiStatus.Good ? task.DataInWantedByCdb : 0;
+        }
+
+        task.SetOutcome(status, sense, dataInLength);
+        Finish(task);
+    }
+
+    /// <summary>For the backstore: the task cannot be executed.</summary>
+    public void HandlerFailed(ScsiTask task, ScsiResult result) => Finish(task, result);
+
+    /// <summary>For the backstore: size and pass level are known now; the tasks that came before are begun.</summary>
+    public void Opened()
+    {
+        _scratch.Clear();
+        for (ScsiTask? task = Tasks.First; task is not null; task = task.Next)
+        {
+            if (task.State == TaskState.Held)
+            {
+                _scratch.Add(task);
+            }
+        }
+
+        foreach (ScsiTask task in _scratch)
+        {
+            if (task.State == TaskState.Held)
+            {
+                Route(task);
+            }
+        }
+    }
+
+    /// <summary>For the backstore: the device has another size now. Every nexus is told: CAPACITY DATA HAS CHANGED. SBC-3 clause 4.7.</summary>
+    public void CapacityChanged() => Target.Establish(this, AdditionalSense.CapacityDataChanged);
+
+    void Finish(ScsiTask task, ScsiResult result)
+    {
+        task.SetOutcome(result);
+        Finish(task);
+    }
+
+    void Finish(ScsiTask task)
+    {
+        if (task.IsUnwanted)
+        {
+            Discard(task);
+            return;
+        }
+
+        Tasks.Remove(task);
+        task.State = TaskState.Completed;
+        task.Transport.OnCompleted(task);
+    }
+
+    /// <summary>The last step of every task: its memory goes back.</summary>
+    internal void Release(ScsiTask task)
+    {
+        if (task.ControlPiece is { } piece)
+        {
+            task.ControlPiece = null;
+            _controlBytes -= piece[0].Length;
+            Target.ControlMemory.Return(piece);
+            ServeWaitingForControlMemory();
+        }
+        else if (task.BackstoreState is not null)
+        {
+            Backstore.Release(task);
+        }
+    }
+
+    void ServeWaitingForControlMemory()
+    {
+        while (_waitingForControlMemory.TryPeek(out ScsiTask? next))
+        {
+            int bytes = Math.Max(next.DataOutLength, next.DataInCapacity);
+            if (next is { IsUnwanted: false } && _controlBytes + bytes > ControlBudgetBytes && _controlBytes > 0)
+            {
+                return;
+            }
+
+            _waitingForControlMemory.Dequeue();
+            if (next.IsUnwanted)
+            {
+                Discard(next);
+            }
+            else
+            {
+                GiveControlMemory(next);
+            }
+        }
+    }
+
+    // ---- the end of a task that nobody waits for ----
+
+    /// <summary>
+    /// Ends a task without an answer. True when the device has let go of it; false when that is still to come, then
+    /// the requests in <see cref="ScsiTask.AbortedBy"/> are told at that time.
+    /// </summary>
+    internal bool Drop(ScsiTask task, bool tellTransport)
+    {
+        bool first = !task.IsUnwanted;
+        task.IsUnwanted = true;
+        if (first && tellTransport)
+        {
+            task.Transport.OnAborted(task);
+        }
+
+        switch (task.State)
+        {
+            case TaskState.Held:
+            case TaskState.Collecting:
+                Discard(task);
+                return true;
+            case TaskState.Preparing when task.Responder != Responder.Handler:
+                return false; // comes up in ServeWaitingForControlMemory
+            case TaskState.Preparing or TaskState.Executing when task.Responder == Responder.Handler && Backstore.Cancel(task):
+                Discard(task);
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    void Discard(ScsiTask task)
+    {
+        Tasks.Remove(task);
+        List<TaskManagementRequest>? waiting = task.AbortedBy;
+        task.AbortedBy = null;
+        Target.Release(task);
+        if (waiting is not null)
+        {
+            foreach (TaskManagementRequest request in waiting)
+            {
+                ScsiTarget.OneLess(request);
+            }
+        }
+    }
+
+    // ---- deadlines ----
+
+    /// <summary>
+    /// Fails the tasks that have been with the backstore for longer than <see cref="CommandTimeoutMs"/>: 02/08/00, as the kernel does.
+    /// Tasks stand in order of arrival, so only the overdue ones and those that wait for their initiator are looked at.
+    /// </summary>
+    internal void Tick(long nowMs)
+    {
+        if (CommandTimeoutMs == 0)
+        {
+            return;
+        }
+
+        _scratch.Clear();
+        for (ScsiTask? task = Tasks.First; task is not null && nowMs - task.ArrivedMs >= CommandTimeoutMs; task = task.Next)
+        {
+            if (task.State == TaskState.Held || (task.Responder == Responder.Handler && task.State is TaskState.Preparing or TaskState.Executing))
+            {
+                _scratch.Add(task);
+            }
+        }
+
+        foreach (ScsiTask task in _scratch)
+        {
+            if (task.State is TaskState.Preparing or TaskState.Executing)
+            {
+                Backstore.Abandon(task);
+            }
+
+            Finish(task, ScsiResult.Check(SenseKey.NotReady, AdditionalSense.CommunicationFailure));
+        }
+    }
+}
