@@ -133,3 +133,44 @@ public sealed class MemoryTests
         Assert.Throws<ObjectDisposedException>(() => piece.Span[0]);
     }
 }
+
+public sealed class AnonymousMemoryTests
+{
+    [Fact]
+    public void It_reads_as_zeros_and_may_be_larger_than_the_machine()
+    {
+        using MappedRegion memory = MappedRegion.MapAnonymous(1L << 40);
+
+        Assert.Equal(0, memory.Slice((1L << 40) - 1, 1).Span[0]);
+        memory.Slice(1L << 39, 1).Span[0] = 9;
+        Assert.Equal(9, memory.Slice(1L << 39, 1).Span[0]);
+    }
+
+    [Theory]
+    [InlineData(0, 65536)]
+    [InlineData(1, 65534)]
+    [InlineData(4097, 100)]
+    [InlineData(4000, 200)]
+    [InlineData(4096, 0)]
+    public void A_discarded_range_reads_as_zeros_and_its_neighbours_stay(int offset, int length)
+    {
+        using MappedRegion memory = MappedRegion.MapAnonymous(65536);
+        Span<byte> all = memory.Slice(0, 65536).Span;
+        all.Fill(0xEE);
+
+        memory.Discard(offset, length);
+
+        Assert.Equal(offset, all.IndexOfAnyExcept((byte)0xEE) is int first and >= 0 ? first : offset);
+        Assert.Equal(length, all.Count((byte)0));
+        Assert.False(all.Slice(offset, length).ContainsAnyExcept((byte)0));
+    }
+
+    [Fact]
+    public void Shared_memory_is_not_discarded()
+    {
+        using MemFd shared = MemFd.Create("test", 4096);
+        using MappedRegion region = MappedRegion.Map(shared.Handle, 4096);
+
+        Assert.Throws<InvalidOperationException>(() => region.Discard(0, 4096));
+    }
+}

@@ -1,0 +1,84 @@
+using Scuse.Device;
+
+namespace Scuse;
+
+/// <summary>What goes with a write.</summary>
+[Flags]
+public enum WriteFlags
+{
+    /// <summary>Nothing.</summary>
+    None = 0,
+
+    /// <summary>The data must be durable when the write completes (FUA).</summary>
+    ForceUnitAccess = 1,
+}
+
+/// <summary>A disk: override reads and writes, and whatever else it can do better than the defaults.</summary>
+/// <remarks>
+/// <para>Offsets and lengths are in bytes, multiples of the block size and inside the device: that has been checked. A buffer is the shared
+/// data area itself, and is valid until the returned task completes.</para>
+/// <para>All methods are called on one thread, the serving thread, one after another: a method that waits for a disk or a network should
+/// return a task that is not complete yet, so that other commands go on. Any number of such tasks may be under way, in any overlap, and they
+/// may complete on any thread and in any order. What completes at once costs no allocation.</para>
+/// <para>Errors are exceptions. A <see cref="ScsiException"/> says what the initiator is told; any other becomes HARDWARE ERROR (04/44/00)
+/// and is logged once for each kind.</para>
+/// </remarks>
+public abstract class BlockHandler
+{
+    /// <summary>The device as it was asked for; set before anything else is called, but after the constructor.</summary>
+    protected internal DeviceInfo Device { get; internal set; } = new() { Name = "disk" };
+
+    /// <summary>Capacity in bytes, a multiple of <see cref="BlockSize"/>; what was asked for unless overridden. Read once, after opening.</summary>
+    public virtual long SizeBytes => Device.SizeBytes;
+
+    /// <summary>Logical block length in bytes, 512 or 4096; what was asked for unless overridden. Read once, after opening.</summary>
+    public virtual int BlockSize => Device.BlockSize;
+
+    /// <summary>Whether it cannot be written; what the operator wants unless overridden. Read once, after opening.</summary>
+    public virtual bool IsReadOnly => Device.ReadOnly;
+
+    /// <summary>Product identification for INQUIRY, at most 16 ASCII characters; empty for the target's own.</summary>
+    public virtual string Product => "";
+
+    /// <summary>The most bytes that one command may move; 0 leaves it to the target.</summary>
+    public virtual int MaxTransferBytes => 0;
+
+    /// <summary>
+    /// What it can do beyond reading and writing: found from which of <see cref="FlushAsync"/>, <see cref="UnmapAsync"/> and
+    /// <see cref="WriteZeroesAsync"/> are overridden. Override it where that depends on what lies beneath.
+    /// </summary>
+    public virtual BlockDeviceFeatures Features =>
+        (Overrides(FlushAsync) ? BlockDeviceFeatures.Flush : BlockDeviceFeatures.None)
+        | (Overrides((Func<long, long, CancellationToken, ValueTask>)UnmapAsync) ? BlockDeviceFeatures.Unmap : BlockDeviceFeatures.None)
+        | (Overrides((Func<long, long, bool, CancellationToken, ValueTask>)WriteZeroesAsync) ? BlockDeviceFeatures.WriteZeroes : BlockDeviceFeatures.None);
+
+    /// <summary>Fills all of <paramref name="into"/> from <paramref name="offset"/> on. What was never written reads as zeros.</summary>
+    public abstract ValueTask ReadAsync(long offset, DataBuffer into, CancellationToken aborted);
+
+    /// <summary>Stores all of <paramref name="from"/> at <paramref name="offset"/>. Later reads see it; only a flush or FUA makes it durable.</summary>
+    public abstract ValueTask WriteAsync(long offset, DataBuffer from, WriteFlags flags, CancellationToken aborted);
+
+    /// <summary>
+    /// Makes every write that completed before this call durable. A handler that does not override it says that its writes are as durable
+    /// as they will ever be when they complete.
+    /// </summary>
+    public virtual ValueTask FlushAsync(CancellationToken aborted) => ValueTask.CompletedTask;
+
+    /// <summary>Gives the range's room back; it reads as zeros afterwards. Without an override, initiators are not offered it.</summary>
+    public virtual ValueTask UnmapAsync(long offset, long length, CancellationToken aborted) =>
+        throw new NotSupportedException("UnmapAsync is not overridden, and Features says that it can be called");
+
+    /// <summary>
+    /// Makes the range read as zeros; with <paramref name="mayUnmap"/> its room may be given back as well. Without an override zeros are
+    /// written with <see cref="WriteAsync"/>.
+    /// </summary>
+    public virtual ValueTask WriteZeroesAsync(long offset, long length, bool mayUnmap, CancellationToken aborted) =>
+        throw new NotSupportedException("WriteZeroesAsync is not overridden, and Features says that it can be called");
+
+    /// <summary>Lets go of what was opened. Called once, last, when no other call is under way; writes without a flush may be lost, as on a real disk.</summary>
+    public virtual ValueTask CloseAsync() => ValueTask.CompletedTask;
+
+    static bool Overrides(Delegate method) => method.Method.DeclaringType != typeof(BlockHandler);
+
+    static bool Overrides(Func<CancellationToken, ValueTask> method) => Overrides((Delegate)method);
+}

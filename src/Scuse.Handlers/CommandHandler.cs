@@ -1,0 +1,75 @@
+using Scuse.Scsi;
+
+namespace Scuse;
+
+/// <summary>A device that answers CDBs itself: for everything that is not a plain disk.</summary>
+/// <remarks>
+/// Every command comes here but those that the target itself answers: REPORT LUNS, reservations and task management. Threads, tasks and
+/// exceptions are as with <see cref="BlockHandler"/>.
+/// </remarks>
+public abstract class CommandHandler
+{
+    /// <summary>The device as it was asked for; set before anything else is called, but after the constructor.</summary>
+    protected internal DeviceInfo Device { get; internal set; } = new() { Name = "device" };
+
+    /// <summary>Capacity in bytes, for people and tools; 0 where the word has no meaning.</summary>
+    public virtual long SizeBytes => Device.SizeBytes;
+
+    /// <summary>Logical block length in bytes; it tells how much data a CDB that counts in blocks moves.</summary>
+    public virtual int BlockSize => Device.BlockSize;
+
+    /// <summary>The most bytes that one command may move; 0 leaves it to the target.</summary>
+    public virtual int MaxTransferBytes => 0;
+
+    /// <summary>Does one command. Its memory is valid until the returned task completes.</summary>
+    public abstract ValueTask<CommandResult> ExecuteAsync(ScsiCommand command);
+
+    /// <summary>Lets go of what was opened. Called once, last, when no command is under way.</summary>
+    public virtual ValueTask CloseAsync() => ValueTask.CompletedTask;
+}
+
+/// <summary>One command as a <see cref="CommandHandler"/> receives it.</summary>
+/// <param name="Cdb">The CDB, cut to the length that its operation code tells.</param>
+/// <param name="DataOut">The data that came with the command.</param>
+/// <param name="DataIn">
+/// Room for the data that goes back. Where the CDB does not tell the direction (<see cref="TransferDirection.Unknown"/>) both buffers are
+/// the same memory, and the handler knows which one it is.
+/// </param>
+/// <param name="Direction">Which way the data goes, as far as the CDB tells.</param>
+/// <param name="Aborted">Set when nobody waits for the answer any more. The command is to be answered all the same, the sooner the better.</param>
+public readonly record struct ScsiCommand(
+    ReadOnlyMemory<byte> Cdb, DataBuffer DataOut, DataBuffer DataIn, TransferDirection Direction, CancellationToken Aborted);
+
+/// <summary>How a command ended.</summary>
+public readonly record struct CommandResult
+{
+    /// <summary>GOOD, with all the Data-In that there is room for.</summary>
+    public static CommandResult Good => default;
+
+    /// <summary>The operation code is not known here: the target answers INVALID COMMAND OPERATION CODE (05/20/00).</summary>
+    public static CommandResult UnknownOperation => new() { IsUnknownOperation = true };
+
+    /// <summary>The status for the initiator.</summary>
+    public ScsiStatus Status { get; init; }
+
+    /// <summary>The sense data for CHECK CONDITION; used when <see cref="SenseBytes"/> is empty.</summary>
+    public SenseData Sense { get; init; }
+
+    /// <summary>The sense data for CHECK CONDITION as bytes, at most 96; valid until the task that carries this result has been taken.</summary>
+    public ReadOnlyMemory<byte> SenseBytes { get; init; }
+
+    /// <summary>How many bytes of Data-In there are, when that is not all of the buffer. With CHECK CONDITION, so much data goes with the sense data.</summary>
+    public int? DataInLength { get; init; }
+
+    /// <summary>Whether the operation code is not known here.</summary>
+    public bool IsUnknownOperation { get; init; }
+
+    /// <summary>GOOD, with <paramref name="dataInLength"/> bytes of Data-In.</summary>
+    public static CommandResult GoodWith(int dataInLength) => new() { DataInLength = dataInLength };
+
+    /// <summary>CHECK CONDITION.</summary>
+    public static CommandResult Check(SenseData sense) => new() { Status = ScsiStatus.CheckCondition, Sense = sense };
+
+    /// <summary>A status without sense data, such as BUSY.</summary>
+    public static CommandResult With(ScsiStatus status) => new() { Status = status };
+}

@@ -1,0 +1,154 @@
+using System.Globalization;
+using Scuse.Ring.Attach;
+using Scuse.Serving;
+
+namespace Scuse;
+
+/// <summary>The command line that every handler has.</summary>
+sealed record HandlerOptions
+{
+    internal const string SpinVariable = "SCUSE_SPIN_US";
+    const int MaxSpinMicroseconds = 1000;
+
+    internal const string Usage = """
+        options of every handler:
+          --device NAME      the device to serve (default: $SCUSE_DEVICE)
+          --socket PATH      the target's attach socket (default: $SCUSE_SOCKET)
+          --size SIZE        capacity, with K, M, G or T, where the target asks for none (default: 1G)
+          --block-size N     logical block length, 512 or 4096, where the target asks for none (default: 512)
+          --config TEXT      the handler's own configuration, where the target has none
+          --spin-us N        how long to look for the next command before sleeping, in microseconds; 0: not at all (default: 50)
+          --serve            start `scuse serve` around this program, with:
+          --portal ADDRESS   where to listen, and
+          --target NAME      the target's iSCSI name
+          --help             this text
+        """;
+
+    internal string? Socket { get; private set; }
+
+    internal string? Device { get; private set; }
+
+    internal string Config { get; private set; } = "";
+
+    internal long SizeBytes { get; private set; }
+
+    internal int BlockSize { get; private set; }
+
+    internal int SpinMicroseconds { get; private set; } = AdaptiveSpin.DefaultMicroseconds;
+
+    internal bool Serve { get; private set; }
+
+    internal bool Help { get; private set; }
+
+    /// <summary>Options for <c>scuse serve</c>.</summary>
+    internal List<string> ServeArguments { get; } = [];
+
+    /// <summary>Everything but --serve and what goes with it: the command line of the handler that the engine starts.</summary>
+    internal List<string> HandlerArguments { get; } = [];
+
+    /// <summary>What is the author's own.</summary>
+    internal List<string> Rest { get; } = [];
+
+    /// <summary>Reads a command line.</summary>
+    /// <exception cref="FormatException">It is wrong; the message is one line for a person.</exception>
+    internal static HandlerOptions Parse(ReadOnlySpan<string> args, Func<string, string?> environment)
+    {
+        HandlerOptions options = new()
+        {
+            Socket = NullIfEmpty(environment(AttachMessage.SocketVariable)),
+            Device = NullIfEmpty(environment(AttachMessage.DeviceVariable)),
+        };
+        if (NullIfEmpty(environment(SpinVariable)) is { } spin)
+        {
+            options.SpinMicroseconds = ParseSpin(SpinVariable, spin);
+        }
+
+        for (int i = 0; i < args.Length; i++)
+        {
+            string argument = args[i];
+            if (argument == "--")
+            {
+                options.HandlerArguments.AddRange(args[i..]);
+                options.Rest.AddRange(args[(i + 1)..]);
+                break;
+            }
+
+            if (!argument.StartsWith("--", StringComparison.Ordinal))
+            {
+                options.HandlerArguments.Add(argument);
+                options.Rest.Add(argument);
+                continue;
+            }
+
+            int equals = argument.IndexOf('=', StringComparison.Ordinal);
+            string name = equals < 0 ? argument : argument[..equals];
+            switch (name)
+            {
+                case "--serve" when equals < 0:
+                    options.Serve = true;
+                    continue;
+                case "--help" when equals < 0:
+                    options.Help = true;
+                    continue;
+            }
+
+            if (name is not ("--socket" or "--device" or "--config" or "--size" or "--block-size" or "--spin-us" or "--portal" or "--target"))
+            {
+                throw new FormatException($"option '{argument}' is unknown; --help lists those that are known");
+            }
+
+            string value = equals >= 0 ? argument[(equals + 1)..]
+                : i + 1 < args.Length ? args[++i]
+                : throw new FormatException($"option '{name}' needs a value");
+            if (name is "--portal" or "--target")
+            {
+                options.ServeArguments.AddRange([name, value]);
+                continue;
+            }
+
+            options.HandlerArguments.AddRange([name, value]);
+            options.Set(name, value);
+        }
+
+        return options.Serve || options.ServeArguments.Count == 0
+            ? options
+            : throw new FormatException($"option '{options.ServeArguments[0]}' goes with --serve");
+    }
+
+    void Set(string name, string value)
+    {
+        switch (name)
+        {
+            case "--socket":
+                Socket = value;
+                break;
+            case "--device":
+                Device = value;
+                break;
+            case "--config":
+                Config = value;
+                break;
+            case "--size":
+                SizeBytes = SizeText.Parse(value);
+                break;
+            case "--block-size":
+                BlockSize = value switch
+                {
+                    "512" => 512,
+                    "4096" => 4096,
+                    _ => throw new FormatException($"--block-size '{value}' is not a block size; 512 and 4096 are"),
+                };
+                break;
+            case "--spin-us":
+                SpinMicroseconds = ParseSpin(name, value);
+                break;
+        }
+    }
+
+    static int ParseSpin(string name, string value) =>
+        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int spin) && spin <= MaxSpinMicroseconds
+            ? spin
+            : throw new FormatException($"{name} '{value}' is not a number of microseconds from 0 to {MaxSpinMicroseconds}");
+
+    static string? NullIfEmpty(string? text) => string.IsNullOrEmpty(text) ? null : text;
+}

@@ -1,0 +1,74 @@
+using System.Diagnostics;
+using Scuse.Linux;
+
+namespace Scuse.Serving;
+
+/// <summary>
+/// How long to look for the next command before sleeping. Looking costs a processor that others may need; sleeping costs the time to wake up,
+/// which is 50 to 100 microseconds where processors go idle. So it looks for as long as that has been worth it lately.
+/// </summary>
+/// <remarks>Touched only by the serving thread.</remarks>
+sealed class AdaptiveSpin
+{
+    /// <summary>About what a wake-up costs on a machine whose processor went idle.</summary>
+    internal const int DefaultMicroseconds = 50;
+
+    const int MaxCredit = 8;
+    const int RetryEvery = 16;
+
+    // A yield that took this long gave the processor to somebody who had work for it: looking takes away from them.
+    const int ContendedMicroseconds = 200;
+
+    readonly long _window;
+    readonly long _contended = ContendedMicroseconds * Stopwatch.Frequency / 1_000_000;
+    long _start;
+    long _last;
+    int _credit = MaxCredit;
+    int _skipped;
+
+    internal AdaptiveSpin(int microseconds, int processors) =>
+        _window = processors > 1 ? microseconds * Stopwatch.Frequency / 1_000_000 : 0;
+
+    /// <summary>There was something to do.</summary>
+    internal void Found()
+    {
+        if (_start != 0)
+        {
+            _start = 0;
+            _credit = Math.Min(MaxCredit, _credit + 1);
+        }
+    }
+
+    /// <summary>There was nothing to do: true after a short yield to look again, false to sleep.</summary>
+    internal bool LookAgain()
+    {
+        if (_window == 0)
+        {
+            return false;
+        }
+
+        if (_start == 0)
+        {
+            if (_credit <= 0 && ++_skipped < RetryEvery)
+            {
+                return false;
+            }
+
+            _skipped = 0;
+            _start = _last = Stopwatch.GetTimestamp();
+        }
+
+        Processor.Yield();
+        long now = Stopwatch.GetTimestamp();
+        bool contended = now - _last > _contended;
+        _last = now;
+        if (!contended && now - _start < _window)
+        {
+            return true;
+        }
+
+        _start = 0;
+        _credit = Math.Max(0, _credit - (contended ? 2 : 1));
+        return false;
+    }
+}

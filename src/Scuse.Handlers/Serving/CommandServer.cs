@@ -1,0 +1,216 @@
+using System.Runtime.CompilerServices;
+using Scuse.Attach;
+using Scuse.Device;
+using Scuse.Ring.Attach;
+using Scuse.Scsi;
+
+// The awaiters are consumed once: here when the task is complete, else by Finish after their one notification.
+#pragma warning disable CA2012
+
+namespace Scuse.Serving;
+
+/// <summary>What stands between the serving loop and an author's handler.</summary>
+abstract class CommandServer
+{
+    /// <summary>What the target is told once the device is open.</summary>
+    internal abstract ReadyMessage Ready { get; }
+
+    internal int BlockSize => Ready.BlockSize;
+
+    /// <summary>Starts a command; true when its result is in the slot already, otherwise the slot comes to <see cref="Finish"/> later.</summary>
+    internal abstract bool TryStart(CommandSlot slot);
+
+    /// <summary>Takes the result of a command that did not complete at once.</summary>
+    internal abstract void Finish(CommandSlot slot);
+
+    internal abstract ValueTask CloseAsync();
+}
+
+/// <summary>A block handler behind a device server of its own, so that every CDB works at either pass level.</summary>
+sealed class BlockCommandServer : CommandServer
+{
+    readonly BlockHandler _handler;
+    readonly DeviceServer _server;
+    readonly ErrorLog _log;
+
+    internal BlockCommandServer(BlockHandler handler, DeviceInfo device, string askedLevel, ErrorLog log)
+    {
+        _handler = handler;
+        _log = log;
+        BlockDeviceFeatures features = handler.Features | (handler.IsReadOnly || device.ReadOnly ? BlockDeviceFeatures.ReadOnly : BlockDeviceFeatures.None);
+        if (features.HasFlag(BlockDeviceFeatures.ReadOnly))
+        {
+            features &= ~(BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes);
+        }
+
+        int blockSize = handler.BlockSize;
+        long sizeBytes = handler.SizeBytes;
+        if (blockSize is not (512 or 4096))
+        {
+            throw new InvalidOperationException($"the block size is {blockSize}; 512 and 4096 are possible");
+        }
+
+        if (sizeBytes <= 0 || sizeBytes % blockSize != 0)
+        {
+            throw new InvalidOperationException($"the size of {sizeBytes} bytes is not a positive multiple of the block size of {blockSize}");
+        }
+
+        BlockDeviceInfo info = new()
+        {
+            SizeBytes = sizeBytes,
+            BlockSize = blockSize,
+            Features = features,
+            Serial = device.Serial.Length > 0 ? device.Serial : device.Name,
+        };
+        if (handler.Product.Length > 0)
+        {
+            info = info with { Product = handler.Product };
+        }
+
+        if (handler.MaxTransferBytes > 0)
+        {
+            info = info with { MaxTransferBytes = handler.MaxTransferBytes };
+        }
+
+        _server = new DeviceServer(new BlockDeviceAdapter(handler, info, log));
+        Ready = new ReadyMessage
+        {
+            SizeBytes = sizeBytes,
+            BlockSize = blockSize,
+            Level = askedLevel.Length > 0 ? askedLevel : ReadyMessage.LevelIo,
+            Features = Names(features),
+            Ring = [AttachSession.WaitFlags],
+            Product = handler.Product,
+            MaxTransferBytes = handler.MaxTransferBytes,
+        };
+    }
+
+    internal override ReadyMessage Ready { get; }
+
+    internal override bool TryStart(CommandSlot slot)
+    {
+        try
+        {
+            ScsiCommand scsi = slot.Scsi;
+            ValueTaskAwaiter<ScsiResult> awaiter = _server.ExecuteAsync(new DeviceCommand(scsi.Cdb, scsi.DataOut, scsi.DataIn, scsi.Aborted)).GetAwaiter();
+            if (awaiter.IsCompleted)
+            {
+                slot.SetResult(awaiter.GetResult());
+                return true;
+            }
+
+            slot.Block = awaiter; // before the completion can come
+            slot.CompleteAfter(ref awaiter);
+            return false;
+        }
+        catch (Exception failure)
+        {
+            slot.SetResult(BlockDeviceAdapter.Translate("command", failure, _log, slot.Scsi.Aborted));
+            return true;
+        }
+    }
+
+    internal override void Finish(CommandSlot slot)
+    {
+        try
+        {
+            slot.SetResult(slot.Block.GetResult());
+        }
+        catch (Exception failure)
+        {
+            slot.SetResult(BlockDeviceAdapter.Translate("command", failure, _log, slot.Scsi.Aborted));
+        }
+    }
+
+    internal override ValueTask CloseAsync() => _handler.CloseAsync();
+
+    static string[] Names(BlockDeviceFeatures features)
+    {
+        List<string> names = [];
+        if (features.HasFlag(BlockDeviceFeatures.Flush))
+        {
+            names.Add("flush");
+        }
+
+        if (features.HasFlag(BlockDeviceFeatures.Unmap))
+        {
+            names.Add("unmap");
+        }
+
+        if (features.HasFlag(BlockDeviceFeatures.WriteZeroes))
+        {
+            names.Add("writeZeroes");
+        }
+
+        if (features.HasFlag(BlockDeviceFeatures.ReadOnly))
+        {
+            names.Add("readOnly");
+        }
+
+        return [.. names];
+    }
+}
+
+/// <summary>A handler that answers CDBs itself.</summary>
+sealed class RawCommandServer : CommandServer
+{
+    readonly CommandHandler _handler;
+    readonly ErrorLog _log;
+
+    internal RawCommandServer(CommandHandler handler, ErrorLog log)
+    {
+        _handler = handler;
+        _log = log;
+        if (handler.BlockSize <= 0 || handler.SizeBytes < 0)
+        {
+            throw new InvalidOperationException($"a size of {handler.SizeBytes} bytes in blocks of {handler.BlockSize} makes no sense");
+        }
+
+        Ready = new ReadyMessage
+        {
+            SizeBytes = handler.SizeBytes,
+            BlockSize = handler.BlockSize,
+            Level = ReadyMessage.LevelAll,
+            Ring = [AttachSession.WaitFlags],
+            MaxTransferBytes = handler.MaxTransferBytes,
+        };
+    }
+
+    internal override ReadyMessage Ready { get; }
+
+    internal override bool TryStart(CommandSlot slot)
+    {
+        try
+        {
+            ValueTaskAwaiter<CommandResult> awaiter = _handler.ExecuteAsync(slot.Scsi).GetAwaiter();
+            if (awaiter.IsCompleted)
+            {
+                slot.SetResult(awaiter.GetResult());
+                return true;
+            }
+
+            slot.Raw = awaiter; // before the completion can come
+            slot.CompleteAfter(ref awaiter);
+            return false;
+        }
+        catch (Exception failure)
+        {
+            slot.SetResult(BlockDeviceAdapter.Translate("command", failure, _log, slot.Scsi.Aborted));
+            return true;
+        }
+    }
+
+    internal override void Finish(CommandSlot slot)
+    {
+        try
+        {
+            slot.SetResult(slot.Raw.GetResult());
+        }
+        catch (Exception failure)
+        {
+            slot.SetResult(BlockDeviceAdapter.Translate("command", failure, _log, slot.Scsi.Aborted));
+        }
+    }
+
+    internal override ValueTask CloseAsync() => _handler.CloseAsync();
+}

@@ -1,0 +1,160 @@
+using System.Runtime.CompilerServices;
+using Scuse.Linux;
+using Scuse.Ring;
+using Scuse.Scsi;
+
+namespace Scuse.Serving;
+
+/// <summary>One command under way: the entry taken from the ring, its buffers, and its answer. Reused, so that commands allocate nothing.</summary>
+#pragma warning disable CA1001 // a token source without a timer or a wait handle holds nothing that needs disposing
+sealed class CommandSlot
+#pragma warning restore CA1001
+{
+    readonly ServingLoop _loop;
+    readonly Action _completed;
+    readonly byte[] _sense = new byte[RingAbi.SenseBytes];
+
+    // Data-Out or Data-In first, then Data-In of a bidirectional command.
+    Memory<byte>[] _segments = new Memory<byte>[8];
+    Memory<byte>[] _bidiSegments = [];
+    CancellationTokenSource _aborted = new();
+
+    internal CommandSlot(ServingLoop loop)
+    {
+        _loop = loop;
+        _completed = () => _loop.Complete(this);
+    }
+
+    internal HandlerCommand Command { get; } = new();
+
+    internal ScsiCommand Scsi { get; private set; }
+
+    /// <summary>The task of a block handler's command that did not complete at once.</summary>
+    internal ValueTaskAwaiter<ScsiResult> Block { get; set; }
+
+    /// <summary>The task of a raw handler's command that did not complete at once.</summary>
+    internal ValueTaskAwaiter<CommandResult> Raw { get; set; }
+
+    internal ScsiStatus Status { get; private set; }
+
+    internal ReadOnlySpan<byte> Sense => _sense.AsSpan(0, SenseLength);
+
+    internal ResponseFlags Flags { get; private set; }
+
+    internal uint ReadLength { get; private set; }
+
+    /// <summary>The next in whichever list the slot is: the free ones or the completed ones.</summary>
+    internal CommandSlot? Next { get; set; }
+
+    int SenseLength { get; set; }
+
+    /// <summary>Makes the buffers from the extents of the command just taken.</summary>
+    internal void Prepare(MappedRegion region, int blockSize)
+    {
+        DataBuffer data = Collect(region, Command.Data, ref _segments);
+        TransferDirection direction = CdbTransfer.Describe(Command.Cdb, blockSize).Direction;
+        DataBuffer dataOut, dataIn;
+        if (!Command.BidiDataIn.IsEmpty)
+        {
+            dataOut = data;
+            dataIn = Collect(region, Command.BidiDataIn, ref _bidiSegments);
+        }
+        else
+        {
+            dataOut = direction == TransferDirection.In ? default : data;
+            dataIn = direction == TransferDirection.Out ? default : data;
+        }
+
+        Scsi = new ScsiCommand(Command.CdbMemory, dataOut, dataIn, direction, _aborted.Token);
+    }
+
+    internal void SetResult(ScsiResult result)
+    {
+        Status = result.Status;
+        SenseLength = result.Status == ScsiStatus.CheckCondition ? result.Sense.WriteFixed(_sense) : 0;
+        Flags = ResponseFlags.None;
+        ReadLength = 0;
+        if (result.IsGood && CarriesDataIn)
+        {
+            SetReadLength(result.DataInLength);
+        }
+    }
+
+    internal void SetResult(in CommandResult result)
+    {
+        Status = result.Status;
+        SenseLength = 0;
+        Flags = result.IsUnknownOperation ? ResponseFlags.UnknownOp : ResponseFlags.None;
+        ReadLength = 0;
+        if (result.Status == ScsiStatus.CheckCondition)
+        {
+            SenseLength = result.SenseBytes.IsEmpty ? result.Sense.WriteFixed(_sense) : Math.Min(_sense.Length, result.SenseBytes.Length);
+            result.SenseBytes.Span[..Math.Min(SenseLength, result.SenseBytes.Length)].CopyTo(_sense);
+        }
+
+        if (result.DataInLength is { } length && CarriesDataIn)
+        {
+            SetReadLength(length);
+        }
+    }
+
+    /// <summary>Calls <see cref="ServingLoop.Complete"/> once the task behind the awaiter has completed.</summary>
+    internal void CompleteAfter<TAwaiter>(ref TAwaiter awaiter)
+        where TAwaiter : ICriticalNotifyCompletion => awaiter.UnsafeOnCompleted(_completed);
+
+    /// <summary>Tells the handler that nobody waits for the answer. What it does about that runs on another thread.</summary>
+    internal void Cancel() => _ = _aborted.CancelAsync();
+
+    /// <summary>Makes the slot ready for another command.</summary>
+    internal void Reset()
+    {
+        Scsi = default;
+        Block = default;
+        Raw = default;
+        if (!_aborted.TryReset())
+        {
+            _aborted = new CancellationTokenSource();
+        }
+    }
+
+    // An operation code that tells no direction may be anything; what it returned is then the handler's word alone.
+    bool CarriesDataIn => !Scsi.DataIn.IsEmpty && Scsi.Direction is not (TransferDirection.Out or TransferDirection.None);
+
+    void SetReadLength(int length)
+    {
+        if (length != Scsi.DataIn.Length)
+        {
+            Flags |= ResponseFlags.ReadLength;
+            ReadLength = (uint)length;
+        }
+    }
+
+    static DataBuffer Collect(MappedRegion region, ReadOnlySpan<DataExtent> extents, ref Memory<byte>[] segments)
+    {
+        int count = 0;
+        long total = 0;
+        foreach (DataExtent extent in extents)
+        {
+            total += extent.Length;
+            if (total > int.MaxValue)
+            {
+                throw new RingFormatException($"a command has more than {int.MaxValue} bytes of data");
+            }
+
+            if (extent.Length == 0)
+            {
+                continue;
+            }
+
+            // An extent beyond 1 GiB takes a second piece.
+            if (count + 2 > segments.Length)
+            {
+                Array.Resize(ref segments, Math.Max(8, segments.Length * 2));
+            }
+
+            count += region.Slice(extent.Offset, extent.Length, segments.AsSpan(count));
+        }
+
+        return count == 0 ? default : new DataBuffer(segments, count, (int)total);
+    }
+}
