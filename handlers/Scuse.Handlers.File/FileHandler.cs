@@ -1,0 +1,344 @@
+using System.Runtime.CompilerServices;
+using Microsoft.Win32.SafeHandles;
+using Scuse.Device;
+using Scuse.Linux;
+
+namespace Scuse.Handlers.File;
+
+/// <summary>A disk in a file. It takes up room only where it has been written, if the file system knows holes.</summary>
+/// <remarks>
+/// <para>Writes go to the page cache and complete at once; a flush or FUA makes them durable (fdatasync). Reads that the page cache can
+/// answer complete at once; the others, and all that waits for the disk, go on beside the serving thread.</para>
+/// <para>A full file system is SPACE ALLOCATION FAILED WRITE PROTECT (07/27/07), other failures are UNRECOVERED READ ERROR (03/11/00) and
+/// WRITE ERROR (03/0C/00). A failed sync stays failed until the file is opened anew: the kernel reports lost writes only once, and a
+/// second sync that succeeds would hide that they are lost.</para>
+/// <para>The file is locked, so that no two handlers write to it.</para>
+/// </remarks>
+public sealed class FileHandler : BlockHandler
+{
+    const int ZerosLength = 1 << 20;
+    const int LockWaitMs = 2000;
+    const int LockRetryMs = 20;
+
+    static readonly byte[] s_zeros = new byte[ZerosLength];
+
+    readonly SafeFileHandle _file;
+    readonly bool _isReadOnly;
+
+    // False once the file system has said that it cannot tell what is cached.
+    volatile bool _cachedReads = true;
+    volatile bool _syncFailed;
+
+    FileHandler(SafeFileHandle file, long sizeBytes, int blockSize, bool isReadOnly)
+    {
+        _file = file;
+        SizeBytes = sizeBytes;
+        BlockSize = blockSize;
+        _isReadOnly = isReadOnly;
+    }
+
+    /// <inheritdoc/>
+    public override long SizeBytes { get; }
+
+    /// <inheritdoc/>
+    public override int BlockSize { get; }
+
+    /// <inheritdoc/>
+    public override bool IsReadOnly => _isReadOnly;
+
+    /// <inheritdoc/>
+    public override string Product => "file";
+
+    /// <inheritdoc/>
+    public override BlockDeviceFeatures Features => BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes;
+
+    /// <summary>
+    /// Opens a file as a spec such as <c>/data/a.img?size=10G</c> says. With a size the file is created where there is none, and grown where
+    /// it is shorter; without, it is as long as it is.
+    /// </summary>
+    /// <exception cref="FormatException">The spec is wrong; the message is one line for a person.</exception>
+    /// <exception cref="IOException">The file cannot be used; the message is one line for a person.</exception>
+    public static async Task<FileHandler> OpenAsync(string spec, DeviceInfo device)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        HandlerSpec parts = HandlerSpec.Parse(spec, "size", "block", "readonly");
+        string path = parts.Main;
+        if (path.Length == 0)
+        {
+            throw new FormatException($"the spec '{spec}' names no file; write file:/path or file:/path?size=1G");
+        }
+
+        int block = parts.GetBlockSize("block") ?? device.BlockSize;
+        long? size = parts.GetSize("size") ?? (device.RequestedSizeBytes > 0 ? device.RequestedSizeBytes : null);
+        if (size is { } asked && (asked == 0 || asked % block != 0))
+        {
+            throw new FormatException($"size '{SizeText.Format(asked)}' is not a positive multiple of the block size of {block}");
+        }
+
+        bool readOnly = parts.GetFlag("readonly") || device.ReadOnly;
+        SafeFileHandle file = OpenOrCreate(path, readOnly, size is not null);
+        try
+        {
+            await LockAsync(file, path, readOnly).ConfigureAwait(false);
+            return new FileHandler(file, FitSize(file, path, size, block, readOnly), block, readOnly);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask ReadAsync(long offset, DataBuffer into, CancellationToken aborted)
+    {
+        if (!_cachedReads)
+        {
+            return ReadFromDiskAsync(offset, into);
+        }
+
+        int done = 0;
+        foreach (Memory<byte> piece in into)
+        {
+            int result = FileRange.ReadCached(_file, offset + done, piece.Span);
+            if (result == -Errno.EOPNOTSUPP || result == -Errno.ENOSYS)
+            {
+                _cachedReads = false;
+            }
+
+            if (result > 0)
+            {
+                done += result;
+            }
+
+            if (result != piece.Length)
+            {
+                break; // the rest, and any error, is found out beside the serving thread
+            }
+        }
+
+        return done == into.Length ? ValueTask.CompletedTask : ReadFromDiskAsync(offset + done, into.Slice(done));
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask WriteAsync(long offset, DataBuffer from, WriteFlags flags, CancellationToken aborted)
+    {
+        foreach (Memory<byte> piece in from)
+        {
+            WriteAll(offset, piece.Span);
+            offset += piece.Length;
+        }
+
+        return (flags & WriteFlags.ForceUnitAccess) != 0 ? FlushAsync(aborted) : ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    public override async ValueTask FlushAsync(CancellationToken aborted)
+    {
+        await LeaveServingThread();
+        if (_syncFailed)
+        {
+            throw ScsiException.MediumErrorWrite();
+        }
+
+        int result = FileRange.Sync(_file);
+        if (result < 0)
+        {
+            _syncFailed = true;
+            throw WriteFailure(-result, "fdatasync");
+        }
+    }
+
+    /// <inheritdoc/>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    public override async ValueTask UnmapAsync(long offset, long length, CancellationToken aborted)
+    {
+        await LeaveServingThread();
+        int result = FileRange.PunchHole(_file, offset, length);
+        if (result == -Errno.EOPNOTSUPP || result == -Errno.ENOSYS)
+        {
+            WriteZeros(offset, length, aborted); // no holes here: at least it reads as zeros
+        }
+        else if (result < 0)
+        {
+            throw WriteFailure(-result, "fallocate");
+        }
+    }
+
+    /// <inheritdoc/>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    public override async ValueTask WriteZeroesAsync(long offset, long length, bool mayUnmap, CancellationToken aborted)
+    {
+        await LeaveServingThread();
+        int result = mayUnmap ? FileRange.PunchHole(_file, offset, length) : FileRange.ZeroRange(_file, offset, length);
+        if (result == -Errno.EOPNOTSUPP || result == -Errno.ENOSYS)
+        {
+            WriteZeros(offset, length, aborted);
+        }
+        else if (result < 0)
+        {
+            throw WriteFailure(-result, "fallocate");
+        }
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask CloseAsync()
+    {
+        _file.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    async ValueTask ReadFromDiskAsync(long offset, DataBuffer into)
+    {
+        await LeaveServingThread();
+        foreach (Memory<byte> piece in into)
+        {
+            ReadAll(offset, piece.Span);
+            offset += piece.Length;
+        }
+    }
+
+    void ReadAll(long offset, Span<byte> into)
+    {
+        while (!into.IsEmpty)
+        {
+            int result = FileRange.Read(_file, offset, into);
+            if (result <= 0)
+            {
+                // An end before the size says that somebody cut the file.
+                throw ScsiException.MediumErrorRead((ulong)(offset / BlockSize), result < 0 ? new LinuxException("preadv", -result) : null);
+            }
+
+            into = into[result..];
+            offset += result;
+        }
+    }
+
+    void WriteAll(long offset, ReadOnlySpan<byte> from)
+    {
+        while (!from.IsEmpty)
+        {
+            int result = FileRange.Write(_file, offset, from);
+            if (result <= 0)
+            {
+                throw WriteFailure(-result, "pwritev");
+            }
+
+            from = from[result..];
+            offset += result;
+        }
+    }
+
+    void WriteZeros(long offset, long length, CancellationToken aborted)
+    {
+        while (length > 0)
+        {
+            aborted.ThrowIfCancellationRequested();
+            int piece = (int)Math.Min(length, ZerosLength);
+            WriteAll(offset, s_zeros.AsSpan(0, piece));
+            offset += piece;
+            length -= piece;
+        }
+    }
+
+    static ScsiException WriteFailure(int errno, string call)
+    {
+        LinuxException cause = new(call, errno);
+        return errno is Errno.ENOSPC or Errno.EDQUOT or Errno.EFBIG ? ScsiException.SpaceExhausted(cause) : ScsiException.MediumErrorWrite(null, cause);
+    }
+
+    /// <summary>Goes on with a thread of the pool, so that waiting for the disk holds up nothing else.</summary>
+    static ConfiguredTaskAwaitable LeaveServingThread() => Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+
+    static SafeFileHandle OpenOrCreate(string path, bool readOnly, bool mayCreate)
+    {
+        while (true)
+        {
+            try
+            {
+                return FileRange.Open(path, readOnly);
+            }
+            catch (LinuxException absent) when (absent.Errno == Errno.ENOENT)
+            {
+                if (readOnly || !mayCreate)
+                {
+                    string hint = readOnly ? "" : $"; give a size to create it: file:{path}?size=1G";
+                    throw new IOException($"file '{path}' does not exist{hint}", absent);
+                }
+            }
+            catch (LinuxException failure)
+            {
+                throw new IOException($"file '{path}' cannot be opened: {LinuxException.Text(failure.Errno)}", failure);
+            }
+
+            try
+            {
+                return FileRange.Open(path, create: true);
+            }
+            catch (LinuxException failure) when (failure.Errno != Errno.EEXIST)
+            {
+                throw new IOException($"file '{path}' cannot be created: {LinuxException.Text(failure.Errno)}", failure);
+            }
+            catch (LinuxException)
+            {
+                // Somebody created it in between; it is opened like any other.
+            }
+        }
+    }
+
+    static async Task LockAsync(SafeFileHandle file, string path, bool readOnly)
+    {
+        // A predecessor that was just killed holds its lock until the kernel is done with it.
+        for (int waited = 0; !FileRange.TryLock(file, exclusive: !readOnly); waited += LockRetryMs)
+        {
+            if (waited >= LockWaitMs)
+            {
+                throw new IOException($"file '{path}' is in use by another handler (it is locked)");
+            }
+
+            await Task.Delay(LockRetryMs).ConfigureAwait(false);
+        }
+    }
+
+    static long FitSize(SafeFileHandle file, string path, long? asked, int block, bool readOnly)
+    {
+        if (!FileRange.IsRegularFile(file))
+        {
+            throw new IOException($"'{path}' is not a regular file");
+        }
+
+        long held = FileRange.GetLength(file);
+        long size = asked ?? held;
+        if (size < held)
+        {
+            throw new IOException($"file '{path}' has {SizeText.Format(held)}, and size={SizeText.Format(size)} is less; it is not cut");
+        }
+
+        if (size == 0)
+        {
+            throw new IOException($"file '{path}' is empty; give a size: file:{path}?size=1G");
+        }
+
+        if (size % block != 0)
+        {
+            throw new IOException($"file '{path}' has {size} bytes, which is not a multiple of the block size of {block}");
+        }
+
+        if (size > held)
+        {
+            if (readOnly)
+            {
+                throw new IOException($"file '{path}' has {SizeText.Format(held)}, and is to be read only: it cannot grow to {SizeText.Format(size)}");
+            }
+
+            if (FileRange.SetLength(file, size) is int result and < 0)
+            {
+                throw new IOException($"file '{path}' cannot have {SizeText.Format(size)}: {LinuxException.Text(-result)}");
+            }
+        }
+
+        return size;
+    }
+}

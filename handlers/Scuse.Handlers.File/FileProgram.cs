@@ -1,0 +1,12 @@
+namespace Scuse.Handlers.File;
+
+/// <summary>The built-in handler <c>file:PATH[?size=SIZE][&amp;block=512|4096][&amp;readonly=1]</c>.</summary>
+public static class FileProgram
+{
+    /// <summary>Serves a file until the target lets it go.</summary>
+    /// <param name="spec">What follows <c>file:</c>, such as <c>/data/a.img?size=10G</c>; empty: the device's configuration.</param>
+    /// <param name="args">The options of every handler.</param>
+    /// <returns>The process exit code.</returns>
+    public static Task<int> RunAsync(string spec, string[] args) =>
+        Handler.RunAsync(args, async Task<BlockHandler> (device) => await FileHandler.OpenAsync(spec.Length > 0 ? spec : device.Config, device).ConfigureAwait(false));
+}

@@ -1,0 +1,93 @@
+using Scuse.Linux;
+
+namespace Scuse.Handlers.Memory;
+
+/// <summary>A disk in memory, gone with its process. It takes up room only where it has been written.</summary>
+/// <remarks>Every method completes at once and allocates nothing.</remarks>
+public sealed class MemoryHandler : BlockHandler
+{
+    readonly MappedRegion _memory;
+
+    /// <summary>A disk of zeros; sizes in bytes.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The size is not a positive multiple of the block size.</exception>
+    /// <exception cref="LinuxException">There is not that much address space.</exception>
+    public MemoryHandler(long sizeBytes, int blockSize)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(sizeBytes);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(blockSize);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(sizeBytes % blockSize, 0, nameof(sizeBytes));
+        SizeBytes = sizeBytes;
+        BlockSize = blockSize;
+        _memory = MappedRegion.MapAnonymous(sizeBytes);
+    }
+
+    /// <inheritdoc/>
+    public override long SizeBytes { get; }
+
+    /// <inheritdoc/>
+    public override int BlockSize { get; }
+
+    /// <inheritdoc/>
+    public override string Product => "memory";
+
+    /// <summary>Makes a disk as a spec such as <c>256M</c> or <c>256M?block=4096</c> says; what the spec leaves open is as the operator asked.</summary>
+    /// <exception cref="FormatException">The spec is wrong; the message is one line for a person.</exception>
+    public static MemoryHandler Open(string spec, DeviceInfo device)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        HandlerSpec parts = HandlerSpec.Parse(spec, "block");
+        long size = parts.Main.Length > 0 ? SizeText.Parse(parts.Main) : device.SizeBytes;
+        int block = parts.GetBlockSize("block") ?? device.BlockSize;
+        if (size == 0 || size % block != 0)
+        {
+            throw new FormatException($"size '{SizeText.Format(size)}' is not a positive multiple of the block size of {block}");
+        }
+
+        return new MemoryHandler(size, block);
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask ReadAsync(long offset, DataBuffer into, CancellationToken aborted)
+    {
+        foreach (Memory<byte> piece in into)
+        {
+            _memory.Slice(offset, piece.Length).Span.CopyTo(piece.Span);
+            offset += piece.Length;
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask WriteAsync(long offset, DataBuffer from, WriteFlags flags, CancellationToken aborted)
+    {
+        foreach (Memory<byte> piece in from)
+        {
+            piece.Span.CopyTo(_memory.Slice(offset, piece.Length).Span);
+            offset += piece.Length;
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask UnmapAsync(long offset, long length, CancellationToken aborted)
+    {
+        _memory.Discard(offset, length);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask WriteZeroesAsync(long offset, long length, bool mayUnmap, CancellationToken aborted)
+    {
+        _memory.Discard(offset, length);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask CloseAsync()
+    {
+        _memory.Dispose();
+        return ValueTask.CompletedTask;
+    }
+}

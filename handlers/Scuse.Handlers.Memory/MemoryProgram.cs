@@ -1,0 +1,12 @@
+namespace Scuse.Handlers.Memory;
+
+/// <summary>The built-in handler <c>memory:SIZE[?block=512|4096]</c>.</summary>
+public static class MemoryProgram
+{
+    /// <summary>Serves a disk in memory until the target lets it go.</summary>
+    /// <param name="spec">What follows <c>memory:</c>, such as <c>256M</c>; empty: the size that the target asks for, else 1 GiB.</param>
+    /// <param name="args">The options of every handler.</param>
+    /// <returns>The process exit code.</returns>
+    public static Task<int> RunAsync(string spec, string[] args) =>
+        Handler.RunAsync(args, device => MemoryHandler.Open(spec.Length > 0 ? spec : device.Config, device));
+}
