@@ -1,0 +1,224 @@
+using Scuse.Ring;
+using Scuse.Scsi;
+using Scuse.Target;
+
+namespace Scuse.Engine.Backstores;
+
+/// <summary>Where a command is on its way to the handler.</summary>
+enum RingCommandState
+{
+    /// <summary>In the pool.</summary>
+    Free,
+
+    /// <summary>Waits for blocks of the data area, or for a handler.</summary>
+    WantsMemory,
+
+    /// <summary>Has its blocks; its data is being brought.</summary>
+    Collecting,
+
+    /// <summary>Waits for room in the ring, or for a handler.</summary>
+    WantsSlot,
+
+    /// <summary>The handler has it.</summary>
+    Posted,
+
+    /// <summary>The handler has answered; the blocks are in use until the answer is sent.</summary>
+    Answered,
+}
+
+/// <summary>One command on its way through a ring, with the blocks of the data area it holds. Pooled by its backstore.</summary>
+/// <remarks>Touched only by the owning reactor.</remarks>
+sealed class RingCommand
+{
+    /// <summary>The initiator's task; null for a command of the engine's own, and for one whose task was taken away.</summary>
+    public ScsiTask? Task { get; set; }
+
+    /// <summary>The device server's call that waits for it; null for a task.</summary>
+    public DeviceCall? Call { get; set; }
+
+    public RingCommandState State { get; set; }
+
+    /// <summary>Place in the order of arrival: what is repeated to a new handler keeps it.</summary>
+    public long Sequence { get; set; }
+
+    /// <summary>The id in the ring while posted.</summary>
+    public ushort Id { get; set; }
+
+    public int OutLength { get; set; }
+
+    public int InLength { get; set; }
+
+    /// <summary>The blocks it holds.</summary>
+    public RegionBlocks Blocks { get; private set; } = new();
+
+    /// <summary>Blocks set aside in a newer region, for when the data has arrived in the old one.</summary>
+    public RegionBlocks Reserved { get; private set; } = new();
+
+    public ReadOnlySpan<byte> Cdb => Call is { } call ? call.Cdb : Task!.Cdb;
+
+    /// <summary>Links of the queue the command stands in.</summary>
+    public RingCommand? Previous { get; set; }
+
+    public RingCommand? Next { get; set; }
+
+    /// <summary>The blocks set aside become the command's own, with the Data-Out that was in the old ones.</summary>
+    public void MoveToReserved()
+    {
+        Reserved.DataOut(OutLength).CopyFrom(Blocks.DataOut(OutLength));
+        Blocks.Free();
+        (Blocks, Reserved) = (Reserved, Blocks);
+    }
+}
+
+/// <summary>Blocks of one region's data area, as extents for the ring and as memory for everybody else.</summary>
+sealed class RegionBlocks
+{
+    readonly ExtentList _out = new();
+    readonly ExtentList _in = new();
+    Memory<byte>[] _outPieces = new Memory<byte>[4];
+    Memory<byte>[] _inPieces = new Memory<byte>[4];
+
+    /// <summary>The handler's region they lie in; null when there are none.</summary>
+    public HandlerLink? Link { get; private set; }
+
+    public ReadOnlySpan<DataExtent> Out => _out.AsSpan();
+
+    public ReadOnlySpan<DataExtent> In => _in.AsSpan();
+
+    /// <summary>Takes blocks for both directions, or none.</summary>
+    public bool TryAllocate(HandlerLink link, int outLength, int inLength)
+    {
+        _out.Clear();
+        _in.Clear();
+        if (outLength > 0 && !link.DataArea.TryAllocate(outLength, _out))
+        {
+            return false;
+        }
+
+        if (inLength > 0 && !link.DataArea.TryAllocate(inLength, _in))
+        {
+            link.DataArea.Free(_out.AsSpan());
+            _out.Clear();
+            return false;
+        }
+
+        Link = link;
+        link.Users++;
+        Map(_out, ref _outPieces);
+        Map(_in, ref _inPieces);
+        return true;
+    }
+
+    public DataBuffer DataOut(int length) => new(_outPieces, _out.Count, length);
+
+    public DataBuffer DataIn(int length) => new(_inPieces, _in.Count, length);
+
+    public void Free()
+    {
+        if (Link is not { } link)
+        {
+            return;
+        }
+
+        Link = null;
+        link.DataArea.Free(_out.AsSpan());
+        link.DataArea.Free(_in.AsSpan());
+        link.Release();
+    }
+
+    void Map(ExtentList extents, ref Memory<byte>[] pieces)
+    {
+        ReadOnlySpan<DataExtent> list = extents.AsSpan();
+        if (pieces.Length < list.Length)
+        {
+            pieces = new Memory<byte>[list.Length * 2];
+        }
+
+        for (int i = 0; i < list.Length; i++)
+        {
+            pieces[i] = Link!.Region.Slice(list[i].Offset, (int)list[i].Length);
+        }
+    }
+}
+
+/// <summary>A read, write or other command that the engine's device server has the handler do.</summary>
+sealed class DeviceCall(byte[] cdb, DataBuffer from, DataBuffer into, long arrivedMs)
+{
+    readonly TaskCompletionSource<ScsiResult> _completion = new(); // continues on the reactor, inside the reaping
+
+    public byte[] Cdb { get; } = cdb;
+
+    public DataBuffer From { get; } = from;
+
+    public DataBuffer Into { get; } = into;
+
+    public long ArrivedMs { get; } = arrivedMs;
+
+    public ValueTask<ScsiResult> Completion => new(_completion.Task);
+
+    public void Complete(ScsiResult result) => _completion.SetResult(result);
+}
+
+/// <summary>Commands in the order they came; any of them can leave at any time.</summary>
+sealed class RingCommandQueue
+{
+    RingCommand? _last;
+
+    public RingCommand? First { get; private set; }
+
+    public void Add(RingCommand command)
+    {
+        command.Previous = _last;
+        command.Next = null;
+        if (_last is null)
+        {
+            First = command;
+        }
+        else
+        {
+            _last.Next = command;
+        }
+
+        _last = command;
+    }
+
+    public void AddFirst(RingCommand command)
+    {
+        command.Previous = null;
+        command.Next = First;
+        if (First is null)
+        {
+            _last = command;
+        }
+        else
+        {
+            First.Previous = command;
+        }
+
+        First = command;
+    }
+
+    public void Remove(RingCommand command)
+    {
+        if (command.Previous is null)
+        {
+            First = command.Next;
+        }
+        else
+        {
+            command.Previous.Next = command.Next;
+        }
+
+        if (command.Next is null)
+        {
+            _last = command.Previous;
+        }
+        else
+        {
+            command.Next.Previous = command.Previous;
+        }
+
+        command.Previous = null;
+        command.Next = null;
+    }
+}

@@ -1,0 +1,85 @@
+using System.Net;
+using Scuse.Iscsi;
+using Scuse.Target;
+
+namespace Scuse.Engine;
+
+/// <summary>Everything an engine is started with.</summary>
+public sealed record EngineOptions
+{
+    /// <summary>The most logical units one engine serves: what flat space addressing can say.</summary>
+    public const int MaxLuns = LunAddress.MaxLun + 1;
+
+    /// <summary>The target's iSCSI name. RFC 7143 section 4.2.7.</summary>
+    public string TargetName { get; init; } = "iqn.2026-11.example.scuse:disks";
+
+    /// <summary>Where initiators connect; port 0 picks a free one.</summary>
+    public IPEndPoint Portal { get; init; } = new(IPAddress.Loopback, 3260);
+
+    /// <summary>The path of the socket where handlers attach.</summary>
+    public required string SocketPath { get; init; }
+
+    /// <summary>The logical units.</summary>
+    public required IReadOnlyList<LunOptions> Luns { get; init; }
+
+    /// <summary>
+    /// For how long after the last activity a reactor stays awake, yielding, before it sleeps; in microseconds. 0 is never; with one processor it is
+    /// never in any case. A sleeping core takes 50 µs to wake in a virtual machine.
+    /// </summary>
+    public int SpinMicroseconds { get; init; } = 50;
+
+    /// <summary>How long a planned stop waits for commands and handlers to finish, in milliseconds.</summary>
+    public int DrainMs { get; init; } = 5_000;
+
+    /// <summary>What the iSCSI side offers and allows.</summary>
+    public IscsiOptions Iscsi { get; init; } = new();
+}
+
+/// <summary>One logical unit as configured.</summary>
+public sealed record LunOptions
+{
+    /// <summary>The logical unit number.</summary>
+    public required int Number { get; init; }
+
+    /// <summary>What the operator wrote, for messages.</summary>
+    public required string Spec { get; init; }
+
+    /// <summary>The name under which a handler attaches.</summary>
+    public required string DeviceName { get; init; }
+
+    /// <summary>How the engine starts the handler; null when somebody else does.</summary>
+    public HandlerLaunch? Launch { get; init; }
+
+    /// <summary>The pass level asked for; null leaves it to the handler.</summary>
+    public PassLevel? Level { get; init; }
+
+    /// <summary>How long a command may take before it is failed, in milliseconds; 0 is for ever.</summary>
+    public int CommandTimeoutMs { get; init; } = 30_000;
+
+    /// <summary>The size of the data area, in bytes: how much all commands under way can hold. It is virtual; pages come when they are used.</summary>
+    public long DataAreaBytes { get; init; } = 256L << 20;
+
+    /// <summary>The size of the command ring, in bytes.</summary>
+    public int CommandRingBytes { get; init; } = (256 << 10) - 128;
+}
+
+/// <summary>A program that the engine runs as a logical unit's handler.</summary>
+/// <param name="Program">The program: a path, or a name to be found on PATH.</param>
+/// <param name="Arguments">Its arguments.</param>
+public sealed record HandlerLaunch(string Program, IReadOnlyList<string> Arguments);
+
+/// <summary>The engine cannot start, or cannot go on; the message is one line for the operator.</summary>
+public sealed class EngineException : Exception
+{
+    /// <summary>With a line for the operator.</summary>
+    public EngineException(string message)
+        : base(message)
+    {
+    }
+
+    /// <summary>With a line for the operator and what caused it.</summary>
+    public EngineException(string message, Exception inner)
+        : base(message, inner)
+    {
+    }
+}

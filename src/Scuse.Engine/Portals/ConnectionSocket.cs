@@ -1,0 +1,197 @@
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using Scuse.Engine.Reactors;
+using Scuse.Iscsi;
+using Scuse.Linux;
+
+namespace Scuse.Engine.Portals;
+
+/// <summary>One TCP connection: carries bytes between the socket and the protocol, and knows nothing of what they mean.</summary>
+/// <remarks>Touched only by the owning reactor.</remarks>
+sealed partial class ConnectionSocket : IEventSource, IReactorConnection, IConnectionHost
+{
+    /// <summary>How often one connection is read in a turn at most, so that it cannot keep the others waiting.</summary>
+    const int ReadsPerTurn = 16;
+
+    const int MaxReceivePieces = 64;
+
+    readonly Reactor _reactor;
+    readonly Socket _socket;
+    readonly int _descriptor;
+    readonly ILogger _logger;
+    readonly Action<ConnectionSocket> _closed;
+    readonly int _registration;
+    EpollEvents _interest = EpollEvents.In;
+    bool _flushQueued;
+    bool _isReadingStopped;
+    bool _isClosed;
+
+    public ConnectionSocket(Reactor reactor, Socket socket, IscsiServer server, string localAddress, string remoteAddress, ILogger logger, Action<ConnectionSocket> closed)
+    {
+        _reactor = reactor;
+        _socket = socket;
+        _descriptor = (int)socket.Handle;
+        _logger = logger;
+        _closed = closed;
+        Protocol = server.Accept(remoteAddress, localAddress, this, reactor.NowMs);
+        _registration = reactor.Add(_descriptor, _interest, this);
+    }
+
+    public IscsiConnection Protocol { get; }
+
+    public void OnEvents(EpollEvents events)
+    {
+        if (_isReadingStopped && (events & (EpollEvents.HangUp | EpollEvents.Error)) != 0)
+        {
+            Close("the initiator closed the connection");
+        }
+        else if (!_isReadingStopped && (events & ~EpollEvents.Out) != 0)
+        {
+            Receive();
+        }
+
+        if (!_isClosed)
+        {
+            Flush();
+        }
+    }
+
+    void Receive()
+    {
+        ReactorScratch scratch = _reactor.Scratch;
+        for (int i = 0; i < ReadsPerTurn && !Protocol.CloseNow; i++)
+        {
+            int count = Protocol.GetReceiveBuffers(scratch.Pieces.AsSpan(0, MaxReceivePieces));
+            if (count == 0)
+            {
+                return;
+            }
+
+            long room = scratch.ToVectors(count);
+            int received = SocketIo.Receive(_descriptor, scratch.Vectors.AsSpan(0, count));
+            if (received <= 0)
+            {
+                if (received != -Errno.EAGAIN)
+                {
+                    Close(received == 0 ? "the initiator closed the connection" : LinuxException.Text(-received));
+                }
+
+                return;
+            }
+
+            Protocol.Received(received, _reactor.NowMs);
+            if (received < room)
+            {
+                return; // the socket is empty: epoll tells when it is not
+            }
+        }
+    }
+
+    /// <summary>Sends all that is ready, as much in one call as there is.</summary>
+    public void Flush()
+    {
+        _flushQueued = false;
+        if (_isClosed)
+        {
+            return;
+        }
+
+        ReactorScratch scratch = _reactor.Scratch;
+        bool blocked = false;
+        while (Protocol.HasOutput && !Protocol.CloseNow)
+        {
+            int count = Protocol.GetSendBuffers(scratch.Pieces);
+            long bytes = scratch.ToVectors(count);
+            int sent = SocketIo.Send(_descriptor, scratch.Vectors.AsSpan(0, count));
+            if (sent == -Errno.EAGAIN)
+            {
+                blocked = true;
+                break;
+            }
+
+            if (sent < 0)
+            {
+                Close(LinuxException.Text(-sent));
+                return;
+            }
+
+            Protocol.Sent(sent);
+            if (sent < bytes)
+            {
+                blocked = true;
+                break;
+            }
+        }
+
+        if (Protocol.CloseNow || (Protocol.ShouldClose && !Protocol.HasOutput))
+        {
+            Close(Protocol.CloseReason);
+            return;
+        }
+
+        Watch(blocked);
+    }
+
+    void Watch(bool blocked)
+    {
+        EpollEvents wanted = blocked ? EpollEvents.Out : EpollEvents.None;
+        if (!_isReadingStopped && Protocol.GetReceiveBuffers(_reactor.Scratch.Pieces.AsSpan(0, 1)) > 0)
+        {
+            wanted |= EpollEvents.In;
+        }
+
+        if (wanted != _interest)
+        {
+            _interest = wanted;
+            _reactor.Modify(_registration, wanted);
+        }
+    }
+
+    /// <summary>Leaves in the socket whatever else the initiator sends.</summary>
+    public void StopReading()
+    {
+        _isReadingStopped = true;
+        Flush();
+    }
+
+    public void Tick(long nowMs)
+    {
+        if (!_isClosed)
+        {
+            Protocol.Tick(nowMs);
+            if (Protocol.HasOutput || Protocol.ShouldClose)
+            {
+                OutputReady(Protocol);
+            }
+        }
+    }
+
+    public void OutputReady(IscsiConnection connection)
+    {
+        if (!_flushQueued)
+        {
+            _flushQueued = true;
+            _reactor.FlushLater(this);
+        }
+    }
+
+    public void CloseRequested(IscsiConnection connection, string reason) => OutputReady(connection);
+
+    public void Close(string reason)
+    {
+        if (_isClosed)
+        {
+            return;
+        }
+
+        _isClosed = true;
+        _reactor.Remove(_registration);
+        Protocol.Closed();
+        _socket.Dispose();
+        LogClosed(_logger, Protocol.RemoteAddress, reason);
+        _closed(this);
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "connection from {Remote} ended: {Reason}")]
+    static partial void LogClosed(ILogger logger, string remote, string reason);
+}

@@ -1,0 +1,162 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using Scuse.Engine.Reactors;
+using Scuse.Iscsi;
+using Scuse.Linux;
+
+namespace Scuse.Engine.Portals;
+
+/// <summary>A listening TCP address, and the connections that came in by it. RFC 7143 section 4.1.</summary>
+/// <remarks>Opened on any thread; from <see cref="Start"/> on touched only by the owning reactor.</remarks>
+sealed partial class Portal : IEventSource, IDisposable
+{
+    const int Backlog = 256;
+    const int AcceptsPerTurn = 64;
+
+    readonly Socket _listener;
+    readonly Reactor _reactor;
+    readonly IscsiServer _server;
+    readonly ILogger _logger;
+    readonly HashSet<ConnectionSocket> _connections = [];
+    readonly List<ConnectionSocket> _scratch = [];
+    int _registration = -1;
+    bool _isPaused;
+
+    /// <exception cref="EngineException">The address cannot be listened on.</exception>
+    public Portal(IPEndPoint address, Reactor reactor, IscsiServer server, ILogger logger)
+    {
+        _reactor = reactor;
+        _server = server;
+        _logger = logger;
+        _listener = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            _listener.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+            _listener.Bind(address);
+            _listener.Listen(Backlog);
+            _listener.Blocking = false;
+        }
+        catch (SocketException exception)
+        {
+            _listener.Dispose();
+            throw new EngineException(
+                exception.SocketErrorCode == SocketError.AddressAlreadyInUse
+                    ? $"portal {address}: the port is in use; choose another with --portal, or port 0 for a free one"
+                    : $"portal {address}: {exception.Message}",
+                exception);
+        }
+
+        Address = (IPEndPoint)_listener.LocalEndPoint!;
+    }
+
+    /// <summary>The address listened on, with the port that was picked.</summary>
+    public IPEndPoint Address { get; }
+
+    /// <summary>Whether something is still to be sent.</summary>
+    public bool HasOutput => _connections.Any(static connection => connection.Protocol.HasOutput);
+
+    public void Start()
+    {
+        _registration = _reactor.Add((int)_listener.Handle, EpollEvents.In, this);
+        _reactor.AddTicker(Tick);
+    }
+
+    public void OnEvents(EpollEvents events)
+    {
+        if (_registration < 0)
+        {
+            return;
+        }
+
+        for (int i = 0; i < AcceptsPerTurn; i++)
+        {
+            Socket socket;
+            try
+            {
+                socket = _listener.Accept();
+            }
+            catch (SocketException exception) when (exception.SocketErrorCode is SocketError.WouldBlock)
+            {
+                return;
+            }
+            catch (SocketException exception)
+            {
+                // Most likely no descriptor is left. The next tick tries again: at once would be a busy loop.
+                LogAcceptFailed(_logger, Address, exception.Message);
+                _reactor.Modify(_registration, EpollEvents.None);
+                _isPaused = true;
+                return;
+            }
+
+            Accept(socket);
+        }
+    }
+
+    void Accept(Socket socket)
+    {
+        try
+        {
+            socket.Blocking = false;
+            socket.NoDelay = true;
+            var connection = new ConnectionSocket(
+                _reactor, socket, _server, socket.LocalEndPoint!.ToString()!, socket.RemoteEndPoint!.ToString()!, _logger, closed => _connections.Remove(closed));
+            _connections.Add(connection);
+        }
+        catch (SocketException)
+        {
+            socket.Dispose(); // it was gone before it was here
+        }
+    }
+
+    void Tick(long nowMs)
+    {
+        if (_isPaused && _registration >= 0)
+        {
+            _isPaused = false;
+            _reactor.Modify(_registration, EpollEvents.In);
+        }
+
+        _scratch.Clear();
+        _scratch.AddRange(_connections);
+        foreach (ConnectionSocket connection in _scratch)
+        {
+            connection.Tick(nowMs);
+        }
+    }
+
+    /// <summary>Takes no more connections, and no more commands from those there are; what is under way goes on.</summary>
+    public void Drain()
+    {
+        StopListening();
+        foreach (ConnectionSocket connection in _connections)
+        {
+            connection.StopReading();
+        }
+    }
+
+    /// <summary>Takes no more connections; the ones there are go on.</summary>
+    public void StopListening()
+    {
+        if (_registration >= 0)
+        {
+            _reactor.Remove(_registration);
+            _registration = -1;
+        }
+
+        _listener.Dispose();
+    }
+
+    public void Dispose() => _listener.Dispose();
+
+    public void CloseConnections(string reason)
+    {
+        foreach (ConnectionSocket connection in _connections.ToArray())
+        {
+            connection.Close(reason);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "portal {Address}: a connection could not be accepted: {Reason}")]
+    static partial void LogAcceptFailed(ILogger logger, IPEndPoint address, string reason);
+}

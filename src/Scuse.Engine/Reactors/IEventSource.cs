@@ -1,0 +1,39 @@
+using Scuse.Linux;
+
+namespace Scuse.Engine.Reactors;
+
+/// <summary>Something with a descriptor that a reactor watches.</summary>
+interface IEventSource
+{
+    /// <summary>The descriptor is ready. Called on the reactor's thread.</summary>
+    void OnEvents(EpollEvents events);
+}
+
+/// <summary>A ring whose answers a reactor reaps.</summary>
+interface IReactorRing
+{
+    /// <summary>Takes every answer there is; true when there was one. May notice that the handler broke a rule.</summary>
+    bool Reap();
+
+    /// <summary>Makes what was posted visible to the handler, and wakes it if it sleeps.</summary>
+    void Publish();
+
+    /// <summary>The reactor is about to sleep: ask for a doorbell.</summary>
+    void AnnounceSleep();
+
+    /// <summary>The reactor is awake again.</summary>
+    void EndSleep();
+
+    /// <summary>Whether there are answers to reap.</summary>
+    bool HasAnswers { get; }
+
+    /// <summary>Whether an answer can come at all.</summary>
+    bool IsBusy { get; }
+}
+
+/// <summary>A connection that has something to send.</summary>
+interface IReactorConnection
+{
+    /// <summary>Sends what there is.</summary>
+    void Flush();
+}

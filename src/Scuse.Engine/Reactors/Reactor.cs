@@ -1,0 +1,324 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using Microsoft.Extensions.Logging;
+using Scuse.Linux;
+
+namespace Scuse.Engine.Reactors;
+
+/// <summary>
+/// The thread on which commands live from receive to send. Each turn takes what the sockets have, publishes to each ring once, reaps what the
+/// handlers answered, and sends once on each connection.
+/// </summary>
+/// <remarks>Everything but <see cref="Post"/>, <see cref="Start"/> and <see cref="Stop"/> is touched only by the reactor's own thread.</remarks>
+sealed partial class Reactor : IDisposable
+{
+    const int MaxEvents = 256;
+    const int TickMs = 250;
+
+    readonly ILogger _logger;
+    readonly Epoll _epoll = Epoll.Create();
+    readonly EventFd _wake = EventFd.Create();
+    readonly ConcurrentQueue<Action> _posted = new();
+    readonly EpollEvent[] _events = new EpollEvent[MaxEvents];
+    readonly List<Registration> _registrations = [default]; // 0 is the wake-up
+    readonly Stack<int> _freeRegistrations = new();
+    readonly List<IReactorRing> _rings = [];
+    readonly List<IReactorRing> _unpublished = [];
+    readonly List<IReactorConnection> _unflushed = [];
+    readonly List<Action<long>> _tickers = [];
+    readonly long _spinTicks;
+    readonly Thread _thread;
+    volatile bool _stopping;
+    long _nextTickMs;
+
+    public Reactor(string name, int spinMicroseconds, ILogger logger)
+    {
+        _logger = logger;
+        _spinTicks = Processor.Count > 1 ? spinMicroseconds * Stopwatch.Frequency / 1_000_000 : 0;
+        _epoll.Add(_wake.Descriptor, EpollEvents.In, 0);
+        _thread = new Thread(Run) { Name = name, IsBackground = true };
+    }
+
+    /// <summary>Milliseconds on a clock that only goes forward, as of this turn.</summary>
+    public long NowMs { get; private set; } = Environment.TickCount64;
+
+    public ReactorScratch Scratch { get; } = new();
+
+    /// <summary>Whether the thread runs.</summary>
+    public bool IsRunning => _thread.IsAlive;
+
+    public void Start() => _thread.Start();
+
+    /// <summary>Has the reactor's thread run something, soon. From any thread.</summary>
+    public void Post(Action action)
+    {
+        _posted.Enqueue(action);
+        _wake.Signal();
+    }
+
+    /// <summary>Runs something on the reactor's thread and waits for it. From any other thread.</summary>
+    public Task InvokeAsync(Action action)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Post(() =>
+        {
+            try
+            {
+                action();
+                done.SetResult();
+            }
+#pragma warning disable CA1031 // handed to the one who asked
+            catch (Exception exception)
+#pragma warning restore CA1031
+            {
+                done.SetException(exception);
+            }
+        });
+        return done.Task;
+    }
+
+    public void Stop()
+    {
+        _stopping = true;
+        _wake.Signal();
+        if (_thread.IsAlive)
+        {
+            _thread.Join();
+        }
+    }
+
+    // ---- what the reactor watches ----
+
+    public int Add(int descriptor, EpollEvents events, IEventSource source)
+    {
+        if (!_freeRegistrations.TryPop(out int index))
+        {
+            index = _registrations.Count;
+            _registrations.Add(default);
+        }
+
+        uint generation = _registrations[index].Generation + 1;
+        _registrations[index] = new Registration(descriptor, generation, source);
+        _epoll.Add(descriptor, events, Token(index, generation));
+        return index;
+    }
+
+    public void Modify(int registration, EpollEvents events)
+    {
+        Registration current = _registrations[registration];
+        _epoll.Modify(current.Descriptor, events, Token(registration, current.Generation));
+    }
+
+    public void Remove(int registration)
+    {
+        Registration current = _registrations[registration];
+        _epoll.Remove(current.Descriptor);
+        _registrations[registration] = current with { Source = null };
+        _freeRegistrations.Push(registration);
+    }
+
+    public void Add(IReactorRing ring) => _rings.Add(ring);
+
+    public void Remove(IReactorRing ring)
+    {
+        _rings.Remove(ring);
+        _unpublished.Remove(ring);
+    }
+
+    /// <summary>Something was posted to the ring; it is published at the end of the turn.</summary>
+    public void PublishLater(IReactorRing ring) => _unpublished.Add(ring);
+
+    /// <summary>The connection has something to send; it is flushed at the end of the turn.</summary>
+    public void FlushLater(IReactorConnection connection) => _unflushed.Add(connection);
+
+    /// <summary>Called some times a second with the time.</summary>
+    public void AddTicker(Action<long> tick) => _tickers.Add(tick);
+
+    static ulong Token(int index, uint generation) => ((ulong)generation << 32) | (uint)index;
+
+    // ---- the loop ----
+
+    void Run()
+    {
+        try
+        {
+            Loop();
+        }
+#pragma warning disable CA1031 // a broken promise of our own: say so before the process ends
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            LogBroken(_logger, exception);
+            Environment.FailFast("scuse: a reactor failed", exception);
+        }
+    }
+
+    void Loop()
+    {
+        long lastActivity = Stopwatch.GetTimestamp();
+        while (!_stopping)
+        {
+            NowMs = Environment.TickCount64;
+            bool active = Turn(timeoutMs: 0);
+            if (active)
+            {
+                lastActivity = Stopwatch.GetTimestamp();
+                continue;
+            }
+
+            if (_spinTicks > 0 && Stopwatch.GetTimestamp() - lastActivity < _spinTicks)
+            {
+                Processor.Yield();
+                continue;
+            }
+
+            if (Sleep())
+            {
+                lastActivity = Stopwatch.GetTimestamp();
+            }
+        }
+    }
+
+    /// <summary>One turn; true when anything was done.</summary>
+    bool Turn(int timeoutMs)
+    {
+        bool active = Dispatch(_epoll.Wait(_events, timeoutMs));
+        active |= RunPosted();
+        Publish();
+        active |= Reap();
+        Publish();
+        Flush();
+        Tick();
+        return active;
+    }
+
+    /// <summary>Waits for a descriptor or the next tick. The rings are told first, so that a handler rings the doorbell.</summary>
+    bool Sleep()
+    {
+        foreach (IReactorRing ring in _rings)
+        {
+            if (ring.IsBusy)
+            {
+                ring.AnnounceSleep(); // full fence inside; pairs with the handler's fence between its answer and its look at the flag
+            }
+        }
+
+        bool answers = false;
+        foreach (IReactorRing ring in _rings)
+        {
+            answers |= ring.IsBusy && ring.HasAnswers;
+        }
+
+        bool active = false;
+        if (!answers)
+        {
+            active = Turn((int)Math.Clamp(_nextTickMs - NowMs, 1, TickMs));
+        }
+
+        foreach (IReactorRing ring in _rings)
+        {
+            ring.EndSleep();
+        }
+
+        return active || answers;
+    }
+
+    bool Dispatch(int count)
+    {
+        if (count > 0)
+        {
+            NowMs = Environment.TickCount64;
+        }
+
+        bool active = false;
+        for (int i = 0; i < count; i++)
+        {
+            ulong token = _events[i].Token;
+            if (token == 0)
+            {
+                _wake.Drain();
+                continue;
+            }
+
+            active = true;
+            Registration registration = _registrations[(int)(uint)token];
+            if (registration.Generation == (uint)(token >> 32))
+            {
+                registration.Source?.OnEvents(_events[i].Events);
+            }
+        }
+
+        return active;
+    }
+
+    bool RunPosted()
+    {
+        bool active = false;
+        while (_posted.TryDequeue(out Action? action))
+        {
+            active = true;
+            action();
+        }
+
+        return active;
+    }
+
+    void Publish()
+    {
+        for (int i = 0; i < _unpublished.Count; i++)
+        {
+            _unpublished[i].Publish();
+        }
+
+        _unpublished.Clear();
+    }
+
+    bool Reap()
+    {
+        bool active = false;
+        for (int i = _rings.Count - 1; i >= 0; i--) // backwards: a ring whose handler broke a rule removes itself
+        {
+            if (_rings[i].IsBusy)
+            {
+                active |= _rings[i].Reap();
+            }
+        }
+
+        return active;
+    }
+
+    void Flush()
+    {
+        for (int i = 0; i < _unflushed.Count; i++)
+        {
+            _unflushed[i].Flush();
+        }
+
+        _unflushed.Clear();
+    }
+
+    void Tick()
+    {
+        if (NowMs < _nextTickMs)
+        {
+            return;
+        }
+
+        _nextTickMs = NowMs + TickMs;
+        foreach (Action<long> tick in _tickers)
+        {
+            tick(NowMs);
+        }
+    }
+
+    public void Dispose()
+    {
+        _epoll.Dispose();
+        _wake.Dispose();
+    }
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "the reactor failed; the engine ends")]
+    static partial void LogBroken(ILogger logger, Exception exception);
+
+    readonly record struct Registration(int Descriptor, uint Generation, IEventSource? Source);
+}

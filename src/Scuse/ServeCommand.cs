@@ -1,0 +1,101 @@
+using System.CommandLine;
+using System.Net;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
+using Scuse.Cli.Serving;
+using Scuse.Engine;
+using Scuse.Iscsi;
+
+namespace Scuse.Cli;
+
+/// <summary><c>scuse serve</c>: an engine in the foreground.</summary>
+static class ServeCommand
+{
+    const string DefaultSpec = "memory:1G";
+    const string DefaultPortal = "127.0.0.1:3260";
+
+    public static Command Create()
+    {
+        var specs = new Argument<string[]>("SPEC")
+        {
+            Description = $"One logical unit each, LUN 0 first: {BuiltInHandlers.Usage}, exec:COMMAND, attach:NAME; {DefaultSpec} when none is given",
+            Arity = ArgumentArity.ZeroOrMore,
+        };
+        var portal = new Option<string>("--portal") { Description = "Where initiators connect; port 0 picks a free one", HelpName = "ADDRESS:PORT", DefaultValueFactory = _ => DefaultPortal };
+        var advertise = new Option<string?>("--advertise") { Description = "The portal that discovery tells initiators, where it differs from the one they came by", HelpName = "HOST:PORT" };
+        var target = new Option<string?>("--target") { Description = "The target's name", HelpName = "IQN" };
+        var socket = new Option<string?>("--socket") { Description = "Where handlers attach", HelpName = "PATH" };
+        var timeout = new Option<int>("--command-timeout") { Description = "Seconds that a command may take before it fails; 0 is for ever", HelpName = "SECONDS", DefaultValueFactory = _ => 30 };
+        var spin = new Option<int>("--spin") { Description = "Microseconds to stay awake after the last activity; 0 is never", HelpName = "MICROSECONDS", DefaultValueFactory = _ => 50 };
+        var allocations = new Option<bool>("--report-allocations") { Hidden = true };
+        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, advertise, target, socket, timeout, spin, allocations };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            try
+            {
+                string[] given = parsed.GetValue(specs) is { Length: > 0 } some ? some : [DefaultSpec];
+                EngineOptions options = new()
+                {
+                    Portal = ParsePortal(parsed.GetValue(portal)!),
+                    SocketPath = parsed.GetValue(socket) ?? AttachSocket.DefaultPath(given),
+                    Luns = LunSpecs.Parse(given, Positive(parsed.GetValue(timeout), "--command-timeout") * 1000),
+                    SpinMicroseconds = Positive(parsed.GetValue(spin), "--spin"),
+                    Iscsi = new IscsiOptions { AdvertisedPortal = parsed.GetValue(advertise) },
+                };
+                options = parsed.GetValue(target) is { } name ? options with { TargetName = TargetNames.Check(name) } : options;
+                return await RunAsync(options, parsed.GetValue(allocations), cancellation);
+            }
+            catch (FormatException exception)
+            {
+                await Console.Error.WriteLineAsync($"scuse: {exception.Message}");
+                return ExitCodes.Usage;
+            }
+            catch (EngineException exception)
+            {
+                await Console.Error.WriteLineAsync($"scuse: {exception.Message}");
+                return ExitCodes.Failure;
+            }
+        });
+        return command;
+    }
+
+    static async Task<int> RunAsync(EngineOptions options, bool reportAllocations, CancellationToken cancellation)
+    {
+        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.Logging.AddConsole(console =>
+        {
+            console.LogToStandardErrorThreshold = LogLevel.Trace; // standard output is for the URLs
+            console.FormatterName = LineFormatter.FormatterName;
+        });
+        builder.Logging.AddConsoleFormatter<LineFormatter, ConsoleFormatterOptions>();
+        builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromMilliseconds(options.DrainMs * 3));
+        builder.Services.Configure<ConsoleLifetimeOptions>(lifetime => lifetime.SuppressStatusMessages = true);
+        builder.Services.AddSingleton(options);
+        builder.Services.AddHostedService<EngineService>();
+        using IHost host = builder.Build();
+        using AllocationReport? report = reportAllocations ? new AllocationReport("engine") : null;
+        try
+        {
+            await host.StartAsync(cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            await host.StopAsync(CancellationToken.None);
+            return ExitCodes.Success; // interrupted before it was up
+        }
+
+        await host.WaitForShutdownAsync(cancellation);
+        return ExitCodes.Success;
+    }
+
+    static IPEndPoint ParsePortal(string text) =>
+        IPEndPoint.TryParse(text, out IPEndPoint? portal) && text.Contains(':', StringComparison.Ordinal)
+            ? portal
+            : throw new FormatException($"portal '{text}' is not ADDRESS:PORT, such as {DefaultPortal} or [::1]:3260");
+
+    static int Positive(int value, string option) =>
+        value is >= 0 and <= 1_000_000 ? value : throw new FormatException($"{option} {value} is not from 0 to 1000000");
+}
