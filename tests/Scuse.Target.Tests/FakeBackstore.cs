@@ -1,0 +1,103 @@
+using Scuse.Device;
+using Scuse.Scsi;
+
+namespace Scuse.Target.Tests;
+
+/// <summary>A backstore that does nothing by itself: the test says when there is room and what the handler answers.</summary>
+sealed class FakeBackstore : IBackstore
+{
+    public const int BlockSize = 512;
+    public const int Blocks = 100;
+
+    readonly FakeDevice _device = new();
+
+    public FakeBackstore(PassLevel level = PassLevel.Io)
+    {
+        PassLevel = level;
+        DeviceServer = new DeviceServer(_device);
+    }
+
+    public LogicalUnit Unit { get; private set; } = null!;
+
+    public bool IsOpen { get; set; } = true;
+
+    public PassLevel PassLevel { get; }
+
+    public DeviceServer DeviceServer { get; }
+
+    public BlockDeviceInfo Info => _device.Info;
+
+    /// <summary>Whether <see cref="Prepare"/> finds room at once.</summary>
+    public bool HasRoom { get; set; } = true;
+
+    public List<ScsiTask> Waiting { get; } = [];
+
+    public List<ScsiTask> Submitted { get; } = [];
+
+    public List<ScsiTask> Abandoned { get; } = [];
+
+    public int Released { get; private set; }
+
+    public void Bind(LogicalUnit logicalUnit) => Unit = logicalUnit;
+
+    public void Prepare(ScsiTask task)
+    {
+        task.BackstoreState = this;
+        if (HasRoom)
+        {
+            GiveRoom(task);
+        }
+        else
+        {
+            Waiting.Add(task);
+        }
+    }
+
+    public void GiveRoom(ScsiTask task)
+    {
+        Waiting.Remove(task);
+        task.SetBuffers(new DataBuffer(new byte[task.DataOutLength]), new DataBuffer(new byte[task.DataInCapacity]));
+        Unit.Prepared(task);
+    }
+
+    public void Submit(ScsiTask task) => Submitted.Add(task);
+
+    public void Answer(ScsiTask task, ScsiStatus status = ScsiStatus.Good)
+    {
+        Submitted.Remove(task);
+        Unit.HandlerAnswered(task, status, default, -1);
+    }
+
+    public bool Cancel(ScsiTask task) => Waiting.Remove(task);
+
+    public void Abandon(ScsiTask task)
+    {
+        Submitted.Remove(task);
+        Waiting.Remove(task);
+        task.BackstoreState = null;
+        Abandoned.Add(task);
+    }
+
+    public void Release(ScsiTask task)
+    {
+        task.BackstoreState = null;
+        Released++;
+    }
+
+    sealed class FakeDevice : IBlockDevice
+    {
+        public BlockDeviceInfo Info { get; } = new() { SizeBytes = Blocks * BlockSize, Serial = "0123", Features = BlockDeviceFeatures.Flush };
+
+        public ValueTask<ScsiResult> ReadAsync(long offset, DataBuffer into, CancellationToken aborted) => new(ScsiResult.GoodWith(into.Length));
+
+        public ValueTask<ScsiResult> WriteAsync(long offset, DataBuffer from, bool forceUnitAccess, CancellationToken aborted) => new(ScsiResult.Good);
+
+        public ValueTask<ScsiResult> FlushAsync(CancellationToken aborted) => new(ScsiResult.Good);
+
+        public ValueTask<ScsiResult> UnmapAsync(long offset, long length, CancellationToken aborted) => new(ScsiResult.Good);
+
+        public ValueTask<ScsiResult> WriteZeroesAsync(long offset, long length, bool mayUnmap, CancellationToken aborted) => new(ScsiResult.Good);
+
+        public ValueTask<WorkBuffer> RentAsync(int length, CancellationToken aborted) => new(new WorkBuffer(new DataBuffer(new byte[length]), null, null));
+    }
+}

@@ -1,0 +1,74 @@
+using Scuse.Scsi;
+
+namespace Scuse.Target.Tests;
+
+/// <summary>An initiator at one end of a nexus: sends commands and keeps what comes back.</summary>
+sealed class Initiator : ITaskTransport
+{
+    readonly ScsiTarget _target;
+
+    public Initiator(ScsiTarget target, string name = "iqn.2026-11.example:a,i,0x000000000001", bool clearAttentions = true)
+    {
+        _target = target;
+        Nexus = target.Attach(name);
+        if (clearAttentions)
+        {
+            foreach (LogicalUnit unit in target.LogicalUnits)
+            {
+                while (Nexus.TryGetAttention(unit.Number, clear: true, out _))
+                {
+                }
+            }
+        }
+    }
+
+    public Nexus Nexus { get; }
+
+    public List<ScsiTask> Wanted { get; } = [];
+
+    public List<ScsiTask> Completed { get; } = [];
+
+    public List<ScsiTask> Aborted { get; } = [];
+
+    public List<TaskManagementResponse> Answers { get; } = [];
+
+    public ScsiTask Send(byte[] cdb, int dataIn = 0, int dataOut = 0, int lun = 0)
+    {
+        ScsiTask task = _target.Rent();
+        task.Transport = this;
+        task.Nexus = Nexus;
+        task.Lun = LunAddress.Format(lun);
+        task.ExpectedDataIn = dataIn;
+        task.ExpectedDataOut = dataOut;
+        task.SetCdb(cdb);
+        _target.Begin(task);
+        return task;
+    }
+
+    public void Manage(TaskManagementFunction function, ScsiTask? referenced = null, int lun = 0) => _target.Manage(new TaskManagementRequest
+    {
+        Nexus = Nexus,
+        Transport = this,
+        Function = function,
+        Lun = LunAddress.Format(lun),
+        Referenced = referenced,
+    });
+
+    public void OnDataOutWanted(ScsiTask task) => Wanted.Add(task);
+
+    public void OnCompleted(ScsiTask task) => Completed.Add(task);
+
+    public void OnAborted(ScsiTask task) => Aborted.Add(task);
+
+    public void OnTaskManagementCompleted(TaskManagementRequest request, TaskManagementResponse response) => Answers.Add(response);
+
+    /// <summary>The one command that has completed, as status and sense.</summary>
+    public string Outcome
+    {
+        get
+        {
+            ScsiTask task = Assert.Single(Completed);
+            return task.Status == ScsiStatus.CheckCondition ? SenseData.Parse(task.Sense).ToString() : task.Status.ToString();
+        }
+    }
+}
