@@ -122,6 +122,9 @@ public sealed class DeviceServer(IBlockDevice device)
         return true;
     }
 
+    /// <summary>Whether a failure of earlier background work waits to be told.</summary>
+    internal bool HasDeferredError => Volatile.Read(ref _deferredError) is not null;
+
     /// <summary>Takes the failure of earlier background work, if there is one.</summary>
     internal SenseData? TakeDeferredError() => Interlocked.Exchange(ref _deferredError, null)?.Sense;
 
@@ -137,7 +140,7 @@ public sealed class DeviceServer(IBlockDevice device)
         }
 
         CommandNeeds needs = entry.Needs;
-        if (Volatile.Read(ref _deferredError) is not null && (needs & CommandNeeds.IgnoresDeferredErrors) == 0 && TakeDeferredError() is { } earlier)
+        if (HasDeferredError && (needs & CommandNeeds.IgnoresDeferredErrors) == 0 && TakeDeferredError() is { } earlier)
         {
             refusal = earlier;
             return false;

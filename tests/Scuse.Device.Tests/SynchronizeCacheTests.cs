@@ -4,6 +4,9 @@ namespace Scuse.Device.Tests;
 
 public sealed class SynchronizeCacheTests
 {
+    // What the device finishes on another thread is waited for, but not for ever.
+    static readonly TimeSpan Soon = TimeSpan.FromSeconds(10);
+
     [Theory]
     [InlineData("35 00 00 00 00 00 00 00 00 00")]
     [InlineData("35 00 00 00 00 08 00 00 10 00")]
@@ -57,6 +60,7 @@ public sealed class SynchronizeCacheTests
 
         Assert.Empty(unit.Calls);
         unit.Device.FlushGate.SetResult();
+        Assert.True(SpinWait.SpinUntil(() => unit.Device.Calls!.Count > 0, Soon));
         Assert.Equal([Call.Flush], unit.Calls);
     }
 
@@ -97,6 +101,7 @@ public sealed class SynchronizeCacheTests
 
         unit.Device.FlushGate.SetException(new IOException("gone"));
 
+        Assert.True(SpinWait.SpinUntil(() => unit.Server.HasDeferredError, Soon));
         Assert.Equal("04/44/00", (await unit.Do("00 00 00 00 00 00")).Sense);
     }
 }
