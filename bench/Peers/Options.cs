@@ -1,0 +1,49 @@
+using System.Globalization;
+
+namespace Scuse.Bench.Peers;
+
+/// <summary>What the command line asks for.</summary>
+sealed record Options(int Rounds, bool Quick, bool Allocations, string? ResultsFile)
+{
+    public const string Usage = """
+        Usage: bench/Peers/run [--rounds N] [--quick] [--results FILE] | --allocations
+          --rounds N      alternating rounds of each measurement (3)
+          --quick         one short round on a small disk: shows that the comparison works, measures nothing
+          --results FILE  the file whose table is replaced (bench/RESULTS.md; with --quick none)
+          --allocations   count the managed bytes that reads allocate instead
+        """;
+
+    const int MaximumRounds = 100;
+
+    public static Options? Parse(string[] arguments, out string? mistake)
+    {
+        Options options = new(3, false, false, null);
+        mistake = null;
+        for (int i = 0; i < arguments.Length; i++)
+        {
+            string? value = i + 1 < arguments.Length ? arguments[i + 1] : null;
+            switch (arguments[i])
+            {
+                case "--quick":
+                    options = options with { Quick = true, Rounds = 1 };
+                    break;
+                case "--allocations":
+                    options = options with { Allocations = true };
+                    break;
+                case "--rounds" when int.TryParse(value, CultureInfo.InvariantCulture, out int rounds) && rounds is > 0 and <= MaximumRounds:
+                    options = options with { Rounds = rounds };
+                    i++;
+                    break;
+                case "--results" when value is not null:
+                    options = options with { ResultsFile = value };
+                    i++;
+                    break;
+                default:
+                    mistake = $"Do not understand {arguments[i]} {value}.";
+                    return null;
+            }
+        }
+
+        return options;
+    }
+}

@@ -1,0 +1,21 @@
+using Scuse.Bench.Peers;
+using Scuse.Peers;
+
+Options? options = Options.Parse(args, out string? mistake);
+if (options is null)
+{
+    await Console.Error.WriteLineAsync(mistake);
+    await Console.Error.WriteLineAsync(Options.Usage);
+    return 2;
+}
+
+try
+{
+    Requirements.Check(withTgt: !options.Allocations);
+    return options.Allocations ? await AllocationCheck.RunAsync() : await Comparison.RunAsync(options);
+}
+catch (PeerException exception)
+{
+    await Console.Error.WriteLineAsync(exception.Message);
+    return 1;
+}

@@ -1,0 +1,25 @@
+namespace Scuse.Peers;
+
+/// <summary>The programs that a test needs; where one is missing the test is skipped and says which package has it.</summary>
+static class Needs
+{
+    static readonly Lazy<bool> QemuKnowsIscsi = new(AskQemu);
+
+    public static void Libiscsi(string program) => Program(program, "libiscsi-bin");
+
+    /// <summary>qemu-img and qemu-io, and their iSCSI driver.</summary>
+    public static void Qemu()
+    {
+        Program("qemu-img", "qemu-utils");
+        Program("qemu-io", "qemu-utils");
+        Assert.SkipUnless(QemuKnowsIscsi.Value, "needs qemu's iSCSI driver (package qemu-block-extra)");
+    }
+
+    public static void Program(string program, string package) =>
+        Assert.SkipUnless(Peer.Exists(program), $"needs {program} (package {package})");
+
+    // Nobody listens on port 1: a qemu with the driver says that it could not connect, one without that it does not know the protocol.
+    static bool AskQemu() =>
+        !Peer.RunAsync("qemu-img", "info", "iscsi://127.0.0.1:1/iqn.2026-11.scuse:none/0").GetAwaiter().GetResult().Text
+            .Contains("Unknown protocol", StringComparison.OrdinalIgnoreCase);
+}
