@@ -303,6 +303,12 @@ public sealed class LogicalUnit
         {
             result = ScsiResult.Check(SenseKey.AbortedCommand, AdditionalSense.None);
         }
+#pragma warning disable CA1031 // a broken promise of the device: it costs this command, not the reactor
+        catch (Exception)
+#pragma warning restore CA1031
+        {
+            result = ScsiResult.Check(SenseKey.HardwareError, AdditionalSense.InternalTargetFailure);
+        }
 
         Finish(task, result);
     }

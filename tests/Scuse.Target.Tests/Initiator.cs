@@ -15,10 +15,10 @@ sealed class Initiator : ITaskTransport
         {
             foreach (LogicalUnit unit in target.LogicalUnits)
             {
-                while (Nexus.TryGetAttention(unit.Number, clear: true, out _))
-                {
-                }
+                Send(Cdbs.TestUnitReady, lun: unit.Number).Release(); // reports POWER ON OCCURRED
             }
+
+            Completed.Clear();
         }
     }
 

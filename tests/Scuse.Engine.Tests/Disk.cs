@@ -1,0 +1,104 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Scuse.Device;
+using Scuse.Engine.Backstores;
+using Scuse.Engine.Reactors;
+using Scuse.Ring;
+using Scuse.Target;
+using Scuse.Target.Tests;
+
+namespace Scuse.Engine.Tests;
+
+/// <summary>A logical unit over a user backstore whose handlers are the test's own, at the other end of real regions. No thread runs.</summary>
+sealed class Disk : IDisposable
+{
+    public const int BlockSize = 512;
+    public const int DataAreaBytes = 64 << 10;
+
+    readonly List<HandlerLink> _links = [];
+
+    public Disk(int commandRingBytes = 4096, int commandTimeoutMs = 1000)
+    {
+        Options = new LunOptions
+        {
+            Number = 0,
+            Spec = "test",
+            DeviceName = "test",
+            DataAreaBytes = DataAreaBytes,
+            CommandRingBytes = commandRingBytes,
+            CommandTimeoutMs = commandTimeoutMs,
+        };
+        Reactor = new Reactor("test", 0, NullLogger.Instance);
+        Backstore = new UserBackstore(Options, Reactor, NullLogger.Instance, (_, reason) => Dropped.Add(reason));
+        Target = new ScsiTarget("iqn.2026-11.example:t", [new LogicalUnit(0, Backstore) { CommandTimeoutMs = commandTimeoutMs }]);
+        Initiator = new Initiator(Target);
+    }
+
+    public LunOptions Options { get; }
+
+    public Reactor Reactor { get; }
+
+    public UserBackstore Backstore { get; }
+
+    public ScsiTarget Target { get; }
+
+    public Initiator Initiator { get; }
+
+    public List<string> Dropped { get; } = [];
+
+    /// <summary>A handler attaches with a fresh region.</summary>
+    public TestHandler Attach(long sizeBytes = 1 << 20, PassLevel level = PassLevel.Io)
+    {
+        var link = new HandlerLink("test", "test", pid: 1, RingLayout.Create(Options.CommandRingBytes, Options.DataAreaBytes), waitFlags: false);
+        _links.Add(link);
+        Backstore.Attach(link, new BlockDeviceInfo { SizeBytes = sizeBytes, BlockSize = BlockSize, Serial = "0123", Features = BlockDeviceFeatures.Flush }, level);
+        return new TestHandler(link);
+    }
+
+    public void Dispose() => Reactor.Dispose();
+}
+
+/// <summary>The handler's end of a link, worked by hand.</summary>
+sealed class TestHandler(HandlerLink link)
+{
+    readonly HandlerRing _ring = new(link.Region.Address, link.Region.LengthBytes);
+
+    public HandlerLink Link => link;
+
+    /// <summary>Every command that has been published and not been taken.</summary>
+    public List<HandlerCommand> TakeAll()
+    {
+        link.Publish();
+        List<HandlerCommand> taken = [];
+        for (var command = new HandlerCommand(); _ring.TryTake(command); command = new HandlerCommand())
+        {
+            taken.Add(command);
+        }
+
+        return taken;
+    }
+
+    public HandlerCommand TakeOne() => Assert.Single(TakeAll());
+
+    /// <summary>The bytes of a command's first extent.</summary>
+    public Span<byte> Data(HandlerCommand command) => link.Region.Slice(command.Data[0].Offset, (int)command.Data[0].Length).Span;
+
+    public void Answer(HandlerCommand command, byte status = 0, byte[]? sense = null)
+    {
+        AnswerWithoutReaping(command, status, sense);
+        link.Reap();
+    }
+
+    public void AnswerWithoutReaping(HandlerCommand command, byte status = 0, byte[]? sense = null)
+    {
+        _ring.Answer(command.Id, status, sense);
+        _ring.Publish();
+    }
+
+    /// <summary>Moves the tail to where no entry is.</summary>
+    public void Lie()
+    {
+        Span<byte> tail = link.Region.Slice(RingAbi.CommandTailOffset, sizeof(uint)).Span;
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt32LittleEndian(tail, 12345);
+        link.Reap();
+    }
+}
