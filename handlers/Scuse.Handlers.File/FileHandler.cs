@@ -60,27 +60,13 @@ public sealed class FileHandler : BlockHandler
     /// <exception cref="IOException">The file cannot be used; the message is one line for a person.</exception>
     public static async Task<FileHandler> OpenAsync(string spec, DeviceInfo device)
     {
-        ArgumentNullException.ThrowIfNull(device);
-        HandlerSpec parts = HandlerSpec.Parse(spec, "size", "block", "readonly");
-        string path = parts.Main;
-        if (path.Length == 0)
-        {
-            throw new FormatException($"the spec '{spec}' names no file; write file:/path or file:/path?size=1G");
-        }
-
-        int block = parts.GetBlockSize("block") ?? device.BlockSize;
-        long? size = parts.GetSize("size") ?? (device.RequestedSizeBytes > 0 ? device.RequestedSizeBytes : null);
-        if (size is { } asked && (asked == 0 || asked % block != 0))
-        {
-            throw new FormatException($"size '{SizeText.Format(asked)}' is not a positive multiple of the block size of {block}");
-        }
-
-        bool readOnly = parts.GetFlag("readonly") || device.ReadOnly;
-        SafeFileHandle file = OpenOrCreate(path, readOnly, size is not null);
+        FileSpec parts = FileSpec.Parse(spec, device);
+        SafeFileHandle file = OpenOrCreate(parts.Path, parts.IsReadOnly, parts.SizeBytes is not null);
         try
         {
-            await LockAsync(file, path, readOnly).ConfigureAwait(false);
-            return new FileHandler(file, FitSize(file, path, size, block, readOnly), block, readOnly);
+            await LockAsync(file, parts.Path, parts.IsReadOnly).ConfigureAwait(false);
+            long size = FitSize(file, parts.Path, parts.SizeBytes, parts.BlockSize, parts.IsReadOnly);
+            return new FileHandler(file, size, parts.BlockSize, parts.IsReadOnly);
         }
         catch
         {

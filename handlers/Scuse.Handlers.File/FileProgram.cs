@@ -3,6 +3,10 @@ namespace Scuse.Handlers.File;
 /// <summary>The built-in handler <c>file:PATH[?size=SIZE][&amp;block=512|4096][&amp;readonly=1]</c>.</summary>
 public static class FileProgram
 {
+    /// <summary>Checks a spec without opening anything.</summary>
+    /// <exception cref="FormatException">It is wrong; the message is one line for a person.</exception>
+    public static void Check(string spec) => FileSpec.Parse(spec, new DeviceInfo { Name = "check" });
+
     /// <summary>Serves a file until the target lets it go.</summary>
     /// <param name="spec">What follows <c>file:</c>, such as <c>/data/a.img?size=10G</c>; empty: the device's configuration.</param>
     /// <param name="args">The options of every handler.</param>

@@ -34,16 +34,19 @@ public sealed class MemoryHandler : BlockHandler
     /// <exception cref="FormatException">The spec is wrong; the message is one line for a person.</exception>
     public static MemoryHandler Open(string spec, DeviceInfo device)
     {
+        (long size, int block) = Read(spec, device);
+        return new MemoryHandler(size, block);
+    }
+
+    internal static (long SizeBytes, int BlockSize) Read(string spec, DeviceInfo device)
+    {
         ArgumentNullException.ThrowIfNull(device);
         HandlerSpec parts = HandlerSpec.Parse(spec, "block");
         long size = parts.Main.Length > 0 ? SizeText.Parse(parts.Main) : device.SizeBytes;
         int block = parts.GetBlockSize("block") ?? device.BlockSize;
-        if (size == 0 || size % block != 0)
-        {
-            throw new FormatException($"size '{SizeText.Format(size)}' is not a positive multiple of the block size of {block}");
-        }
-
-        return new MemoryHandler(size, block);
+        return size > 0 && size % block == 0
+            ? (size, block)
+            : throw new FormatException($"size '{SizeText.Format(size)}' is not a positive multiple of the block size of {block}");
     }
 
     /// <inheritdoc/>

@@ -12,10 +12,10 @@ public abstract class CommandHandler
     /// <summary>The device as it was asked for; set before anything else is called, but after the constructor.</summary>
     protected internal DeviceInfo Device { get; internal set; } = new() { Name = "device" };
 
-    /// <summary>Capacity in bytes, for people and tools; 0 where the word has no meaning.</summary>
+    /// <summary>Capacity in bytes, for people and tools: a positive multiple of <see cref="BlockSize"/>, even where the word means little.</summary>
     public virtual long SizeBytes => Device.SizeBytes;
 
-    /// <summary>Logical block length in bytes; it tells how much data a CDB that counts in blocks moves.</summary>
+    /// <summary>Logical block length in bytes, 512 or 4096; it tells how much data a CDB that counts in blocks moves.</summary>
     public virtual int BlockSize => Device.BlockSize;
 
     /// <summary>The most bytes that one command may move; 0 leaves it to the target.</summary>

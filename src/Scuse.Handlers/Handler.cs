@@ -97,7 +97,8 @@ public static class Handler
         }
 
         HandlerHost host = new(options, open, Console.Error);
-        using SignalStop signals = new(host, Environment.GetEnvironmentVariable(AttachMessage.SocketVariable) == options.Socket);
+        bool startedByTarget = Environment.GetEnvironmentVariable(AttachMessage.SocketVariable) == options.Socket && Console.IsInputRedirected;
+        using SignalStop signals = new(host, startedByTarget);
         return await host.RunAsync().ConfigureAwait(false);
     }
 

@@ -24,6 +24,20 @@ abstract class CommandServer
     internal abstract void Finish(CommandSlot slot);
 
     internal abstract ValueTask CloseAsync();
+
+    /// <exception cref="InvalidOperationException">No target would take a device of that shape.</exception>
+    protected static void CheckShape(long sizeBytes, int blockSize)
+    {
+        if (blockSize is not (512 or 4096))
+        {
+            throw new InvalidOperationException($"the block size is {blockSize}; 512 and 4096 are possible");
+        }
+
+        if (sizeBytes <= 0 || sizeBytes % blockSize != 0)
+        {
+            throw new InvalidOperationException($"the size of {sizeBytes} bytes is not a positive multiple of the block size of {blockSize}");
+        }
+    }
 }
 
 /// <summary>A block handler behind a device server of its own, so that every CDB works at either pass level.</summary>
@@ -45,16 +59,7 @@ sealed class BlockCommandServer : CommandServer
 
         int blockSize = handler.BlockSize;
         long sizeBytes = handler.SizeBytes;
-        if (blockSize is not (512 or 4096))
-        {
-            throw new InvalidOperationException($"the block size is {blockSize}; 512 and 4096 are possible");
-        }
-
-        if (sizeBytes <= 0 || sizeBytes % blockSize != 0)
-        {
-            throw new InvalidOperationException($"the size of {sizeBytes} bytes is not a positive multiple of the block size of {blockSize}");
-        }
-
+        CheckShape(sizeBytes, blockSize);
         BlockDeviceInfo info = new()
         {
             SizeBytes = sizeBytes,
@@ -161,11 +166,7 @@ sealed class RawCommandServer : CommandServer
     {
         _handler = handler;
         _log = log;
-        if (handler.BlockSize <= 0 || handler.SizeBytes < 0)
-        {
-            throw new InvalidOperationException($"a size of {handler.SizeBytes} bytes in blocks of {handler.BlockSize} makes no sense");
-        }
-
+        CheckShape(handler.SizeBytes, handler.BlockSize);
         Ready = new ReadyMessage
         {
             SizeBytes = handler.SizeBytes,

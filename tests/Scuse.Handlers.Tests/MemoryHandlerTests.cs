@@ -1,0 +1,68 @@
+using Scuse.Device;
+using Scuse.Handlers.Memory;
+using Scuse.Linux;
+
+namespace Scuse.Handlers.Tests;
+
+public sealed class MemoryHandlerTests
+{
+    static readonly DeviceInfo s_device = new() { Name = "disk" };
+
+    [Theory]
+    [InlineData("256M", 256L << 20, 512)]
+    [InlineData("1M?block=4096", 1L << 20, 4096)]
+    [InlineData("", 1L << 30, 512)]
+    public void The_spec_says_size_and_block_size(string spec, long size, int block)
+    {
+        MemoryHandler disk = MemoryHandler.Open(spec, s_device);
+
+        Assert.Equal((size, block), (disk.SizeBytes, disk.BlockSize));
+    }
+
+    [Theory]
+    [InlineData("12X", "size '12X' is not a number with K, M, G or T")]
+    [InlineData("0", "size '0' is not a positive multiple of the block size of 512")]
+    [InlineData("1000", "size '1000' is not a positive multiple of the block size of 512")]
+    [InlineData("1M?size=2M", "option 'size' in '1M?size=2M' is unknown; known are block")]
+    public void A_wrong_spec_is_one_line(string spec, string message)
+    {
+        Assert.Equal(message, Assert.Throws<FormatException>(() => MemoryHandler.Open(spec, s_device)).Message);
+        Assert.Equal(message, Assert.Throws<FormatException>(() => MemoryProgram.Check(spec)).Message);
+    }
+
+    [Fact]
+    public async Task Never_written_and_unmapped_blocks_read_as_zeros()
+    {
+        MemoryHandler disk = MemoryHandler.Open("1M", s_device);
+        byte[] data = new byte[8192];
+        Array.Fill(data, (byte)0x5A);
+        await disk.WriteAsync(4096, new DataBuffer(data), WriteFlags.None, default);
+
+        await disk.UnmapAsync(4096 + 512, 4096, default);
+        byte[] all = new byte[1 << 20];
+        await disk.ReadAsync(0, new DataBuffer(all), default);
+
+        Assert.Equal(8192 - 4096, all.Count(b => b == 0x5A));
+        Assert.Equal(0x5A, all[4096 + 511]);
+        Assert.Equal(0, all[4096 + 512]);
+        Assert.Equal(0x5A, all[4096 + 512 + 4096]);
+    }
+
+    [Fact]
+    public async Task A_disk_larger_than_the_machine_works_where_it_is_touched()
+    {
+        MemoryHandler disk = MemoryHandler.Open("16T", s_device);
+        byte[] data = [.. Enumerable.Repeat((byte)1, 512)];
+        byte[] back = new byte[512];
+
+        await disk.WriteAsync((16L << 40) - 512, new DataBuffer(data), WriteFlags.None, default);
+        await disk.ReadAsync((16L << 40) - 512, new DataBuffer(back), default);
+        await disk.UnmapAsync(0, 16L << 40, default);
+
+        Assert.Equal(data, back);
+    }
+
+    [Fact]
+    public void It_offers_unmap_and_zero_writes_and_needs_no_flush() =>
+        Assert.Equal(BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes, MemoryHandler.Open("1M", s_device).Features);
+}

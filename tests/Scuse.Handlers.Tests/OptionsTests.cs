@@ -1,0 +1,125 @@
+namespace Scuse.Handlers.Tests;
+
+public sealed class SizeTextTests
+{
+    [Theory]
+    [InlineData("0", 0)]
+    [InlineData("512", 512)]
+    [InlineData("64K", 65536)]
+    [InlineData("1m", 1 << 20)]
+    [InlineData("10G", 10L << 30)]
+    [InlineData("8T", 8L << 40)]
+    [InlineData("8388607T", 8388607L << 40)]
+    public void Sizes_are_numbers_with_powers_of_1024(string text, long bytes) => Assert.Equal(bytes, SizeText.Parse(text));
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("G")]
+    [InlineData("12X")]
+    [InlineData("-1")]
+    [InlineData("+1K")]
+    [InlineData(" 1K")]
+    [InlineData("1.5G")]
+    [InlineData("1KB")]
+    public void Anything_else_is_named_in_the_message(string text)
+    {
+        FormatException problem = Assert.Throws<FormatException>(() => SizeText.Parse(text));
+
+        Assert.Equal($"size '{text}' is not a number with K, M, G or T", problem.Message);
+        Assert.False(SizeText.TryParse(text, out _));
+    }
+
+    [Theory]
+    [InlineData("8388608T")]
+    [InlineData("99999999999999999999")]
+    public void What_does_not_fit_is_too_large(string text) =>
+        Assert.Equal($"size '{text}' is too large", Assert.Throws<FormatException>(() => SizeText.Parse(text)).Message);
+
+    [Theory]
+    [InlineData(0, "0")]
+    [InlineData(1000, "1000")]
+    [InlineData(1536L << 20, "1536M")]
+    [InlineData(1L << 50, "1024T")]
+    public void Sizes_are_written_in_the_largest_whole_unit(long bytes, string text) => Assert.Equal(text, SizeText.Format(bytes));
+}
+
+public sealed class HandlerSpecTests
+{
+    [Fact]
+    public void A_spec_is_a_main_part_and_options()
+    {
+        HandlerSpec spec = HandlerSpec.Parse("/data/a.img?size=1G&block=4096&readonly=1", "size", "block", "readonly");
+
+        Assert.Equal(("/data/a.img", 1L << 30, 4096, true), (spec.Main, spec.GetSize("size")!.Value, spec.GetBlockSize("block")!.Value, spec.GetFlag("readonly")));
+    }
+
+    [Theory]
+    [InlineData("a?colour=red", "option 'colour' in 'a?colour=red' is unknown; known are size, block")]
+    [InlineData("a?size=1&size=2", "option 'size' in 'a?size=1&size=2' is given twice")]
+    [InlineData("a?size", "option 'size' in 'a?size' is not of the form key=value")]
+    [InlineData("a?", "option '' in 'a?' is not of the form key=value")]
+    public void Wrong_options_are_named(string text, string message) =>
+        Assert.Equal(message, Assert.Throws<FormatException>(() => HandlerSpec.Parse(text, "size", "block")).Message);
+
+    [Fact]
+    public void Values_that_make_no_sense_are_named()
+    {
+        HandlerSpec spec = HandlerSpec.Parse("a?block=1024&readonly=yes", "block", "readonly");
+
+        Assert.Equal("block '1024' is not a block size; 512 and 4096 are", Assert.Throws<FormatException>(() => spec.GetBlockSize("block")).Message);
+        Assert.Equal("readonly 'yes' is neither 0 nor 1", Assert.Throws<FormatException>(() => spec.GetFlag("readonly")).Message);
+    }
+}
+
+public sealed class HandlerOptionsTests
+{
+    [Fact]
+    public void The_command_line_comes_before_the_environment()
+    {
+        Dictionary<string, string> environment = new() { ["SCUSE_SOCKET"] = "/env", ["SCUSE_DEVICE"] = "env" };
+
+        HandlerOptions options = HandlerOptions.Parse(["--socket=/arg", "--size", "2K"], environment.GetValueOrDefault);
+
+        Assert.Equal(("/arg", "env", 2048), (options.Socket, options.Device, options.SizeBytes));
+    }
+
+    [Theory]
+    [InlineData("--colour", "option '--colour' is unknown; --help lists those that are known")]
+    [InlineData("--size", "option '--size' needs a value")]
+    [InlineData("--size=12X", "size '12X' is not a number with K, M, G or T")]
+    [InlineData("--block-size=1000", "--block-size '1000' is not a block size; 512 and 4096 are")]
+    [InlineData("--spin-us=-1", "--spin-us '-1' is not a number of microseconds from 0 to 1000")]
+    [InlineData("--portal=1.2.3.4", "option '--portal' goes with --serve")]
+    public void A_wrong_command_line_is_one_line(string argument, string message) =>
+        Assert.Equal(message, Assert.Throws<FormatException>(() => HandlerOptions.Parse([argument], _ => null)).Message);
+
+    [Fact]
+    public void With_serve_the_handlers_own_options_and_the_targets_part()
+    {
+        HandlerOptions options = HandlerOptions.Parse(["--serve", "--size", "1G", "--portal", "127.0.0.1:0", "mine", "--", "--rest"], _ => null);
+
+        Assert.True(options.Serve);
+        Assert.Equal(["--portal", "127.0.0.1:0"], options.ServeArguments);
+        Assert.Equal(["--size", "1G", "mine", "--", "--rest"], options.HandlerArguments);
+        Assert.Equal(["mine", "--rest"], options.Rest);
+    }
+
+    [Theory]
+    [InlineData("/usr/bin/app", "/usr/bin/app")]
+    [InlineData("two words", "'two words'")]
+    [InlineData("it's", @"'it'\''s'")]
+    [InlineData("", "''")]
+    public void Words_are_quoted_for_the_shell_only_where_they_must_be(string word, string quoted) => Assert.Equal(quoted, Handler.Quoted(word));
+
+    [Fact]
+    public async Task A_handler_without_a_device_or_a_socket_says_what_is_missing()
+    {
+        StringWriter errors = new();
+
+        Assert.Equal(2, await new HandlerHost(HandlerOptions.Parse([], _ => null), (_, _, _) => default, errors).RunAsync());
+        Assert.Equal(2, await new HandlerHost(HandlerOptions.Parse(["--device", "d"], _ => null), (_, _, _) => default, errors).RunAsync());
+
+        Assert.Contains("--device NAME", errors.ToString(), StringComparison.Ordinal);
+        Assert.Contains("--socket PATH", errors.ToString(), StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,318 @@
+using Scuse.Ring;
+using Scuse.Scsi;
+
+namespace Scuse.Handlers.Tests;
+
+public sealed class ServingTests
+{
+    static readonly byte[] s_pattern = [.. Enumerable.Range(0, 4096).Select(i => (byte)(i * 7))];
+
+    [Fact]
+    public void What_is_written_is_read_back()
+    {
+        using FakeTarget target = new FakeTarget().Serve(device => new ArrayDisk(device));
+
+        Assert.Equal(ScsiStatus.Good, target.Write(8, s_pattern).Status);
+        Answer read = target.Read(8, 8);
+
+        Assert.Equal(ScsiStatus.Good, read.Status);
+        Assert.Equal(s_pattern, read.Data);
+    }
+
+    [Fact]
+    public void It_works_with_a_doorbell_each_time_for_targets_without_waiting_flags()
+    {
+        using FakeTarget target = new FakeTarget().Serve(device => new ArrayDisk(device), waitFlags: false);
+
+        target.Write(0, s_pattern);
+        Thread.Sleep(20); // long enough to be asleep
+        Assert.Equal(s_pattern, target.Read(0, 8).Data);
+    }
+
+    [Fact]
+    public void A_sleeping_handler_is_woken()
+    {
+        using FakeTarget target = new FakeTarget().Serve(device => new ArrayDisk(device), args: ["--spin-us", "0"]);
+
+        for (int i = 0; i < 20; i++)
+        {
+            Thread.Sleep(2);
+            Assert.Equal(ScsiStatus.Good, target.Read(0, 1).Status);
+        }
+    }
+
+    [Fact]
+    public void Flush_unmap_and_zero_writes_reach_the_methods_that_are_overridden()
+    {
+        FullDisk disk = null!;
+        using FakeTarget target = new FakeTarget().Serve(device => disk = new FullDisk(device));
+        byte[] cdb = new byte[16];
+        byte[] unmap = new byte[24];
+        unmap[1] = 22; // UNMAP DATA LENGTH
+        unmap[3] = 16; // UNMAP BLOCK DESCRIPTOR DATA LENGTH
+        unmap[15] = 4; // LBA
+        unmap[19] = 2; // blocks
+
+        target.Write(0, s_pattern, fua: true);
+        int length = Cdb.WriteSynchronizeCache16(cdb);
+        Assert.Equal(ScsiStatus.Good, target.Execute(cdb.AsSpan(0, length)).Status);
+        length = Cdb.WriteUnmap10(cdb, 24);
+        Assert.Equal(ScsiStatus.Good, target.Execute(cdb.AsSpan(0, length), unmap).Status);
+        length = Cdb.WriteWriteSame16(cdb, 1, 2, ndob: true);
+        Assert.Equal(ScsiStatus.Good, target.Execute(cdb.AsSpan(0, length)).Status);
+
+        Assert.Equal(["write 0+4096 ForceUnitAccess", "flush", "unmap 2048+1024", "zero 512+1024 keep"], disk.Calls);
+    }
+
+    [Fact]
+    public void At_level_all_control_commands_are_answered_from_the_devices_own_word()
+    {
+        using FakeTarget target = new FakeTarget().Serve(device => new ArrayDisk(device), new() { Device = "disk", SizeBytes = 1 << 20, Serial = "SER42", Level = "all" });
+
+        Answer capacity = target.Execute([0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0], dataInLength: 8);
+        Answer inquiry = target.Execute([0x12, 1, 0x80, 0, 255, 0], dataInLength: 255);
+
+        Assert.Equal([0, 0, 0x07, 0xFF, 0, 0, 2, 0], capacity.Data);
+        Assert.True(inquiry.Flags.HasFlag(ResponseFlags.ReadLength));
+        Assert.Equal("SER42"u8, inquiry.Data.AsSpan(4, (int)inquiry.ReadLength - 4).Trim((byte)' '));
+    }
+
+    [Fact]
+    public void A_mailbox_without_READ_LEN_gets_none()
+    {
+        using FakeTarget target = new FakeTarget(MailboxFlags.OutOfOrder).Serve(device => new ArrayDisk(device));
+
+        Assert.Equal(ResponseFlags.None, target.Execute([0x12, 0, 0, 0, 255, 0], dataInLength: 255).Flags);
+    }
+
+    [Fact]
+    public void A_read_past_the_last_block_never_reaches_the_handler()
+    {
+        using FakeTarget target = new FakeTarget().Serve(device => new ScriptedDisk(device, () => throw new InvalidOperationException("reached")));
+
+        Answer read = target.Read(2047, 2);
+
+        Assert.Equal((ScsiStatus.CheckCondition, "05/21/00"), (read.Status, read.SenseText));
+    }
+
+    [Fact]
+    public void Commands_that_wait_are_answered_in_the_order_in_which_they_end()
+    {
+        WaitingDisk disk = null!;
+        using FakeTarget target = new FakeTarget().Serve(device => disk = new WaitingDisk(device));
+        PostedCommand first = target.Post([0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0], dataInLength: 512);
+        PostedCommand second = target.Post([0x28, 0, 0, 0, 0, 1, 0, 0, 1, 0], dataInLength: 512);
+
+        disk.Gate(512).SetResult();
+        Assert.Equal(ScsiStatus.Good, target.Take(second).Status);
+        Assert.False(target.HasAnswer);
+        disk.Gate(0).SetResult();
+
+        Assert.Equal(ScsiStatus.Good, target.Take(first).Status);
+    }
+
+    [Fact]
+    public void A_command_that_waits_holds_up_no_other()
+    {
+        WaitingDisk disk = null!;
+        using FakeTarget target = new FakeTarget().Serve(device => disk = new WaitingDisk(device));
+        PostedCommand waiting = target.Post([0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0], dataInLength: 512);
+
+        Assert.Equal(ScsiStatus.Good, target.Write(8, s_pattern).Status);
+
+        disk.Gate(0).SetResult();
+        target.Take(waiting);
+    }
+
+    [Fact]
+    public void An_aborted_command_sees_its_token_and_is_answered_all_the_same()
+    {
+        WaitingDisk disk = null!;
+        using FakeTarget target = new FakeTarget().Serve(device => disk = new WaitingDisk(device));
+        PostedCommand read = target.Post([0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0], dataInLength: 512);
+        SpinWait.SpinUntil(() => disk.LastAborted.CanBeCanceled, 5000);
+
+        target.PostTaskManagement(RingAbi.TaskManagementAbortTask, read.Id);
+        Answer answer = target.Take(read);
+
+        Assert.Equal((ScsiStatus.CheckCondition, "0B/00/00"), (answer.Status, answer.SenseText));
+    }
+
+    [Fact]
+    public void A_command_after_an_aborted_one_has_a_token_that_is_not_set()
+    {
+        WaitingDisk disk = null!;
+        using FakeTarget target = new FakeTarget().Serve(device => disk = new WaitingDisk(device));
+        PostedCommand read = target.Post([0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0], dataInLength: 512);
+        SpinWait.SpinUntil(() => disk.LastAborted.CanBeCanceled, 5000);
+        target.PostTaskManagement(RingAbi.TaskManagementAbortTask, read.Id);
+        target.Take(read);
+
+        disk.Gate(0).SetResult();
+
+        Assert.Equal(ScsiStatus.Good, target.Read(0, 1).Status);
+    }
+
+    [Theory]
+    [InlineData("read", "03/11/00")]
+    [InlineData("space", "07/27/07")]
+    [InlineData("plain", "04/44/00")]
+    public void Exceptions_become_sense_data_whether_thrown_at_once_or_later(string kind, string sense)
+    {
+        Exception failure = kind switch
+        {
+            "read" => ScsiException.MediumErrorRead(5),
+            "space" => ScsiException.SpaceExhausted(),
+            _ => new IOException("cable\npulled"),
+        };
+        using FakeTarget target = new FakeTarget().Serve(device => new ScriptedDisk(device, () => throw failure));
+        using FakeTarget later = new FakeTarget().Serve(device => new ScriptedDisk(device, async () =>
+        {
+            await Task.Yield();
+            throw failure;
+        }));
+
+        Assert.Equal((ScsiStatus.CheckCondition, sense), (target.Read(0, 1).Status, target.Read(0, 1).SenseText));
+        Assert.Equal((ScsiStatus.CheckCondition, sense), (later.Read(0, 1).Status, later.Read(0, 1).SenseText));
+    }
+
+    [Fact]
+    public void A_status_without_sense_data_is_passed_on()
+    {
+        using FakeTarget target = new FakeTarget().Serve(device => new ScriptedDisk(device, () => throw ScsiException.Busy()));
+
+        Assert.Equal(ScsiStatus.Busy, target.Read(0, 1).Status);
+    }
+
+    [Fact]
+    public void The_bad_block_is_in_the_information_field()
+    {
+        using FakeTarget target = new FakeTarget().Serve(device => new ScriptedDisk(device, () => throw ScsiException.MediumErrorRead(0x1234)));
+
+        Assert.Equal([0x00, 0x00, 0x12, 0x34], target.Read(0, 1).Sense[3..7]);
+    }
+
+    [Fact]
+    public void Unexpected_exceptions_are_logged_once_for_each_kind()
+    {
+        using FakeTarget target = new FakeTarget().Serve(device => new ScriptedDisk(device, () => throw new IOException("cable\npulled")));
+
+        target.Read(0, 1);
+        target.Read(0, 1);
+
+        Assert.Equal("read failed: IOException: cable pulled (reported as HARDWARE ERROR; told once)\n", target.HandlerErrors.ToString());
+    }
+
+    [Fact]
+    public async Task A_ring_that_makes_no_sense_ends_the_handler_with_a_line()
+    {
+        using FakeTarget target = new();
+        target.Serve(device => new ArrayDisk(device));
+
+        target.BreakRing();
+
+        Assert.Equal(1, await target.ExitCode());
+        Assert.StartsWith("the target broke the ring: ", target.HandlerErrors.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_million_reads_that_complete_at_once_allocate_nothing()
+    {
+        ArrayDisk disk = null!;
+        using FakeTarget target = new FakeTarget().Serve(device => disk = new AllocationCountingDisk(device));
+        target.ReadMany(50_000); // slots, tiers of the compiler
+
+        long before = ((AllocationCountingDisk)disk).AllocatedByServingThread();
+        int good = target.ReadMany(1_000_000);
+        target.Read(0, 1);
+        long after = ((AllocationCountingDisk)disk).AllocatedByServingThread();
+
+        Assert.Equal(1_000_000, good);
+        Assert.Equal(before, after);
+    }
+
+    [Fact]
+    public void A_raw_handler_gets_the_CDB_and_both_ways_of_data()
+    {
+        List<string> seen = [];
+        using FakeTarget target = new FakeTarget().Serve(_ => new RawDevice(command =>
+        {
+            seen.Add($"{Convert.ToHexString(command.Cdb.Span)} {command.Direction} out {command.DataOut.Length} in {command.DataIn.Length}");
+            command.DataIn.Slice(0, Math.Min(4, command.DataIn.Length)).Clear();
+            return command.Direction == TransferDirection.In ? CommandResult.GoodWith(4) : CommandResult.Good;
+        }));
+
+        Answer inquiry = target.Execute([0x12, 0, 0, 0, 36, 0], dataInLength: 36);
+        target.Execute([0x15, 0x10, 0, 0, 8, 0], new byte[8]);
+        target.Execute([0xC1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], new byte[8]);
+
+        Assert.Equal("all", target.Ready!.Level);
+        Assert.Equal((ResponseFlags.ReadLength, 4u), (inquiry.Flags, inquiry.ReadLength));
+        Assert.Equal("120000002400 In out 0 in 36", seen[0]);
+        Assert.Equal("151000000800 Out out 8 in 0", seen[1]);
+        Assert.EndsWith("Unknown out 8 in 8", seen[2], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_raw_handler_can_return_data_with_sense_data_of_its_own()
+    {
+        byte[] sense = [0xF0, 0, 0x20, 0, 0, 0, 10, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        using FakeTarget target = new FakeTarget().Serve(_ => new RawDevice(_ =>
+            new CommandResult { Status = ScsiStatus.CheckCondition, SenseBytes = sense, DataInLength = 100 }));
+
+        Answer read = target.Execute([0x08, 0, 0, 0, 1, 0], dataInLength: 512);
+
+        Assert.Equal((ScsiStatus.CheckCondition, ResponseFlags.ReadLength, 100u), (read.Status, read.Flags, read.ReadLength));
+        Assert.Equal(sense, read.Sense[..18]);
+    }
+
+    [Fact]
+    public void A_raw_handler_can_say_that_it_does_not_know_the_operation_code()
+    {
+        using FakeTarget target = new FakeTarget().Serve(_ => new RawDevice(_ => CommandResult.UnknownOperation));
+
+        Assert.Equal(ResponseFlags.UnknownOp, target.Execute([0xC0, 0, 0, 0, 0, 0]).Flags);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Random_reads_and_writes_agree_with_a_plain_array(int seed)
+    {
+        const int blocks = 512;
+        Random random = new(seed);
+        byte[] model = new byte[blocks * 512];
+        using FakeTarget target = new FakeTarget().Serve(
+            device => new Memory.MemoryHandler(device.SizeBytes, 512), new() { Device = "disk", SizeBytes = blocks * 512 }, waitFlags: seed == 1);
+
+        for (int i = 0; i < 2000; i++)
+        {
+            int lba = random.Next(blocks - 16), count = random.Next(1, 17);
+            if (random.Next(2) == 0)
+            {
+                byte[] data = new byte[count * 512];
+                random.NextBytes(data);
+                data.CopyTo(model, lba * 512);
+                Assert.Equal(ScsiStatus.Good, target.Write(lba, data).Status);
+            }
+            else
+            {
+                Assert.True(model.AsSpan(lba * 512, count * 512).SequenceEqual(target.Read(lba, count).Data), $"seed {seed}, step {i}, LBA {lba}, {count} blocks");
+            }
+        }
+    }
+}
+
+/// <summary>Tells what the serving thread has allocated so far, as of its last read.</summary>
+sealed class AllocationCountingDisk(DeviceInfo device) : ArrayDisk(device)
+{
+    long _allocated;
+
+    public long AllocatedByServingThread() => Volatile.Read(ref _allocated);
+
+    public override ValueTask ReadAsync(long offset, DataBuffer into, CancellationToken aborted)
+    {
+        Volatile.Write(ref _allocated, GC.GetAllocatedBytesForCurrentThread());
+        return base.ReadAsync(offset, into, aborted);
+    }
+}
