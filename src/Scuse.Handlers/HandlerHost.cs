@@ -27,19 +27,13 @@ sealed class HandlerHost(HandlerOptions options, OpenDevice open, TextWriter err
     {
         if (options.Device is not { } name)
         {
-            _log.Line($"which device? give --device NAME, or set {AttachMessage.DeviceVariable}");
-            return ExitUsage;
-        }
-
-        if (options.Socket is not { } path)
-        {
-            _log.Line($"where is the target? give --socket PATH, or set {AttachMessage.SocketVariable}; --serve starts a target around this program");
+            _log.Line($"which device? give --device NAME, or set {AttachMessage.DeviceVariable}; --serve starts a target around this program");
             return ExitUsage;
         }
 
         try
         {
-            using AttachSession session = AttachSession.Connect(path);
+            using AttachSession session = AttachSession.Connect(options.Socket);
             return await AttachAsync(session, name).ConfigureAwait(false);
         }
         catch (AttachException failure)

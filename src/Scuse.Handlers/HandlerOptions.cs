@@ -13,7 +13,7 @@ sealed record HandlerOptions
     internal const string Usage = """
         options of every handler:
           --device NAME      the device to serve (default: $SCUSE_DEVICE)
-          --socket PATH      the target's attach socket (default: $SCUSE_SOCKET)
+          --socket PATH      the target's attach socket (default: $SCUSE_SOCKET, else the well-known one of this user)
           --size SIZE        capacity, with K, M, G or T, where the target asks for none (default: 1G)
           --block-size N     logical block length, 512 or 4096, where the target asks for none (default: 512)
           --config TEXT      the handler's own configuration, where the target has none
@@ -24,7 +24,7 @@ sealed record HandlerOptions
           --help             this text
         """;
 
-    internal string? Socket { get; private set; }
+    internal string Socket { get; private set; } = "";
 
     internal string? Device { get; private set; }
 
@@ -55,7 +55,7 @@ sealed record HandlerOptions
     {
         HandlerOptions options = new()
         {
-            Socket = NullIfEmpty(environment(AttachMessage.SocketVariable)),
+            Socket = NullIfEmpty(environment(AttachMessage.SocketVariable)) ?? WellKnownSocket(environment),
             Device = NullIfEmpty(environment(AttachMessage.DeviceVariable)),
         };
         if (NullIfEmpty(environment(SpinVariable)) is { } spin)
@@ -149,6 +149,15 @@ sealed record HandlerOptions
         int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int spin) && spin <= MaxSpinMicroseconds
             ? spin
             : throw new FormatException($"{name} '{value}' is not a number of microseconds from 0 to {MaxSpinMicroseconds}");
+
+    // Where `scuse serve attach:NAME` listens unless told otherwise.
+    static string WellKnownSocket(Func<string, string?> environment)
+    {
+        string folder = NullIfEmpty(environment("XDG_RUNTIME_DIR")) is { } runtime ? Path.Combine(runtime, "scuse")
+            : Environment.IsPrivilegedProcess ? "/run/scuse"
+            : Path.Combine(Path.GetTempPath(), $"scuse-{Environment.UserName}");
+        return Path.Combine(folder, "engine.sock");
+    }
 
     static string? NullIfEmpty(string? text) => string.IsNullOrEmpty(text) ? null : text;
 }

@@ -112,14 +112,16 @@ public sealed class HandlerOptionsTests
     public void Words_are_quoted_for_the_shell_only_where_they_must_be(string word, string quoted) => Assert.Equal(quoted, Handler.Quoted(word));
 
     [Fact]
-    public async Task A_handler_without_a_device_or_a_socket_says_what_is_missing()
+    public async Task A_handler_without_a_device_says_what_is_missing()
     {
         StringWriter errors = new();
 
         Assert.Equal(2, await new HandlerHost(HandlerOptions.Parse([], _ => null), (_, _, _) => default, errors).RunAsync());
-        Assert.Equal(2, await new HandlerHost(HandlerOptions.Parse(["--device", "d"], _ => null), (_, _, _) => default, errors).RunAsync());
 
         Assert.Contains("--device NAME", errors.ToString(), StringComparison.Ordinal);
-        Assert.Contains("--socket PATH", errors.ToString(), StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void Without_a_socket_the_one_that_every_engine_of_the_user_has_is_meant() =>
+        Assert.Equal("/run/user/7/scuse/engine.sock", HandlerOptions.Parse([], name => name == "XDG_RUNTIME_DIR" ? "/run/user/7" : null).Socket);
 }
