@@ -67,6 +67,7 @@ static class CommandTable
         Entry("91 02 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.None, CommandNeeds.Medium, CacheCommands.SynchronizeCache),
         Entry("93 FF FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, WriteSameCommands.WriteSame),
         Entry("9E 10 FF FF FF FF FF FF FF FF FF FF FF FF 01 04", TransferDirection.In, CommandNeeds.None, CapacityCommands.ReadCapacity16, ServiceAction.ReadCapacity16),
+        Entry("9E 12 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.In, CommandNeeds.Medium, CapacityCommands.GetLbaStatus, ServiceAction.GetLbaStatus),
         Entry("A3 0C 87 FF FF FF FF FF FF FF 00 04", TransferDirection.In, CommandNeeds.None, SupportedCommandsReport.Report, ServiceAction.ReportSupportedOperationCodes),
         Entry("A8 F8 FF FF FF FF FF FF FF FF 00 04", TransferDirection.In, Reads, ReadWriteCommands.Read),
         Entry("AA F8 FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, ReadWriteCommands.Write),

@@ -54,7 +54,10 @@ public static class AdditionalSense
     /// <summary>SPACE ALLOCATION FAILED WRITE PROTECT: the storage behind a thin disk is full.</summary>
     public const ushort SpaceAllocationFailed = 0x2707;
 
-    /// <summary>POWER ON OCCURRED: this nexus is new to the logical unit.</summary>
+    /// <summary>POWER ON, RESET, OR BUS DEVICE RESET OCCURRED: this nexus is new to the logical unit. The code that initiators know best.</summary>
+    public const ushort PowerOnOrResetOccurred = 0x2900;
+
+    /// <summary>POWER ON OCCURRED.</summary>
     public const ushort PowerOnOccurred = 0x2901;
 
     /// <summary>SCSI BUS RESET OCCURRED.</summary>

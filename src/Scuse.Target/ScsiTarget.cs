@@ -49,14 +49,14 @@ public sealed class ScsiTarget
 
     internal ControlMemory ControlMemory { get; } = new();
 
-    /// <summary>A new I_T nexus. Every logical unit owes it a POWER ON OCCURRED unit attention. SAM-5 clause 5.14.</summary>
+    /// <summary>A new I_T nexus. Every logical unit owes it a POWER ON, RESET, OR BUS DEVICE RESET OCCURRED unit attention. SAM-5 clause 5.14.</summary>
     public Nexus Attach(string initiatorPort)
     {
         var nexus = new Nexus(this, initiatorPort);
         _nexuses.Add(nexus);
         foreach (int number in _numbers)
         {
-            nexus.Establish(number, AdditionalSense.PowerOnOccurred);
+            nexus.Establish(number, AdditionalSense.PowerOnOrResetOccurred);
         }
 
         return nexus;

@@ -48,4 +48,14 @@ public sealed class CapacityTests
     [Fact]
     public async Task An_LBA_beyond_the_end_with_PMI_is_out_of_range() =>
         Assert.Equal("05/21/00", (await new Unit().Do("25 00 00 00 00 80 00 00 01 00")).SenseAt);
+
+    [Fact]
+    public async Task Get_lba_status_reports_all_blocks_as_mapped_where_the_device_does_not_tell_SBC3_5_6() =>
+        Assert.Equal(
+            Unit.Hex("00000014 00000000 0000000000000005 0000007B 00 000000"),
+            (await new Unit().Do("9E 12 00 00 00 00 00 00 00 05 00 00 00 FF 00 00")).AssertGood().Data);
+
+    [Fact]
+    public async Task Get_lba_status_from_past_the_last_block_is_out_of_range() =>
+        Assert.Equal("05/21/00", (await new Unit().Do("9E 12 00 00 00 00 00 00 00 80 00 00 00 FF 00 00")).SenseAt);
 }

@@ -41,9 +41,9 @@ public sealed class RandomCommandTests
     }
 
     static IEnumerable<byte> OpcodesThatCanEndGood(BlockDeviceInfo info) =>
-        from entry in CommandTable.Entries
-        where entry.ExistsFor(info) && !(info.Has(BlockDeviceFeatures.ReadOnly) && entry.Needs.HasFlag(CommandNeeds.Writable))
-        select entry.Command.Opcode;
+        (from entry in CommandTable.Entries
+         where entry.ExistsFor(info) && !(info.Has(BlockDeviceFeatures.ReadOnly) && entry.Needs.HasFlag(CommandNeeds.Writable))
+         select entry.Command.Opcode).Distinct();
 
     static async Task<ScsiResult> Execute(DeviceServer server, DeviceCommand command, string story)
     {

@@ -15,7 +15,7 @@ sealed class Initiator : ITaskTransport
         {
             foreach (LogicalUnit unit in target.LogicalUnits)
             {
-                Send(Cdbs.TestUnitReady, lun: unit.Number).Release(); // reports POWER ON OCCURRED
+                Send(Cdbs.TestUnitReady, lun: unit.Number).Release(); // reports that the nexus is new
             }
 
             Completed.Clear();

@@ -136,7 +136,7 @@ public sealed class RoutingTests
         newcomer.Completed.Clear();
 
         newcomer.Send(Cdbs.TestUnitReady);
-        Assert.Equal("06/29/01", newcomer.Outcome);
+        Assert.Equal("06/29/00", newcomer.Outcome);
         newcomer.Completed.Clear();
 
         newcomer.Send(Cdbs.TestUnitReady);

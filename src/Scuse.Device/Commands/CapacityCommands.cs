@@ -3,7 +3,7 @@ using Scuse.Scsi;
 
 namespace Scuse.Device.Commands;
 
-/// <summary>READ CAPACITY(10) and (16). SBC-3 clauses 5.15 and 5.16.</summary>
+/// <summary>READ CAPACITY(10) and (16), GET LBA STATUS. SBC-3 clauses 5.15, 5.16 and 5.6.</summary>
 static class CapacityCommands
 {
     const int LbaOffset = 2;
@@ -41,6 +41,30 @@ static class CapacityCommands
         BinaryPrimitives.WriteUInt64BigEndian(data, LastLba(info));
         BinaryPrimitives.WriteUInt32BigEndian(data[8..], (uint)info.BlockSize);
         data[provisioningOffset] = info.Has(BlockDeviceFeatures.Unmap) ? (byte)(lbpme | lbprz) : (byte)0;
+        return ControlResponse.Send(command, data, BinaryPrimitives.ReadUInt32BigEndian(cdb[allocationLengthOffset..]));
+    }
+
+    /// <summary>
+    /// GET LBA STATUS. SBC-3 clause 5.6. The device does not tell which blocks are mapped, so all of them are reported as mapped: one descriptor
+    /// from the starting LBA to the end.
+    /// </summary>
+    public static ValueTask<ScsiResult> GetLbaStatus(DeviceServer server, BlockDeviceInfo info, in DeviceCommand command)
+    {
+        const int headerLength = 8, descriptorLength = 16, allocationLengthOffset = 10;
+        const byte mapped = 0x00;
+        ReadOnlySpan<byte> cdb = command.Cdb.Span;
+        ulong lba = BinaryPrimitives.ReadUInt64BigEndian(cdb[LbaOffset..]);
+        if (lba >= info.BlockCount)
+        {
+            return ControlResponse.Refuse(SenseData.LbaOutOfRange);
+        }
+
+        Span<byte> data = stackalloc byte[headerLength + descriptorLength];
+        data.Clear();
+        BinaryPrimitives.WriteUInt32BigEndian(data, (uint)(data.Length - sizeof(uint))); // PARAMETER DATA LENGTH
+        BinaryPrimitives.WriteUInt64BigEndian(data[headerLength..], lba);
+        BinaryPrimitives.WriteUInt32BigEndian(data[(headerLength + 8)..], (uint)Math.Min(info.BlockCount - lba, uint.MaxValue));
+        data[headerLength + 12] = mapped; // PROVISIONING STATUS
         return ControlResponse.Send(command, data, BinaryPrimitives.ReadUInt32BigEndian(cdb[allocationLengthOffset..]));
     }
 
