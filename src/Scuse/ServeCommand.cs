@@ -69,7 +69,7 @@ static class ServeCommand
             console.LogToStandardErrorThreshold = LogLevel.Trace; // standard output is for the URLs
             console.FormatterName = LineFormatter.FormatterName;
         });
-        builder.Logging.AddConsoleFormatter<LineFormatter, ConsoleFormatterOptions>();
+        builder.Services.AddSingleton<ConsoleFormatter, LineFormatter>();
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromMilliseconds(options.DrainMs * 3));
         builder.Services.Configure<ConsoleLifetimeOptions>(lifetime => lifetime.SuppressStatusMessages = true);

@@ -396,7 +396,12 @@ sealed partial class UserBackstore : IBackstore
         _link = link;
         link.Join(this, _reactor);
         int repeated = MoveTo(link);
-        LogAttached(_logger, _unit.Number, link.HandlerName, link.Pid, repeated);
+        LogAttached(_logger, _unit.Number, link.HandlerName, link.Pid);
+        if (repeated > 0)
+        {
+            LogRepeated(_logger, _unit.Number, repeated);
+        }
+
         if (first)
         {
             _unit.Opened();
@@ -444,7 +449,10 @@ sealed partial class UserBackstore : IBackstore
     }
 
     /// <summary>The handler is gone. What it had taken and not answered is kept for the next one.</summary>
-    public void Detach(HandlerLink link, string reason)
+    /// <param name="link">The handler's region.</param>
+    /// <param name="reason">How it ended, for the operator.</param>
+    /// <param name="asPlanned">Whether it was asked to go.</param>
+    public void Detach(HandlerLink link, string reason, bool asPlanned = false)
     {
         if (link != _link)
         {
@@ -454,7 +462,15 @@ sealed partial class UserBackstore : IBackstore
         Reap(link); // what it answered before it died is answered
         if (link == _link)
         {
-            LogDetached(_logger, _unit.Number, link.HandlerName, link.Pid, reason, link.Ring.Outstanding);
+            if (asPlanned)
+            {
+                LogRemoved(_logger, _unit.Number, link.HandlerName, link.Pid);
+            }
+            else
+            {
+                LogDetached(_logger, _unit.Number, link.HandlerName, link.Pid, reason, link.Ring.Outstanding);
+            }
+
             Lose(link);
         }
     }
@@ -481,8 +497,14 @@ sealed partial class UserBackstore : IBackstore
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "LUN {Lun}: handler {Handler} attached (pid {Pid}); {Repeated} commands repeated")]
-    static partial void LogAttached(ILogger logger, int lun, string handler, int pid, int repeated);
+    [LoggerMessage(Level = LogLevel.Information, Message = "LUN {Lun}: handler {Handler} attached (pid {Pid})")]
+    static partial void LogAttached(ILogger logger, int lun, string handler, int pid);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "LUN {Lun}: {Repeated} commands held for it are repeated")]
+    static partial void LogRepeated(ILogger logger, int lun, int repeated);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "LUN {Lun}: handler {Handler} (pid {Pid}) has ended")]
+    static partial void LogRemoved(ILogger logger, int lun, string handler, int pid);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "LUN {Lun}: handler {Handler} (pid {Pid}) is gone: {Reason}; {Held} commands held for the next one")]
     static partial void LogDetached(ILogger logger, int lun, string handler, int pid, string reason, int held);

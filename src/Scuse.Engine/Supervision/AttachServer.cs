@@ -86,7 +86,7 @@ sealed partial class AttachServer : IDisposable
     {
         foreach (AttachSession session in _sessions.Values.ToArray())
         {
-            session.TrySend(new RemoveMessage());
+            session.Remove();
         }
     });
 

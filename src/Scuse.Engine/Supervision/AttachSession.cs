@@ -19,6 +19,7 @@ sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
     DeviceSlot? _slot;
     string _handlerName = "handler";
     bool _hasFailed;
+    bool _isLeaving;
 
     public ulong Token { get; } = token;
 
@@ -199,6 +200,13 @@ sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
         }
     }
 
+    /// <summary>The device goes away: the handler is to answer what it has and close.</summary>
+    public void Remove()
+    {
+        _isLeaving = true;
+        TrySend(new RemoveMessage());
+    }
+
     public void Kill() => _process?.Kill(Sigkill);
 
     public void Close(Epoll epoll, string reason)
@@ -216,7 +224,7 @@ sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
             slot.Session = null;
             if (Link is not null)
             {
-                slot.OnDetached(Link, reason);
+                slot.OnDetached(Link, reason, _isLeaving);
             }
             else if (!_hasFailed)
             {

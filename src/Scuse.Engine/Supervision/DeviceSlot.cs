@@ -33,9 +33,9 @@ sealed class DeviceSlot(LunOptions options, string targetName, UserBackstore bac
         Supervisor?.OnAttached();
     });
 
-    public void OnDetached(HandlerLink link, string reason)
+    public void OnDetached(HandlerLink link, string reason, bool asPlanned)
     {
-        reactor.Post(() => backstore.Detach(link, reason));
+        reactor.Post(() => backstore.Detach(link, reason, asPlanned));
         Supervisor?.OnDetached();
     }
 
