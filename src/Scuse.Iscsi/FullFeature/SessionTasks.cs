@@ -1,0 +1,102 @@
+using Scuse.Iscsi.Input;
+
+namespace Scuse.Iscsi.FullFeature;
+
+/// <summary>The tasks of one session: their table, their pooled records and their places in the command window.</summary>
+/// <remarks>Touched only by the owning reactor.</remarks>
+internal sealed class SessionTasks(CommandWindow window, IscsiOptions options, PinnedBufferPool pool)
+{
+    readonly TaskTable _table = new(window.Size + options.MaxImmediateCommands);
+    readonly Stack<IscsiTask> _spare = new();
+    int _immediate;
+
+    public CommandWindow Window => window;
+
+    public int Count => _table.Count;
+
+    public bool HasRoomForImmediate => _immediate < options.MaxImmediateCommands;
+
+    public IscsiTask? Find(uint initiatorTaskTag) => _table.Find(initiatorTaskTag);
+
+    /// <summary>An empty record.</summary>
+    public IscsiTask Rent() => _spare.TryPop(out IscsiTask? task) ? task : new IscsiTask { R2Ts = new OpenR2T[options.MaxOutstandingR2T] };
+
+    /// <summary>Makes a task known by its tag, which no other task has.</summary>
+    public void Add(IscsiTask task)
+    {
+        if (!_table.TryAdd(task))
+        {
+            throw new InvalidOperationException($"the window of {window.Size} commands let a task too many in");
+        }
+
+        if (task.Immediate)
+        {
+            _immediate++;
+        }
+    }
+
+    /// <summary>The last PDU of the task is made: its tag and its place in the window are free.</summary>
+    public void Answered(IscsiTask task)
+    {
+        Leave(task);
+        task.State = IscsiTaskState.Answered;
+    }
+
+    /// <summary>Nothing of a completed task is needed any more: gives it back to the core. To be called once.</summary>
+    public void Release(IscsiTask task)
+    {
+        if (task.State != IscsiTaskState.Answered)
+        {
+            Leave(task);
+        }
+
+        Scuse.Target.ScsiTask scsi = task.Scsi;
+        Recycle(task);
+        scsi.Release(); // may bring calls for other tasks
+    }
+
+    /// <summary>The core has ended the task without an answer: forgets it.</summary>
+    public void Forget(IscsiTask task)
+    {
+        Leave(task);
+        task.Scsi.TransportState = null;
+        Recycle(task);
+    }
+
+    /// <summary>Gives back the buffer that held data before the device took it.</summary>
+    public void DropStaging(IscsiTask task)
+    {
+        if (task.Staging is { } staging)
+        {
+            task.Staging = null;
+            pool.Return(staging);
+        }
+    }
+
+    /// <summary>A copy of the tasks. Rare work: it allocates.</summary>
+    public List<IscsiTask> Snapshot() => _table.ToList();
+
+    void Leave(IscsiTask task)
+    {
+        if (!_table.Remove(task))
+        {
+            return;
+        }
+
+        if (task.Immediate)
+        {
+            _immediate--;
+        }
+        else if (task.State != IscsiTaskState.Held)
+        {
+            window.TaskEnded();
+        }
+    }
+
+    void Recycle(IscsiTask task)
+    {
+        DropStaging(task);
+        task.Reset();
+        _spare.Push(task);
+    }
+}

@@ -1,0 +1,114 @@
+using Scuse.Iscsi.Output;
+using Scuse.Iscsi.Pdus;
+using Scuse.Target;
+
+namespace Scuse.Iscsi.FullFeature;
+
+/// <summary>Task management requests and their answers. RFC 7143 sections 11.5 and 11.6.</summary>
+internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, OutputQueue output)
+{
+    public void Execute(ReadOnlySpan<byte> headers)
+    {
+        var pdu = new TaskManagementRequestPdu(headers);
+        BasicHeader header = pdu.Header;
+        session.Counters.TaskManagementRequests++;
+        if (session.Target is null)
+        {
+            phase.Reject(RejectReason.ProtocolError, headers);
+            return;
+        }
+
+        var function = (TaskManagementFunction)pdu.Function;
+        ScsiTask? referenced = null;
+        switch (function)
+        {
+            case TaskManagementFunction.AbortTask when session.Tasks.Find(pdu.ReferencedTaskTag) is { } task:
+                if (task.State == IscsiTaskState.Held)
+                {
+                    phase.DropHeld(task);
+                    Answer(header.InitiatorTaskTag, TaskManagementResponse.FunctionComplete);
+                    return;
+                }
+
+                referenced = task.Scsi;
+                break;
+            case TaskManagementFunction.AbortTask:
+                Answer(header.InitiatorTaskTag, AbortOfUnknown(pdu));
+                return;
+            case TaskManagementFunction.TaskReassign:
+                Answer(header.InitiatorTaskTag, TaskManagementResponse.ReassignmentNotSupported); // ErrorRecoveryLevel is below 2
+                return;
+            case < TaskManagementFunction.AbortTask or > TaskManagementFunction.TaskReassign:
+                Answer(header.InitiatorTaskTag, TaskManagementResponse.FunctionNotSupported);
+                return;
+            default:
+                DropHeldBefore(pdu, wholeTarget: function >= TaskManagementFunction.TargetWarmReset);
+                break;
+        }
+
+        session.Target.Manage(new TaskManagementRequest
+        {
+            Nexus = session.Nexus!,
+            Transport = phase.Connection,
+            Function = function,
+            Lun = header.Lun,
+            Referenced = referenced,
+            TransportState = new Pending(header.InitiatorTaskTag),
+        });
+    }
+
+    /// <summary>The core has done a function.</summary>
+    public void Completed(TaskManagementRequest request, TaskManagementResponse response)
+    {
+        Answer(((Pending)request.TransportState!).InitiatorTaskTag, response);
+        if (request.Function == TaskManagementFunction.TargetColdReset && response == TaskManagementResponse.FunctionComplete)
+        {
+            // RFC 7143 section 11.5.1: a cold reset also ends all connections of all sessions.
+            session.Server.CloseSessionsOf(session.Target!, "the target was reset by a TARGET COLD RESET");
+        }
+    }
+
+    /// <summary>
+    /// A task that is not there may have ended, or its command may not have arrived: then its number is taken as received, so that it never runs.
+    /// RFC 7143 section 11.6.1.
+    /// </summary>
+    TaskManagementResponse AbortOfUnknown(in TaskManagementRequestPdu pdu)
+    {
+        CommandWindow window = session.Tasks.Window;
+        uint referenced = pdu.RefCmdSN;
+        if (!SerialNumber.IsWithin(referenced, window.ExpCmdSN, window.MaxCmdSN) || !SerialNumber.IsBefore(referenced, pdu.Header.CmdSN))
+        {
+            return TaskManagementResponse.TaskDoesNotExist;
+        }
+
+        window.TakeAhead(referenced);
+        phase.RunHeld();
+        return TaskManagementResponse.FunctionComplete;
+    }
+
+    /// <summary>Tasks that are held ahead of a gap and older than the request are aborted with the others: they never ran.</summary>
+    void DropHeldBefore(in TaskManagementRequestPdu pdu, bool wholeTarget)
+    {
+        if (phase.Held.Count == 0)
+        {
+            return;
+        }
+
+        foreach (IscsiTask task in session.Tasks.Snapshot())
+        {
+            if (task.State == IscsiTaskState.Held && (wholeTarget || task.Lun == pdu.Header.Lun) && SerialNumber.IsBefore(task.CmdSN, pdu.Header.CmdSN))
+            {
+                phase.DropHeld(task);
+            }
+        }
+    }
+
+    void Answer(uint initiatorTaskTag, TaskManagementResponse response)
+    {
+        ControlPdu pdu = output.Rent(takesStatSN: true);
+        TaskManagementResponsePdu.WriteTo(pdu.Header, (byte)response, initiatorTaskTag);
+        output.Add(pdu);
+    }
+
+    sealed record Pending(uint InitiatorTaskTag);
+}

@@ -1,0 +1,58 @@
+using Scuse.Iscsi.FullFeature;
+
+namespace Scuse.Iscsi.Input;
+
+/// <summary>Brings a data segment to the task it belongs to: to its memory, to a staging buffer, or nowhere. One per connection.</summary>
+internal sealed class TaskDataSink(TransferOut transfer) : ISegmentSink
+{
+    IscsiTask? _task;
+    bool _solicited;
+    bool _final;
+
+    /// <summary>Starts with a segment of a task; <paramref name="final"/> is its F bit.</summary>
+    public ISegmentSink Begin(IscsiTask task, bool solicited, bool final)
+    {
+        _task = task;
+        _solicited = solicited;
+        _final = final;
+        task.SegmentOpen = true;
+        return this;
+    }
+
+    public void Store(ReadOnlySpan<byte> bytes)
+    {
+        if (_task is { } task)
+        {
+            transfer.Store(task, bytes);
+        }
+    }
+
+    public int GetBuffers(Span<Memory<byte>> buffers, int remaining) => _task is { } task ? transfer.GetBuffers(task, buffers, remaining) : 0;
+
+    public void Advance(int count)
+    {
+        if (_task is { } task)
+        {
+            transfer.Advance(task, count);
+        }
+    }
+
+    public void End()
+    {
+        if (_task is { } task)
+        {
+            _task = null;
+            task.SegmentOpen = false;
+            transfer.SegmentEnded(task, _solicited, _final);
+        }
+    }
+
+    /// <summary>The task is no more: what still comes of the segment is dropped.</summary>
+    public void Forget(IscsiTask task)
+    {
+        if (_task == task)
+        {
+            _task = null;
+        }
+    }
+}

@@ -1,0 +1,374 @@
+using Scuse.Iscsi.FullFeature;
+using Scuse.Iscsi.Input;
+using Scuse.Iscsi.Login;
+using Scuse.Iscsi.Output;
+using Scuse.Iscsi.Pdus;
+using Scuse.Target;
+
+namespace Scuse.Iscsi;
+
+/// <summary>
+/// One transport connection of an initiator: bytes and time in, bytes out. It opens nothing and waits for nothing; whoever owns the socket moves the bytes.
+/// </summary>
+/// <remarks>
+/// Touched only by the owning reactor. Between <see cref="GetReceiveBuffers"/> and its <see cref="Received"/>, and between
+/// <see cref="GetSendBuffers"/> and its <see cref="Sent"/>, nothing else may be called: the memory named may belong to tasks.
+/// </remarks>
+public sealed class IscsiConnection : ITaskTransport, IPduHandler
+{
+    /// <summary>Reading pauses while this many control PDUs wait to be sent: an initiator that asks and does not listen.</summary>
+    const int MaxWaitingControlPdus = 256;
+
+    /// <summary>MaxRecvDataSegmentLength during login, and when none was declared. RFC 7143 section 13.12.</summary>
+    const int LoginSegmentLength = 8192;
+
+    readonly IscsiServer _server;
+    readonly IConnectionHost _host;
+    readonly PduReader _reader;
+    readonly GatherSink _gather;
+    readonly OutputQueue _output;
+    readonly long _acceptedMs;
+    LoginExchange? _login;
+    FullFeaturePhase? _fullFeature;
+    ConnectionState _state = ConnectionState.Free;
+    long _lastHeardMs;
+    long _closeAskedMs;
+    int _inside; // calls of ours on the stack: the host hears of things when the last one ends
+    bool _outputAppeared;
+    bool _closeIsNew;
+    bool _isClosed;
+    bool _isLengthDeclared;
+
+    internal IscsiConnection(IscsiServer server, string remoteAddress, string localAddress, IConnectionHost host, long nowMs)
+    {
+        _server = server;
+        _host = host;
+        RemoteAddress = remoteAddress;
+        LocalAddress = localAddress;
+        _acceptedMs = _lastHeardMs = nowMs;
+        _reader = new PduReader(this, server.Options.ReceiveBufferBytes);
+        _gather = new GatherSink(server.Buffers, OnGathered);
+        _output = new OutputQueue(server.Buffers, OnOutputAppeared);
+        _login = new LoginExchange(this, server, _output);
+        Move(ConnectionEvent.TransportAccepted);
+    }
+
+    /// <summary>Where the initiator is, for messages.</summary>
+    public string RemoteAddress { get; }
+
+    /// <summary>The <c>ip:port</c> that the initiator reached us at.</summary>
+    public string LocalAddress { get; }
+
+    /// <summary>The session, once login has succeeded.</summary>
+    public IscsiSession? Session { get; private set; }
+
+    /// <summary>
+    /// Whether there may be something to send. After <see cref="GetSendBuffers"/> has returned 0 it is false.
+    /// </summary>
+    public bool HasOutput => _output.HasOutput;
+
+    /// <summary>Whether the connection is to be closed once its output is sent.</summary>
+    public bool ShouldClose { get; private set; }
+
+    /// <summary>Whether it is to be closed at once.</summary>
+    public bool CloseNow { get; private set; }
+
+    /// <summary>Why it is to be closed; empty when it is not.</summary>
+    public string CloseReason { get; private set; } = "";
+
+    internal ConnectionState State => _state;
+
+    internal bool IsReceiving => !ShouldClose && !_isClosed && _state != ConnectionState.InLogout;
+
+    bool IPduHandler.IsReceiving => IsReceiving;
+
+    int IPduHandler.MaxDataSegmentLength =>
+        _isLengthDeclared && _fullFeature is not null ? _server.Options.MaxRecvDataSegmentLength : LoginSegmentLength;
+
+    // ---- bytes in ----
+
+    /// <summary>
+    /// Names where the next bytes from the socket go, in order: inside a large data segment first the pieces of the task's own memory, and always the
+    /// receive buffer last. Returns how many pieces; 0 means that reading is paused until output was sent, or for good when closing.
+    /// </summary>
+    public int GetReceiveBuffers(Span<Memory<byte>> buffers) =>
+        !IsReceiving || _output.ControlCount >= MaxWaitingControlPdus || buffers.IsEmpty ? 0 : _reader.GetBuffers(buffers);
+
+    /// <summary>That many bytes came from the socket to where <see cref="GetReceiveBuffers"/> said: acts on every PDU that is complete.</summary>
+    public void Received(int count, long nowMs)
+    {
+        if (!IsReceiving || count <= 0)
+        {
+            return;
+        }
+
+        _inside++;
+        _lastHeardMs = nowMs;
+        _fullFeature?.Keepalive.HeardFrom();
+        _reader.Received(count);
+        _outputAppeared = false; // the host looks for itself after this call
+        Leave();
+    }
+
+    // ---- bytes out ----
+
+    /// <summary>
+    /// Names what to send next, in order: headers, data straight from the tasks' memory, padding. Returns how many pieces there are. The memory is
+    /// valid until it is reported with <see cref="Sent"/> or <see cref="Closed"/> is called.
+    /// </summary>
+    public int GetSendBuffers(Span<Memory<byte>> buffers)
+    {
+        if (_isClosed || CloseNow)
+        {
+            return 0;
+        }
+
+        _inside++;
+        int count = _output.GetBuffers(buffers);
+        _inside--; // what appeared meanwhile is behind what is named here; the host finds it with HasOutput
+        return count;
+    }
+
+    /// <summary>The socket took that many bytes of what <see cref="GetSendBuffers"/> named. Tasks whose last byte is out are released.</summary>
+    public void Sent(int count)
+    {
+        if (_isClosed || count <= 0)
+        {
+            return;
+        }
+
+        _inside++;
+        _output.Sent(count);
+        Leave();
+    }
+
+    // ---- time and end ----
+
+    /// <summary>Time goes on: login time-out, keepalive, and the limit for sending the last output. To be called about once a second.</summary>
+    public void Tick(long nowMs)
+    {
+        if (_isClosed)
+        {
+            return;
+        }
+
+        _inside++;
+        if (ShouldClose)
+        {
+            _closeAskedMs = _closeAskedMs == 0 ? nowMs : _closeAskedMs;
+            if (!CloseNow && nowMs - _closeAskedMs >= _server.Options.DrainTimeoutMs)
+            {
+                CloseNow = true;
+                _closeIsNew = true;
+            }
+        }
+        else if (_fullFeature is { } fullFeature)
+        {
+            if (fullFeature.Keepalive.Tick(nowMs, _lastHeardMs) is { } reason)
+            {
+                FailNow(reason);
+            }
+        }
+        else if (nowMs - _acceptedMs >= _server.Options.LoginTimeoutMs)
+        {
+            Move(ConnectionEvent.LoginFailed);
+            FailNow($"login was not over within {_server.Options.LoginTimeoutMs} ms");
+        }
+
+        Leave();
+    }
+
+    /// <summary>
+    /// The socket is gone: at ErrorRecoveryLevel 0 the session ends, its nexus is lost and its tasks are dropped. Nothing may be called after it.
+    /// </summary>
+    public void Closed()
+    {
+        if (_isClosed)
+        {
+            return;
+        }
+
+        _inside++;
+        Move(ConnectionEvent.TransportLost);
+        EndSession();
+        _isClosed = true;
+        ShouldClose = CloseNow = true;
+        _gather.Drop();
+        _output.Clear();
+        _server.ConnectionClosed();
+        Move(ConnectionEvent.CleanedUp);
+        _inside--;
+    }
+
+    // ---- the target core's calls ----
+
+    /// <inheritdoc/>
+    void ITaskTransport.OnDataOutWanted(ScsiTask task)
+    {
+        if (TaskOf(task) is { } known)
+        {
+            _fullFeature!.OnDataOutWanted(known);
+        }
+    }
+
+    /// <inheritdoc/>
+    void ITaskTransport.OnCompleted(ScsiTask task)
+    {
+        if (TaskOf(task) is { } known)
+        {
+            _fullFeature!.OnCompleted(known);
+        }
+    }
+
+    /// <inheritdoc/>
+    void ITaskTransport.OnAborted(ScsiTask task)
+    {
+        if (TaskOf(task) is { } known)
+        {
+            _fullFeature!.OnAborted(known);
+        }
+    }
+
+    /// <inheritdoc/>
+    void ITaskTransport.OnTaskManagementCompleted(TaskManagementRequest request, TaskManagementResponse response)
+    {
+        if (Session is { IsAlive: true })
+        {
+            _fullFeature!.OnTaskManagementCompleted(request, response);
+        }
+    }
+
+    // ---- for the phases ----
+
+    internal void LoggedIn(IscsiSession session, ushort connectionId, bool isLengthDeclared)
+    {
+        _isLengthDeclared = isLengthDeclared;
+        Session = session;
+        _login = null;
+        _fullFeature = new FullFeaturePhase(this, session, _output, _gather, _server.Buffers, connectionId);
+        Move(ConnectionEvent.LoginSucceeded);
+    }
+
+    internal void LoginFailed(string reason)
+    {
+        Move(ConnectionEvent.LoginFailed);
+        Fail(reason);
+    }
+
+    /// <summary>Ends the session, with the tasks that the core still has; answers that are queued already can still be sent.</summary>
+    internal void EndSession()
+    {
+        if (Session is { IsAlive: true } session)
+        {
+            session.End();
+            _fullFeature!.DropTasks();
+        }
+    }
+
+    internal void LoggedOut()
+    {
+        Move(ConnectionEvent.LogoutReceived);
+        Move(ConnectionEvent.LogoutSucceeded);
+        Fail("logged out");
+    }
+
+    /// <summary>To be closed once the pending output is sent.</summary>
+    internal void Fail(string reason)
+    {
+        if (ShouldClose)
+        {
+            return;
+        }
+
+        ShouldClose = true;
+        CloseReason = reason;
+        _closeIsNew = true;
+        LeaveIfOutside();
+    }
+
+    /// <summary>Never to be used: the host sees it in the result of the accept.</summary>
+    internal void Refuse(string reason)
+    {
+        CloseReason = reason;
+        ShouldClose = CloseNow = true;
+    }
+
+    /// <summary>To be closed at once.</summary>
+    internal void FailNow(string reason)
+    {
+        if (CloseNow)
+        {
+            return;
+        }
+
+        CloseReason = ShouldClose ? CloseReason : reason;
+        ShouldClose = CloseNow = true;
+        _closeIsNew = true;
+        LeaveIfOutside();
+    }
+
+    ISegmentSink IPduHandler.OnHeader(ReadOnlySpan<byte> headers)
+    {
+        if (_fullFeature is { } fullFeature)
+        {
+            return fullFeature.OnHeader(headers);
+        }
+
+        Move(ConnectionEvent.LoginRequested);
+        return _gather.Begin(headers);
+    }
+
+    void IPduHandler.OnFormatError(string reason) => Fail(reason);
+
+    void OnGathered(GatheredPdu pdu)
+    {
+        if (_fullFeature is { } fullFeature)
+        {
+            fullFeature.OnGathered(pdu);
+            return;
+        }
+
+        _login!.OnRequest(pdu.Headers, pdu.Text);
+        if (pdu.Data is { } data)
+        {
+            _server.Buffers.Return(data);
+        }
+    }
+
+    void OnOutputAppeared()
+    {
+        _outputAppeared = true;
+        LeaveIfOutside();
+    }
+
+    static IscsiTask? TaskOf(ScsiTask task) => task.TransportState as IscsiTask;
+
+    void Move(ConnectionEvent what) => _state = ConnectionStates.Next(_state, what);
+
+    void Leave()
+    {
+        _inside--;
+        LeaveIfOutside();
+    }
+
+    /// <summary>Tells the host what happened, unless a call of ours is still on the stack.</summary>
+    void LeaveIfOutside()
+    {
+        if (_inside > 0 || _isClosed)
+        {
+            return;
+        }
+
+        if (_outputAppeared)
+        {
+            _outputAppeared = false;
+            _host.OutputReady(this);
+        }
+
+        if (_closeIsNew)
+        {
+            _closeIsNew = false;
+            _host.CloseRequested(this, CloseReason);
+        }
+    }
+}

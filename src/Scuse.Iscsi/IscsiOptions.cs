@@ -1,0 +1,78 @@
+namespace Scuse.Iscsi;
+
+/// <summary>What an iSCSI target offers, and its limits. Lengths are in bytes, times in milliseconds.</summary>
+public sealed record IscsiOptions
+{
+    /// <summary>The most data one PDU from an initiator may carry; 512 to 16,777,215. RFC 7143 section 13.12.</summary>
+    public int MaxRecvDataSegmentLength { get; init; } = 262144;
+
+    /// <summary>The most data of one burst, either way, that we offer; 512 to 16,777,215. RFC 7143 section 13.13.</summary>
+    public int MaxBurstLength { get; init; } = 1 << 20;
+
+    /// <summary>The most unsolicited data of one command that we offer; 512 to 16,777,215. RFC 7143 section 13.14.</summary>
+    public int FirstBurstLength { get; init; } = 262144;
+
+    /// <summary>How many R2Ts a command may have open. RFC 7143 section 13.17.</summary>
+    public int MaxOutstandingR2T { get; init; } = 8;
+
+    /// <summary>Whether to demand that every Data-Out is asked for. RFC 7143 section 13.10.</summary>
+    public bool InitialR2T { get; init; }
+
+    /// <summary>Whether to allow data in the command PDU. RFC 7143 section 13.11.</summary>
+    public bool ImmediateData { get; init; } = true;
+
+    /// <summary>How many commands of a session may be under way. RFC 7143 section 4.2.2.1.</summary>
+    public int CommandWindow { get; init; } = 128;
+
+    /// <summary>How many commands marked immediate a session may have under way; more are rejected. RFC 7143 section 4.2.2.1.</summary>
+    public int MaxImmediateCommands { get; init; } = 32;
+
+    /// <summary>How long a login may take.</summary>
+    public int LoginTimeoutMs { get; init; } = 15000;
+
+    /// <summary>How long a connection may be silent before it is asked for a sign of life. Zero never asks.</summary>
+    public int NopIntervalMs { get; init; } = 15000;
+
+    /// <summary>How long the sign of life may take.</summary>
+    public int NopTimeoutMs { get; init; } = 30000;
+
+    /// <summary>How long a connection that is to be closed may take to accept its last output.</summary>
+    public int DrainTimeoutMs { get; init; } = 5000;
+
+    /// <summary>The most sessions at a time; a login beyond is answered with "out of resources".</summary>
+    public int MaxSessions { get; init; } = 1024;
+
+    /// <summary>The most connections at a time, those in login included; one more is closed at once.</summary>
+    public int MaxConnections { get; init; } = 2048;
+
+    /// <summary>The <c>host:port</c> that discovery answers with; null for the address the initiator reached us at.</summary>
+    public string? AdvertisedPortal { get; init; }
+
+    /// <summary>The target portal group's tag. RFC 7143 section 13.9.</summary>
+    public ushort TargetPortalGroupTag { get; init; } = 1;
+
+    /// <summary>The size of a connection's receive buffer, in bytes; at least 4096.</summary>
+    public int ReceiveBufferBytes { get; init; } = 65536;
+
+    internal void Validate()
+    {
+        const int smallest = 512, largest = (1 << 24) - 1;
+        Check(MaxRecvDataSegmentLength, smallest, largest, nameof(MaxRecvDataSegmentLength));
+        Check(MaxBurstLength, smallest, largest, nameof(MaxBurstLength));
+        Check(FirstBurstLength, smallest, largest, nameof(FirstBurstLength));
+        Check(MaxOutstandingR2T, 1, 1024, nameof(MaxOutstandingR2T));
+        Check(CommandWindow, 1, 65536, nameof(CommandWindow));
+        Check(MaxImmediateCommands, 1, 65536, nameof(MaxImmediateCommands));
+        Check(ReceiveBufferBytes, 4096, 1 << 24, nameof(ReceiveBufferBytes));
+        Check(MaxSessions, 1, ushort.MaxValue, nameof(MaxSessions));
+        Check(MaxConnections, 1, int.MaxValue, nameof(MaxConnections));
+    }
+
+    static void Check(int value, int minimum, int maximum, string name)
+    {
+        if (value < minimum || value > maximum)
+        {
+            throw new ArgumentOutOfRangeException(name, value, $"{name} is {value}; {minimum} to {maximum} is allowed");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+using Scuse.Iscsi.FullFeature;
+using Scuse.Iscsi.Input;
+using Scuse.Iscsi.Negotiation;
+using Scuse.Target;
+
+namespace Scuse.Iscsi;
+
+/// <summary>An iSCSI target node: what its connections share. RFC 7143 section 4.1.</summary>
+/// <remarks>Touched only by the owning reactor, as are its connections and sessions.</remarks>
+public sealed class IscsiServer
+{
+    readonly Dictionary<string, ScsiTarget> _targets = new(StringComparer.OrdinalIgnoreCase);
+    readonly Dictionary<ushort, IscsiSession> _sessions = [];
+    ushort _lastTsih;
+    int _connections;
+
+    /// <summary>A node without targets.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">An option is outside its range.</exception>
+    public IscsiServer(IscsiOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        Options = options;
+    }
+
+    /// <summary>What it offers, and its limits.</summary>
+    public IscsiOptions Options { get; }
+
+    /// <summary>The sessions that exist now.</summary>
+    public IReadOnlyCollection<IscsiSession> Sessions => _sessions.Values;
+
+    /// <summary>The targets that can be logged in to.</summary>
+    public IReadOnlyCollection<ScsiTarget> Targets => _targets.Values;
+
+    internal PinnedBufferPool Buffers { get; } = new();
+
+    /// <summary>Makes a target known under its name.</summary>
+    /// <exception cref="ArgumentException">There is one of that name.</exception>
+    public void Add(ScsiTarget target)
+    {
+        ArgumentNullException.ThrowIfNull(target);
+        _targets.Add(target.Name, target);
+    }
+
+    /// <summary>Takes a target away: no new login finds it, and its sessions are closed.</summary>
+    public bool Remove(ScsiTarget target)
+    {
+        ArgumentNullException.ThrowIfNull(target);
+        if (!_targets.Remove(target.Name))
+        {
+            return false;
+        }
+
+        CloseSessionsOf(target, $"target {target.Name} was removed");
+        return true;
+    }
+
+    /// <summary>A transport connection was accepted. Beyond <see cref="IscsiOptions.MaxConnections"/> the result says <see cref="IscsiConnection.CloseNow"/>.</summary>
+    /// <param name="remoteAddress">The initiator's address, for messages.</param>
+    /// <param name="localAddress">The <c>ip:port</c> that the initiator reached us at.</param>
+    /// <param name="host">Who owns the socket.</param>
+    /// <param name="nowMs">The owner's clock in milliseconds.</param>
+    public IscsiConnection Accept(string remoteAddress, string localAddress, IConnectionHost host, long nowMs)
+    {
+        ArgumentNullException.ThrowIfNull(host);
+        bool isTooMany = _connections >= Options.MaxConnections;
+        _connections++;
+        var connection = new IscsiConnection(this, remoteAddress, localAddress, host, nowMs);
+        if (isTooMany)
+        {
+            connection.Refuse($"there are {Options.MaxConnections} connections already");
+        }
+
+        return connection;
+    }
+
+    internal ScsiTarget? Find(string name) => _targets.GetValueOrDefault(name);
+
+    internal IscsiSession? FindSession(ushort tsih) => _sessions.GetValueOrDefault(tsih);
+
+    internal void ConnectionClosed() => _connections--;
+
+    /// <summary>
+    /// A login has come to its end: a new session, or null when there are too many. A session of the same initiator port with the same
+    /// target is ended first. RFC 7143 section 6.3.5.
+    /// </summary>
+    internal IscsiSession? Begin(
+        IscsiConnection connection, SessionParameters parameters, ulong isid, ScsiTarget? target, CommandWindow window, TextNegotiation negotiation)
+    {
+        if (target is not null)
+        {
+            Reinstate(parameters.InitiatorName, isid, target);
+        }
+
+        if (_sessions.Count >= Options.MaxSessions)
+        {
+            return null;
+        }
+
+        do
+        {
+            _lastTsih++;
+        }
+        while (_lastTsih == 0 || _sessions.ContainsKey(_lastTsih));
+
+        var tasks = new SessionTasks(window, Options, Buffers);
+        var session = new IscsiSession(this, connection, parameters, negotiation, isid, _lastTsih, target, tasks);
+        _sessions.Add(session.Tsih, session);
+        return session;
+    }
+
+    internal void Remove(IscsiSession session) => _sessions.Remove(session.Tsih);
+
+    internal void CloseSessionsOf(ScsiTarget target, string reason)
+    {
+        foreach (IscsiSession session in _sessions.Values.Where(session => session.Target == target).ToList())
+        {
+            session.Connection.Fail(reason);
+        }
+    }
+
+    void Reinstate(string initiatorName, ulong isid, ScsiTarget target)
+    {
+        IscsiSession? old = _sessions.Values.FirstOrDefault(session => session.Target == target && session.IsSameInitiatorPort(initiatorName, isid));
+        if (old is not null)
+        {
+            IscsiConnection connection = old.Connection;
+            connection.EndSession();
+            connection.FailNow($"the session was reinstated by {initiatorName}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+namespace Scuse.Iscsi.Negotiation;
+
+/// <summary>What login settled for a session, starting from the defaults of RFC 7143 section 13. Lengths are in bytes.</summary>
+internal sealed class SessionParameters
+{
+    public string InitiatorName { get; set; } = "";
+
+    public string InitiatorAlias { get; set; } = "";
+
+    public string TargetName { get; set; } = "";
+
+    public bool IsDiscovery { get; set; }
+
+    /// <summary>The most the initiator takes in one PDU: its MaxRecvDataSegmentLength.</summary>
+    public int InitiatorMaxRecvDataSegmentLength { get; set; } = 8192;
+
+    public int MaxBurstLength { get; set; } = 262144;
+
+    public int FirstBurstLength { get; set; } = 65536;
+
+    public int MaxOutstandingR2T { get; set; } = 1;
+
+    public bool InitialR2T { get; set; } = true;
+
+    public bool ImmediateData { get; set; } = true;
+
+    public int MaxConnections { get; set; } = 1;
+
+    public int DefaultTime2WaitSeconds { get; set; } = 2;
+
+    public int DefaultTime2RetainSeconds { get; set; } = 20;
+
+    public int ErrorRecoveryLevel { get; set; }
+}

@@ -1,0 +1,19 @@
+using Scuse.Iscsi.Pdus;
+
+namespace Scuse.Iscsi.Output;
+
+/// <summary>A PDU other than a task's answer, ready but for its sequence numbers. Pooled.</summary>
+internal sealed class ControlPdu
+{
+    /// <summary>The header.</summary>
+    public byte[] Header { get; } = new byte[BasicHeader.Length];
+
+    /// <summary>A rented pinned array with the data segment; given back when it is sent.</summary>
+    public byte[]? Data { get; set; }
+
+    /// <summary>How many bytes of <see cref="Data"/> count.</summary>
+    public int DataLength { get; set; }
+
+    /// <summary>Whether the PDU is a status: it takes a StatSN. Otherwise it carries the next one without taking it. RFC 7143 section 4.2.2.2.</summary>
+    public bool TakesStatSN { get; set; }
+}

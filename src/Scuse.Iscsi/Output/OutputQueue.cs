@@ -1,0 +1,251 @@
+using Scuse.Iscsi.FullFeature;
+using Scuse.Iscsi.Input;
+using Scuse.Iscsi.Pdus;
+
+namespace Scuse.Iscsi.Output;
+
+/// <summary>
+/// What a connection has to send. PDUs are made only when the socket can take them, so that they carry the newest numbers and
+/// at most one ring of headers is in use, however much is waiting.
+/// </summary>
+/// <remarks>Touched only by the owning reactor.</remarks>
+internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
+{
+    readonly Queue<OutputEntry> _entries = new();
+    readonly PieceWriter _writer = new();
+    readonly Stack<ControlPdu> _spare = new();
+    int _sentOfFirst;
+
+    enum Kind
+    {
+        Response,
+        R2T,
+        Control,
+    }
+
+    /// <summary>The next status number of the connection.</summary>
+    public uint StatSN { get; set; }
+
+    /// <summary>Set when login settles it.</summary>
+    public CommandWindow? Window { get; set; }
+
+    /// <summary>Set when the session begins.</summary>
+    public SessionTasks? Tasks { get; set; }
+
+    /// <summary>Set when the session begins.</summary>
+    public TransferIn? TransferIn { get; set; }
+
+    /// <summary>Control PDUs that are not sent yet.</summary>
+    public int ControlCount { get; private set; }
+
+    public bool HasOutput => _writer.Pieces.Count > 0 || _entries.Count > 0;
+
+    /// <summary>An empty control PDU to fill in and give to <see cref="Add"/>.</summary>
+    public ControlPdu Rent(bool takesStatSN)
+    {
+        ControlPdu pdu = _spare.TryPop(out ControlPdu? spare) ? spare : new ControlPdu();
+        pdu.TakesStatSN = takesStatSN;
+        return pdu;
+    }
+
+    /// <summary>A copy of bytes as the data segment of a control PDU.</summary>
+    public void SetData(ControlPdu pdu, ReadOnlySpan<byte> data)
+    {
+        if (!data.IsEmpty)
+        {
+            pdu.Data = pool.Rent(data.Length);
+            data.CopyTo(pdu.Data);
+            pdu.DataLength = data.Length;
+        }
+    }
+
+    public void Add(ControlPdu pdu)
+    {
+        ControlCount++;
+        Enqueue(new OutputEntry { Kind = Kind.Control, Control = pdu });
+    }
+
+    /// <summary>The data, status and sense of a completed task.</summary>
+    public void AddResponse(IscsiTask task)
+    {
+        task.IsQueued = true;
+        Enqueue(new OutputEntry { Kind = Kind.Response, Task = task });
+    }
+
+    public void AddR2T(IscsiTask task, uint targetTransferTag, int offset, int length) =>
+        Enqueue(new OutputEntry
+        {
+            Kind = Kind.R2T, Task = task, Generation = task.Generation, TargetTransferTag = targetTransferTag, R2TSN = task.DataSN++,
+            Offset = offset, Length = length,
+        });
+
+    /// <summary>Names what to send next; see <see cref="IscsiConnection.GetSendBuffers"/>.</summary>
+    public int GetBuffers(Span<Memory<byte>> buffers)
+    {
+        while (_writer.Pieces.Count < buffers.Length && _writer.HasRoom && _entries.TryPeek(out OutputEntry entry))
+        {
+            Encode(entry);
+        }
+
+        int count = Math.Min(buffers.Length, _writer.Pieces.Count);
+        for (int i = 0; i < count; i++)
+        {
+            buffers[i] = i == 0 ? _writer.Pieces[0].Memory[_sentOfFirst..] : _writer.Pieces[i].Memory;
+        }
+
+        return count;
+    }
+
+    public void Sent(int count)
+    {
+        while (count > 0)
+        {
+            int left = _writer.Pieces[0].Memory.Length - _sentOfFirst;
+            if (count < left)
+            {
+                _sentOfFirst += count;
+                return;
+            }
+
+            count -= left;
+            _sentOfFirst = 0;
+            Finish(_writer.RemoveFirst());
+        }
+    }
+
+    /// <summary>Drops everything; completed tasks are released.</summary>
+    public void Clear()
+    {
+        _sentOfFirst = 0;
+        while (_writer.Pieces.Count > 0)
+        {
+            Finish(_writer.RemoveFirst());
+        }
+
+        while (_entries.TryDequeue(out OutputEntry entry))
+        {
+            if (entry.Kind == Kind.Response)
+            {
+                Tasks!.Release(entry.Task!);
+            }
+            else if (entry.Control is { } control)
+            {
+                Return(control);
+            }
+        }
+    }
+
+    void Enqueue(OutputEntry entry)
+    {
+        _entries.Enqueue(entry);
+        appeared();
+    }
+
+    void Encode(in OutputEntry entry)
+    {
+        switch (entry.Kind)
+        {
+            case Kind.Response:
+                EncodeResponse(entry.Task!);
+                break;
+            case Kind.R2T:
+                _entries.Dequeue();
+                if (entry.Task!.Generation == entry.Generation && entry.Task.State == IscsiTaskState.Collecting)
+                {
+                    EncodeR2T(entry);
+                }
+
+                break;
+            default:
+                _entries.Dequeue();
+                EncodeControl(entry.Control!);
+                break;
+        }
+    }
+
+    /// <summary>One PDU of the task's answer; the entry stays until the last one.</summary>
+    void EncodeResponse(IscsiTask task)
+    {
+        uint statSN = StatSN;
+        switch (TransferIn!.EncodeNext(task, _writer, statSN))
+        {
+            case AnswerProgress.More:
+                break;
+            case AnswerProgress.AnsweredWithMemory:
+                _entries.Dequeue();
+                StatSN++;
+                break;
+            case AnswerProgress.Answered:
+                _entries.Dequeue();
+                StatSN++;
+                Tasks!.Release(task);
+                break;
+        }
+    }
+
+    void EncodeR2T(in OutputEntry entry)
+    {
+        Span<byte> pdu = _writer.AddRun(BasicHeader.Length);
+        R2TPdu.WriteTo(
+            pdu, entry.Task!.Lun, entry.Task.InitiatorTaskTag, entry.TargetTransferTag, entry.R2TSN, (uint)entry.Offset, (uint)entry.Length);
+        Stamp(pdu, StatSN);
+    }
+
+    void EncodeControl(ControlPdu control)
+    {
+        int length = control.DataLength;
+        Span<byte> pdu = _writer.AddRun(BasicHeader.Length, control: length == 0 ? control : null);
+        control.Header.CopyTo(pdu);
+        Stamp(pdu, StatSN);
+        if (control.TakesStatSN)
+        {
+            StatSN++;
+        }
+
+        if (length > 0)
+        {
+            _writer.AddData(control.Data.AsMemory(0, length), control: control);
+            _writer.AddPadding(length);
+        }
+    }
+
+    void Stamp(Span<byte> pdu, uint statSN) => SequenceNumbers.Write(pdu, statSN, Window?.ExpCmdSN ?? 0, Window?.MaxCmdSN ?? 0);
+
+    void Finish(in Piece piece)
+    {
+        if (piece.Control is { } control)
+        {
+            Return(control);
+        }
+
+        if (piece.LastOf is { } task)
+        {
+            Tasks!.Release(task);
+        }
+    }
+
+    void Return(ControlPdu control)
+    {
+        ControlCount--;
+        if (control.Data is { } data)
+        {
+            control.Data = null;
+            control.DataLength = 0;
+            pool.Return(data);
+        }
+
+        _spare.Push(control);
+    }
+
+    struct OutputEntry
+    {
+        public Kind Kind;
+        public IscsiTask? Task;
+        public uint Generation;
+        public uint TargetTransferTag;
+        public uint R2TSN;
+        public int Offset;
+        public int Length;
+        public ControlPdu? Control;
+    }
+}

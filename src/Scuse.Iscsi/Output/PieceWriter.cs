@@ -1,0 +1,64 @@
+using Scuse.Iscsi.FullFeature;
+using Scuse.Iscsi.Pdus;
+
+namespace Scuse.Iscsi.Output;
+
+/// <summary>Puts PDUs together as runs of bytes: headers from a ring, data where it lies. Neighbouring runs in the ring become one.</summary>
+internal sealed class PieceWriter
+{
+    /// <summary>The ring's size: some hundreds of headers.</summary>
+    const int RingBytes = 32 * 1024;
+
+    /// <summary>The longest run taken from the ring at once: a SCSI Response with all its sense data.</summary>
+    public const int MaxRunLength = BasicHeader.Length + ScsiResponsePdu.SenseLengthFieldLength + Scuse.Target.ScsiTask.MaxSenseLength + 2;
+
+    static readonly byte[] Zeros = GC.AllocateArray<byte>(4, pinned: true);
+
+    readonly ByteRing _ring = new(RingBytes);
+
+    public PieceQueue Pieces { get; } = new();
+
+    /// <summary>Whether a header can be had now.</summary>
+    public bool HasRoom => _ring.HasRoomFor(MaxRunLength);
+
+    /// <summary>A run to write a header to, with its data when that is small.</summary>
+    public Span<byte> AddRun(int lengthBytes, IscsiTask? lastOf = null, ControlPdu? control = null)
+    {
+        int offset = _ring.Allocate(lengthBytes, out int cost);
+        if (Pieces.Count > 0 && lastOf is null && control is null)
+        {
+            ref Piece last = ref Pieces.Last;
+            if (last.RingOffset >= 0 && last.RingOffset + last.Memory.Length == offset && last.LastOf is null && last.Control is null)
+            {
+                last.Memory = _ring.Memory(last.RingOffset, last.Memory.Length + lengthBytes);
+                last.RingCost += cost;
+                return _ring.Span(offset, lengthBytes);
+            }
+        }
+
+        Pieces.Add(new Piece { Memory = _ring.Memory(offset, lengthBytes), RingOffset = offset, RingCost = cost, LastOf = lastOf, Control = control });
+        return _ring.Span(offset, lengthBytes);
+    }
+
+    /// <summary>A run that lies elsewhere.</summary>
+    public void AddData(Memory<byte> data, IscsiTask? lastOf = null, ControlPdu? control = null) =>
+        Pieces.Add(new Piece { Memory = data, RingOffset = -1, LastOf = lastOf, Control = control });
+
+    /// <summary>The zero bytes after a data segment of that length.</summary>
+    public void AddPadding(int segmentLength)
+    {
+        int padding = BasicHeader.PaddingFor(segmentLength);
+        if (padding > 0)
+        {
+            AddData(Zeros.AsMemory(0, padding));
+        }
+    }
+
+    /// <summary>Takes the first piece off; it is sent.</summary>
+    public Piece RemoveFirst()
+    {
+        Piece piece = Pieces.RemoveFirst();
+        _ring.Free(piece.RingCost);
+        return piece;
+    }
+}

@@ -1,0 +1,50 @@
+using System.Buffers.Binary;
+
+namespace Scuse.Iscsi.Pdus;
+
+/// <summary>Task Management Function Request. RFC 7143 section 11.5.</summary>
+internal readonly ref struct TaskManagementRequestPdu(ReadOnlySpan<byte> pdu)
+{
+    const byte FunctionMask = 0x7F;
+    const int ReferencedTaskTagOffset = 20;
+    const int RefCmdSNOffset = 32;
+
+    readonly ReadOnlySpan<byte> _pdu = pdu[..BasicHeader.Length];
+
+    public BasicHeader Header => new(_pdu);
+
+    public byte Function => (byte)(_pdu[BasicHeader.FlagsOffset] & FunctionMask);
+
+    public uint ReferencedTaskTag => BinaryPrimitives.ReadUInt32BigEndian(_pdu[ReferencedTaskTagOffset..]);
+
+    public uint RefCmdSN => BinaryPrimitives.ReadUInt32BigEndian(_pdu[RefCmdSNOffset..]);
+
+    public static void WriteTo(
+        Span<byte> pdu, byte function, ulong lun, uint initiatorTaskTag, uint referencedTaskTag, uint refCmdSN, uint cmdSN, uint expStatSN,
+        bool immediate = true)
+    {
+        BasicHeader.Begin(pdu, Opcode.TaskManagementRequest, (byte)(BasicHeader.FinalBit | function), initiatorTaskTag, 0, immediate);
+        BinaryPrimitives.WriteUInt64BigEndian(pdu[BasicHeader.LunOffset..], lun);
+        BinaryPrimitives.WriteUInt32BigEndian(pdu[ReferencedTaskTagOffset..], referencedTaskTag);
+        BinaryPrimitives.WriteUInt32BigEndian(pdu[RefCmdSNOffset..], refCmdSN);
+        SequenceNumbers.WriteRequest(pdu, cmdSN, expStatSN);
+    }
+}
+
+/// <summary>Task Management Function Response. RFC 7143 section 11.6.</summary>
+internal readonly ref struct TaskManagementResponsePdu(ReadOnlySpan<byte> pdu)
+{
+    const int ResponseOffset = 2;
+
+    readonly ReadOnlySpan<byte> _pdu = pdu[..BasicHeader.Length];
+
+    public BasicHeader Header => new(_pdu);
+
+    public byte Response => _pdu[ResponseOffset];
+
+    public static void WriteTo(Span<byte> pdu, byte response, uint initiatorTaskTag)
+    {
+        BasicHeader.Begin(pdu, Opcode.TaskManagementResponse, BasicHeader.FinalBit, initiatorTaskTag);
+        pdu[ResponseOffset] = response;
+    }
+}

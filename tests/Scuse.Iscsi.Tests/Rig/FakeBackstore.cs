@@ -1,0 +1,164 @@
+using System.Buffers.Binary;
+using Scuse.Device;
+using Scuse.Scsi;
+using Scuse.Target;
+
+namespace Scuse.Iscsi.Tests.Rig;
+
+/// <summary>A device that keeps its bytes in an array and does what a test tells it: answer, hold, refuse.</summary>
+sealed class FakeBackstore(int segmentBytes = 4096) : IBackstore
+{
+    public const int BlockSize = 512;
+    readonly Stack<Memory<byte>[]> _memory = new();
+    LogicalUnit _unit = null!;
+
+    public byte[] Disk { get; } = new byte[4 << 20];
+
+    /// <summary>Whether tasks wait for room until <see cref="PrepareHeld"/>.</summary>
+    public bool HoldsPrepare { get; set; }
+
+    /// <summary>Whether tasks wait for their answer until <see cref="AnswerHeld"/>.</summary>
+    public bool HoldsSubmit { get; set; }
+
+    /// <summary>Whether an abort finds the handler at work.</summary>
+    public bool IsBusyWhenCancelled { get; set; }
+
+    public List<ScsiTask> Preparing { get; } = [];
+
+    public List<ScsiTask> Submitted { get; } = [];
+
+    /// <summary>Prepared and not released: each task's memory goes back exactly once.</summary>
+    public int InUse { get; private set; }
+
+    /// <summary>Tells how a command ends that the device does not know as a read or write.</summary>
+    public Func<ScsiTask, (ScsiStatus Status, byte[] Sense, int DataInLength)>? Answer { get; set; }
+
+    public List<byte[]> Written { get; } = [];
+
+    public bool IsOpen => true;
+
+    public PassLevel PassLevel => PassLevel.All;
+
+    public DeviceServer DeviceServer => throw new NotSupportedException("everything is passed through");
+
+    public BlockDeviceInfo Info { get; } = new() { SizeBytes = 4 << 20, BlockSize = BlockSize, Serial = "1" };
+
+    public void Bind(LogicalUnit logicalUnit) => _unit = logicalUnit;
+
+    public void Prepare(ScsiTask task)
+    {
+        InUse++;
+        if (HoldsPrepare)
+        {
+            Preparing.Add(task);
+            return;
+        }
+
+        Give(task);
+    }
+
+    public void PrepareHeld()
+    {
+        List<ScsiTask> tasks = [.. Preparing];
+        Preparing.Clear();
+        tasks.ForEach(Give);
+    }
+
+    public void Submit(ScsiTask task)
+    {
+        if (HoldsSubmit)
+        {
+            Submitted.Add(task);
+            return;
+        }
+
+        Execute(task);
+    }
+
+    public void AnswerHeld()
+    {
+        List<ScsiTask> tasks = [.. Submitted];
+        Submitted.Clear();
+        tasks.ForEach(Execute);
+    }
+
+    public bool Cancel(ScsiTask task)
+    {
+        if (IsBusyWhenCancelled)
+        {
+            return false;
+        }
+
+        Preparing.Remove(task);
+        Submitted.Remove(task);
+        return true;
+    }
+
+    public void Abandon(ScsiTask task)
+    {
+        Preparing.Remove(task);
+        Submitted.Remove(task);
+    }
+
+    public void Release(ScsiTask task)
+    {
+        InUse--;
+        if (task.BackstoreState is Memory<byte>[] memory)
+        {
+            _memory.Push(memory);
+        }
+    }
+
+    void Give(ScsiTask task)
+    {
+        int need = task.DataOutLength + task.DataInCapacity;
+        Memory<byte>[] memory = _memory.TryPop(out Memory<byte>[]? spare) && spare.Length * segmentBytes >= need + segmentBytes ? spare : Allocate(need);
+        task.BackstoreState = memory;
+        int outSegments = (task.DataOutLength + segmentBytes - 1) / segmentBytes;
+        var dataOut = new DataBuffer(memory, outSegments, task.DataOutLength);
+        DataBuffer whole = new(memory, memory.Length, memory.Length * segmentBytes);
+        task.SetBuffers(dataOut, whole.Slice(outSegments * segmentBytes, task.DataInCapacity));
+        _unit.Prepared(task);
+    }
+
+    Memory<byte>[] Allocate(int bytes)
+    {
+        var memory = new Memory<byte>[(bytes / segmentBytes) + 3];
+        for (int i = 0; i < memory.Length; i++)
+        {
+            memory[i] = GC.AllocateArray<byte>(segmentBytes, pinned: true);
+        }
+
+        return memory;
+    }
+
+    void Execute(ScsiTask task)
+    {
+        int offset = BinaryPrimitives.ReadInt32BigEndian(task.Cdb[2..]) * BlockSize;
+        switch (task.Cdb[0])
+        {
+            case 0x00: // TEST UNIT READY
+                _unit.HandlerAnswered(task, ScsiStatus.Good, default, 0);
+                break;
+            case 0x28: // READ(10)
+                int wanted = Math.Min(task.DataIn.Length, Disk.Length - offset);
+                task.DataIn.CopyFrom(Disk.AsSpan(offset, wanted));
+                _unit.HandlerAnswered(task, ScsiStatus.Good, default, -1);
+                break;
+            case 0x2A: // WRITE(10)
+                task.DataOut.CopyTo(Disk.AsSpan(offset, task.DataOutLength));
+                _unit.HandlerAnswered(task, ScsiStatus.Good, default, 0);
+                break;
+            default:
+                Written.Add(task.DataOut.ToArray());
+                for (int i = 0; i < task.DataIn.Length; i++)
+                {
+                    task.DataIn.CopyFrom([(byte)i], i);
+                }
+
+                (ScsiStatus status, byte[] sense, int length) = Answer?.Invoke(task) ?? (ScsiStatus.Good, [], -1);
+                _unit.HandlerAnswered(task, status, sense, length);
+                break;
+        }
+    }
+}

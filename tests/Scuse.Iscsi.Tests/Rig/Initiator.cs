@@ -1,0 +1,265 @@
+using System.Text;
+using Scuse.Iscsi.Pdus;
+using Scuse.Target;
+
+namespace Scuse.Iscsi.Tests.Rig;
+
+/// <summary>What a test has in common with a node: its server, target, device and clock.</summary>
+sealed class Node
+{
+    public const string TargetName = "iqn.2026-11.example:disks";
+
+    public Node(IscsiOptions? options = null, int segmentBytes = 4096)
+    {
+        Device = new FakeBackstore(segmentBytes);
+        Target = new ScsiTarget(TargetName, [new LogicalUnit(0, Device)]);
+        Server = new IscsiServer(options ?? new IscsiOptions());
+        Server.Add(Target);
+    }
+
+    public FakeBackstore Device { get; }
+
+    public ScsiTarget Target { get; }
+
+    public IscsiServer Server { get; }
+}
+
+/// <summary>An initiator in virtual time: it writes PDUs into a connection and reads what comes out.</summary>
+sealed class Initiator : IConnectionHost
+{
+    public const ulong Isid = 0x80_00_00_00_00_01;
+    public const uint None = 0xFFFF_FFFF;
+    readonly Pieces _pieces;
+    readonly Memory<byte>[] _buffers = new Memory<byte>[256];
+    readonly List<byte> _transcript = [];
+    readonly byte[] _header = new byte[48 + 1020];
+    int _read;
+
+    public Initiator(Node node, Cut cut = Cut.Whole, int seed = 1, string local = "127.0.0.1:3260")
+    {
+        Node = node;
+        _pieces = new Pieces(cut, seed);
+        Connection = node.Server.Accept("10.0.0.9:40000", local, this, NowMs);
+    }
+
+    public Node Node { get; }
+
+    public FakeBackstore Device => Node.Device;
+
+    public IscsiConnection Connection { get; }
+
+    public long NowMs { get; set; } = 1000;
+
+    public uint CmdSN { get; set; } = 1;
+
+    public uint ExpStatSN { get; set; } = 1;
+
+    public int OutputReadyCalls { get; private set; }
+
+    public List<string> CloseRequests { get; } = [];
+
+    public byte[] Transcript => [.. _transcript];
+
+    public void OutputReady(IscsiConnection connection) => OutputReadyCalls++;
+
+    public void CloseRequested(IscsiConnection connection, string reason) => CloseRequests.Add(reason);
+
+    // ---- bytes ----
+
+    /// <summary>Feeds bytes in pieces, as far as the connection reads.</summary>
+    public void Feed(ReadOnlySpan<byte> bytes)
+    {
+        while (!bytes.IsEmpty)
+        {
+            int count = Connection.GetReceiveBuffers(_buffers.AsSpan(0, Math.Max(8, _pieces.BufferCount())));
+            if (count == 0)
+            {
+                return;
+            }
+
+            int left = Math.Min(bytes.Length, _pieces.Length(bytes.Length));
+            int moved = 0;
+            for (int i = 0; i < count && left > 0; i++)
+            {
+                int n = Math.Min(left, _buffers[i].Length);
+                bytes.Slice(moved, n).CopyTo(_buffers[i].Span);
+                moved += n;
+                left -= n;
+            }
+
+            bytes = bytes[moved..];
+            Connection.Received(moved, NowMs);
+        }
+    }
+
+    /// <summary>Takes all output there is.</summary>
+    public void Pump()
+    {
+        while (Connection.HasOutput)
+        {
+            int count = Connection.GetSendBuffers(_buffers.AsSpan(0, _pieces.BufferCount()));
+            if (count == 0)
+            {
+                return;
+            }
+
+            int total = 0;
+            for (int i = 0; i < count; i++)
+            {
+                total += _buffers[i].Length;
+            }
+
+            int send = _pieces.Length(total);
+            int left = send;
+            for (int i = 0; i < count && left > 0; i++)
+            {
+                int n = Math.Min(left, _buffers[i].Length);
+                _transcript.AddRange(_buffers[i].Span[..n]);
+                left -= n;
+            }
+
+            Connection.Sent(send);
+        }
+    }
+
+    /// <summary>Sends a header with a data segment.</summary>
+    public void Send(ReadOnlySpan<byte> header, ReadOnlySpan<byte> data = default)
+    {
+        byte[] pdu = new byte[header.Length + data.Length + BasicHeader.PaddingFor(data.Length)];
+        header.CopyTo(pdu);
+        data.CopyTo(pdu.AsSpan(header.Length));
+        Feed(pdu);
+    }
+
+    /// <summary>The PDUs that came out since the last call.</summary>
+    public List<Pdu> Receive()
+    {
+        Pump();
+        List<Pdu> pdus = Pdu.Parse(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_transcript)[_read..]);
+        _read = _transcript.Count;
+        foreach (Pdu pdu in pdus)
+        {
+            ExpStatSN = pdu.StatSN + 1;
+        }
+
+        return pdus;
+    }
+
+    public Pdu ReceiveOne() => Assert.Single(Receive());
+
+    // ---- login ----
+
+    public static byte[] Text(params string[] pairs) => Encoding.UTF8.GetBytes(string.Concat(pairs.Select(static pair => pair + "\0")));
+
+    public static string[] Names => ["InitiatorName=iqn.2026-11.example:host", $"TargetName={Node.TargetName}", "SessionType=Normal"];
+
+    public void SendLogin(int csg, int nsg, bool transit, byte[] text, bool @continue = false, ulong isid = Isid, ushort tsih = 0, byte versionMin = 0, uint tag = 0)
+    {
+        byte[] header = new byte[48];
+        LoginRequestPdu.WriteTo(
+            header, LoginRequestPdu.StageFlags(transit, @continue, csg, nsg), isid, tsih, tag, 0, CmdSN, ExpStatSN, text.Length, 0, versionMin);
+        Send(header, text);
+    }
+
+    /// <summary>Logs in from the operational stage and gets the power-on unit attention out of the way.</summary>
+    public Initiator Login(params string[] keys)
+    {
+        SendLogin(1, 3, transit: true, Text([.. Names, .. keys]));
+        Pdu response = ReceiveOne();
+        Assert.Equal(0, response.Login.Status);
+        SendCommand(0, 0x9999, 0, Cdb(0x00));
+        Assert.Equal(0x02, ReceiveOne().Response.Status);
+        return this;
+    }
+
+    // ---- commands ----
+
+    public static byte[] Cdb(byte code, uint lba = 0, ushort blocks = 0)
+    {
+        byte[] cdb = new byte[16];
+        cdb[0] = code;
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt32BigEndian(cdb.AsSpan(2), lba);
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt16BigEndian(cdb.AsSpan(7), blocks);
+        return cdb;
+    }
+
+    public void SendCommand(
+        byte direction, uint tag, uint expected, byte[] cdb, byte[]? immediateData = null, bool final = true, bool immediate = false,
+        uint? cmdSN = null, uint? bidirectionalRead = null, ulong lun = 0)
+    {
+        byte[] data = immediateData ?? [];
+        Span<byte> headers = _header;
+        int ahs = 0;
+        if (cdb.Length > 16)
+        {
+            ahs += AdditionalHeaders.WriteExtendedCdb(headers[48..], cdb.AsSpan(16));
+        }
+
+        if (bidirectionalRead is { } length)
+        {
+            ahs += AdditionalHeaders.WriteBidirectionalReadLength(headers[(48 + ahs)..], length);
+        }
+
+        byte flags = (byte)(direction | (final ? BasicHeader.FinalBit : 0) | 1);
+        ScsiCommandPdu.WriteTo(headers, flags, lun, tag, expected, cmdSN ?? CmdSN, ExpStatSN, cdb, ahs, data.Length, immediate);
+        if (cmdSN is null && !immediate)
+        {
+            CmdSN++;
+        }
+
+        Send(headers[..(48 + ahs)], data);
+    }
+
+    public void Read(uint tag, uint lba, ushort blocks, uint? expected = null) =>
+        SendCommand(ScsiCommandPdu.ReadBit, tag, expected ?? blocks * 512u, Cdb(0x28, lba, blocks));
+
+    public void Write(uint tag, uint lba, ushort blocks, byte[]? immediate = null, bool final = true, uint? expected = null) =>
+        SendCommand(ScsiCommandPdu.WriteBit, tag, expected ?? blocks * 512u, Cdb(0x2A, lba, blocks), immediate, final);
+
+    public void SendDataOut(uint tag, uint transferTag, uint dataSN, int offset, ReadOnlySpan<byte> data, bool final)
+    {
+        byte[] header = new byte[48];
+        DataOutPdu.WriteTo(header, final, 0, tag, transferTag, ExpStatSN, dataSN, (uint)offset, data.Length);
+        Send(header, data);
+    }
+
+    public void SendNop(uint tag, byte[]? data = null, bool immediate = false, uint? cmdSN = null, uint transferTag = None)
+    {
+        byte[] header = new byte[48];
+        NopOutPdu.WriteTo(header, 0, tag, transferTag, cmdSN ?? CmdSN, ExpStatSN, data?.Length ?? 0, immediate);
+        if (!immediate && cmdSN is null)
+        {
+            CmdSN++;
+        }
+
+        Send(header, data);
+    }
+
+    public void SendText(byte[] text, uint tag = 0x77, uint transferTag = None, bool final = true, bool @continue = false)
+    {
+        byte[] header = new byte[48];
+        TextRequestPdu.WriteTo(header, final, @continue, tag, transferTag, CmdSN++, ExpStatSN, text.Length);
+        Send(header, text);
+    }
+
+    public void SendTaskManagement(TaskManagementFunction function, uint referenced = None, uint refCmdSN = 0, uint tag = 0x5000)
+    {
+        byte[] header = new byte[48];
+        TaskManagementRequestPdu.WriteTo(header, (byte)function, 0, tag, referenced, refCmdSN, CmdSN, ExpStatSN);
+        Send(header);
+    }
+
+    public void SendLogout(byte reason, ushort connectionId = 0)
+    {
+        byte[] header = new byte[48];
+        LogoutRequestPdu.WriteTo(header, reason, 0x6000, connectionId, CmdSN, ExpStatSN);
+        Send(header);
+    }
+
+    public static byte[] Pattern(int length, int seed = 7)
+    {
+        byte[] bytes = new byte[length];
+        new Random(seed).NextBytes(bytes);
+        return bytes;
+    }
+}
