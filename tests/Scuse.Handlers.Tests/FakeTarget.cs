@@ -191,8 +191,10 @@ sealed class FakeTarget : IDisposable
         cdb = cdb[..length];
         Span<DataExtent> extents = stackalloc DataExtent[1];
         int posted = 0, good = 0, underWay = 0;
+        long lastAnswer = Environment.TickCount64;
         while (posted < count || underWay > 0)
         {
+            Assert.True(Environment.TickCount64 - lastAnswer < TimeoutMs, $"no answer any more after {posted - underWay}");
             while (posted < count && underWay < depth)
             {
                 extents[0] = new DataExtent(_layout.DataOffset + (posted % depth * 4096L), blocks * 512);
@@ -205,6 +207,7 @@ sealed class FakeTarget : IDisposable
             while (_ring.TryReap(out RingAnswer answer))
             {
                 underWay--;
+                lastAnswer = Environment.TickCount64;
                 good += answer.Status == 0 ? 1 : 0;
             }
 

@@ -231,6 +231,17 @@ public sealed class ServingTests
         Assert.Equal(before, after);
     }
 
+    [Theory]
+    [InlineData("0")]
+    [InlineData("50")]
+    public void Of_many_reads_that_complete_on_other_threads_none_is_forgotten_by_a_sleeping_handler(string spinMicroseconds)
+    {
+        using FakeTarget target = new FakeTarget().Serve(
+            device => new ScriptedDisk(device, async () => await Task.Yield()), args: ["--spin-us", spinMicroseconds]);
+
+        Assert.Equal(50_000, target.ReadMany(50_000));
+    }
+
     [Fact]
     public void A_raw_handler_gets_the_CDB_and_both_ways_of_data()
     {
