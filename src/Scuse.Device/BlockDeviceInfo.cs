@@ -45,7 +45,7 @@ public sealed record BlockDeviceInfo
     public required string Serial { get; init; }
 
     /// <summary>The most bytes one command may move: the MAXIMUM TRANSFER LENGTH of VPD page B0h.</summary>
-    public int MaxTransferBytes { get; init; } = 16 << 20;
+    public int MaxTransferBytes { get; init; } = 32 << 20;
 
     /// <summary>Capacity in logical blocks.</summary>
     public ulong BlockCount => (ulong)(SizeBytes / BlockSize);

@@ -3,8 +3,8 @@ namespace Scuse.Device;
 /// <summary>What one command may ask for at most: reported in VPD page B0h and enforced by the same numbers. SBC-3 clause 6.6.4.</summary>
 static class BlockLimits
 {
-    /// <summary>What one UNMAP may cover: as much as Linux's block layer puts into one discard.</summary>
-    public const long MaxUnmapBytes = 4L << 30;
+    /// <summary>How many blocks one UNMAP may cover: the most that libiscsi's test suite takes for a sane limit.</summary>
+    public const uint MaxUnmapBlocks = 1 << 20;
 
     /// <summary>How many ranges one UNMAP may name.</summary>
     public const int MaxUnmapDescriptors = 256;
@@ -21,11 +21,8 @@ static class BlockLimits
     /// <summary>The working memory that a compound command rents at most.</summary>
     public const int WorkBytes = 1 << 20;
 
-    /// <summary>The most blocks that one UNMAP may cover.</summary>
-    public static uint MaxUnmapBlocks(BlockDeviceInfo info) => (uint)(MaxUnmapBytes / info.BlockSize);
-
-    /// <summary>The most blocks that one WRITE SAME may cover.</summary>
-    public static uint MaxWriteSameBlocks(BlockDeviceInfo info) => (uint)(MaxWriteSameBytes / info.BlockSize);
+    /// <summary>The most blocks that one WRITE SAME may cover: no more than one WRITE may, which is what initiators suppose.</summary>
+    public static uint MaxWriteSameBlocks(BlockDeviceInfo info) => Math.Min((uint)(MaxWriteSameBytes / info.BlockSize), MaxTransferBlocks(info));
 
     /// <summary>The most blocks that one command may transfer.</summary>
     public static uint MaxTransferBlocks(BlockDeviceInfo info) => (uint)(info.MaxTransferBytes / info.BlockSize);

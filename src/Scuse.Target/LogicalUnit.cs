@@ -11,7 +11,7 @@ namespace Scuse.Target;
 public sealed class LogicalUnit
 {
     /// <summary>The most parameter data or compound-command data that one task may hold in the engine, in bytes.</summary>
-    public const int MaxControlBytes = 16 << 20;
+    public const int MaxControlBytes = 32 << 20;
 
     /// <summary>
     /// The most that all tasks of a logical unit may hold for commands the engine executes itself, in bytes; tasks beyond it wait their turn.

@@ -7,7 +7,7 @@ sealed class Unit
 {
     public const BlockDeviceFeatures AllFeatures = BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes;
 
-    public Unit(BlockDeviceFeatures features = AllFeatures, int blocks = 128, int blockSize = 512, int maxTransferBytes = 16 << 20, string serial = "SN-0001")
+    public Unit(BlockDeviceFeatures features = AllFeatures, int blocks = 128, int blockSize = 512, int maxTransferBytes = 32 << 20, string serial = "SN-0001")
         : this(new BlockDeviceInfo
         {
             SizeBytes = (long)blocks * blockSize,

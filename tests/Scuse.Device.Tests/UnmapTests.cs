@@ -79,7 +79,7 @@ public sealed class UnmapTests
         var unit = new Unit();
         unit.Device.Info = unit.Device.Info with { SizeBytes = 1L << 40 };
 
-        Assert.Equal("05/26/00@32", (await Unmap(unit, new(0, 0x800000), new(0, 1))).SenseAt);
+        Assert.Equal("05/26/00@32", (await Unmap(unit, new(0, 0x100000), new(0, 1))).SenseAt);
         Assert.Empty(unit.Calls);
     }
 

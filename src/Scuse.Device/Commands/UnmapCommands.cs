@@ -69,7 +69,7 @@ static class UnmapCommands
             }
 
             blocks += descriptor.BlockCount;
-            if (blocks > BlockLimits.MaxUnmapBlocks(info))
+            if (blocks > BlockLimits.MaxUnmapBlocks)
             {
                 refusal = SenseData.InvalidFieldInParameterList(UnmapParameterList.OffsetOf(count) + blockCountInDescriptor);
                 return false;

@@ -97,7 +97,7 @@ static class VpdPages
         BinaryPrimitives.WriteUInt32BigEndian(page[12..], Math.Min(maxTransfer, (uint)(BlockLimits.OptimalTransferBytes / info.BlockSize))); // OPTIMAL TRANSFER LENGTH
         if (info.Has(BlockDeviceFeatures.Unmap))
         {
-            BinaryPrimitives.WriteUInt32BigEndian(page[20..], BlockLimits.MaxUnmapBlocks(info)); // MAXIMUM UNMAP LBA COUNT
+            BinaryPrimitives.WriteUInt32BigEndian(page[20..], BlockLimits.MaxUnmapBlocks); // MAXIMUM UNMAP LBA COUNT
             BinaryPrimitives.WriteUInt32BigEndian(page[24..], BlockLimits.MaxUnmapDescriptors); // MAXIMUM UNMAP BLOCK DESCRIPTOR COUNT
             BinaryPrimitives.WriteUInt32BigEndian(page[28..], granularity); // OPTIMAL UNMAP GRANULARITY
         }

@@ -308,7 +308,9 @@ sealed partial class UserBackstore : IBackstore
             }
         }
 
-        int dataInLength = (answer.Flags & ResponseFlags.ReadLength) != 0 ? (int)Math.Min(answer.ReadLength, (uint)command.InLength) : -1;
+        // A read length that fills all the room says nothing of what there would have been beyond it: then the CDB tells.
+        bool isShort = (answer.Flags & ResponseFlags.ReadLength) != 0 && answer.ReadLength < (uint)command.InLength;
+        int dataInLength = isShort ? (int)answer.ReadLength : -1;
         if (command.Task is { } task)
         {
             _unit.HandlerAnswered(task, status, sense, dataInLength);

@@ -60,7 +60,7 @@ public sealed record LunOptions
     public long DataAreaBytes { get; init; } = 256L << 20;
 
     /// <summary>The size of the command ring, in bytes.</summary>
-    public int CommandRingBytes { get; init; } = (256 << 10) - 128;
+    public int CommandRingBytes { get; init; } = (512 << 10) - 128;
 }
 
 /// <summary>A program that the engine runs as a logical unit's handler.</summary>
