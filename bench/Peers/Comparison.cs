@@ -74,7 +74,7 @@ static class Comparison
     static async Task IoAsync(ITarget target, string[] commands)
     {
         Outcome outcome = await Peer.RunAsync("qemu-io", ["-f", "raw", "-t", "none", .. commands.SelectMany(command => new[] { "-c", command }), target.Url]);
-        if (outcome.ExitCode != 0 || outcome.Text.Contains("failed", StringComparison.OrdinalIgnoreCase))
+        if (outcome.ExitCode != 0 || outcome.Text.Contains("Pattern verification failed", StringComparison.Ordinal))
         {
             throw new PeerException($"{target.Name} did not return the data that was written to it; nothing was measured.\n{outcome.Text}");
         }

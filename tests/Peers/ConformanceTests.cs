@@ -8,7 +8,11 @@ public sealed partial class ConformanceTests : PeerTest
 {
     static readonly TimeSpan Deadline = TimeSpan.FromSeconds(120);
 
-    /// <summary>The suites that must pass without a failed or a skipped test.</summary>
+    /// <summary>
+    /// The suites that must pass without a failed or a skipped test. Not among them, until there is what they test: persistent
+    /// reservations (Prin*, Prout*, Reserve6), CompareAndWrite, WriteAtomic16, OrWrite, Prefetch*, WriteVerify*, StartStopUnit, PreventAllow,
+    /// ReadDefectData*, ExtendedCopy, ReceiveCopyResults, Sanitize, MultipathIO.
+    /// </summary>
     static readonly string[] MustPass =
     [
         "SCSI.TestUnitReady", "SCSI.Inquiry", "SCSI.Mandatory", "SCSI.ModeSense6",
@@ -42,6 +46,8 @@ public sealed partial class ConformanceTests : PeerTest
     public void A_suite_that_failed_or_skipped_or_did_not_run_is_not_mistaken_for_a_pass()
     {
         const string Listing = """
+                [SKIPPED] PERSISTENT RESERVE IN is not implemented.
+                [SKIPPED] LBPPB < 2. Skipping test
                 [SKIPPED] Logical unit is fully provisioned. Skipping test
             Run Summary:    Type  Total    Ran Passed Failed Inactive
                           suites      1      1    n/a      0        0
@@ -70,6 +76,9 @@ public sealed partial class ConformanceTests : PeerTest
     [GeneratedRegex(@"^\s*tests\s+\d+\s+(\d+)\s+\d+\s+(\d+)", RegexOptions.Multiline)]
     private static partial Regex TestsLine();
 
-    [GeneratedRegex(@"\[SKIPPED\]")]
+    // Three reasons are no gap. Before its first test the program looks for old persistent reservations, which skips nothing when there are
+    // none. A disk may refuse a WRITE SAME of zero blocks (WSNZ, SBC-3 clause 6.5.3). An unmap is unaligned only where a physical block
+    // holds several logical ones.
+    [GeneratedRegex(@"\[SKIPPED\](?! (PERSISTENT RESERVE IN is not implemented|WRITESAME1[06] does not support 0-blocks|LBPPB < 2))")]
     private static partial Regex SkippedLine();
 }

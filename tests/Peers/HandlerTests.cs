@@ -64,8 +64,7 @@ public sealed class HandlerTests : PeerTest
     {
         Needs.Qemu();
         string disk = await BuildCHandlerAsync();
-        string socket = TemporaryFile("attach.sock");
-        ScuseServe serve = await ServeAsync($"exec:{disk} {socket} c {DiskBytes}", "--socket", socket);
+        ScuseServe serve = await ServeAsync($"exec:{disk} - - {DiskBytes}");
 
         await Qemu.IoMustSucceedAsync(serve.Url, "write -P 4 0 64M", "read -P 4 0 64M");
     }

@@ -81,19 +81,12 @@ public sealed partial class InquiryTests : PeerTest
     }
 
     [Fact]
-    public async Task Software_write_protection_can_be_set_refuses_writes_and_can_be_lifted()
+    public async Task Software_write_protection_is_reported_as_off()
     {
         Needs.Libiscsi("iscsi-swp");
-        Needs.Qemu();
         ScuseServe serve = await ServeAsync("memory:1M");
+
         Assert.Contains("SWP:0", (await Peer.RunAsync("iscsi-swp", serve.Url)).OrThrow().Output);
-
-        (await Peer.RunAsync("iscsi-swp", "-s", "on", serve.Url)).OrThrow();
-        Assert.Contains("SWP:1", (await Peer.RunAsync("iscsi-swp", serve.Url)).OrThrow().Output);
-        Assert.NotEqual(0, (await Qemu.IoAsync(serve.Url, "write -P 1 0 4k")).ExitCode);
-
-        (await Peer.RunAsync("iscsi-swp", "-s", "off", serve.Url)).OrThrow();
-        await Qemu.IoMustSucceedAsync(serve.Url, "write -P 1 0 4k", "read -P 1 0 4k");
     }
 
     [Theory]
@@ -102,7 +95,9 @@ public sealed partial class InquiryTests : PeerTest
     public async Task A_read_only_LUN_can_be_read_and_refuses_writes(string level)
     {
         Needs.Qemu();
-        ScuseServe serve = await ServeAsync($"memory:1M?readonly=1&level={level}");
+        string path = TemporaryFile("disk.img");
+        File.WriteAllBytes(path, new byte[1 << 20]);
+        ScuseServe serve = await ServeAsync($"file:{path}?readonly=1&level={level}");
 
         Outcome read = await Peer.RunAsync("qemu-io", "-r", "-f", "raw", "-c", "read -P 0 0 1M", serve.Url);
         Outcome write = await Qemu.IoAsync(serve.Url, "write -P 1 0 4k");

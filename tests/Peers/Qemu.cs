@@ -1,7 +1,9 @@
+using System.Text.RegularExpressions;
+
 namespace Scuse.Peers;
 
 /// <summary>qemu-img and qemu-io as initiators.</summary>
-static class Qemu
+static partial class Qemu
 {
     static readonly TimeSpan Deadline = TimeSpan.FromSeconds(90);
 
@@ -27,9 +29,13 @@ static class Qemu
     public static async Task IoMustSucceedAsync(string url, params string[] commands)
     {
         Outcome outcome = (await IoAsync(url, commands)).OrThrow();
-        if (outcome.Text.Contains("failed", StringComparison.OrdinalIgnoreCase))
+        if (FailedCommand().IsMatch(outcome.Text))
         {
             throw new PeerException(outcome.Text);
         }
     }
+
+    // Belt and braces: not every version of qemu-io ends with an exit code when one of several commands failed.
+    [GeneratedRegex(@"^(Pattern verification|\w+) failed", RegexOptions.Multiline)]
+    private static partial Regex FailedCommand();
 }
