@@ -55,7 +55,7 @@ sealed class HandlerHost(HandlerOptions options, OpenDevice open, TextWriter err
 
     async Task<int> AttachAsync(AttachSession session, string name)
     {
-        DeviceMessage asked = session.Greet(name, AppDomain.CurrentDomain.FriendlyName);
+        DeviceMessage asked = session.Greet(name, options.Name);
         using TargetWatch? watch = TargetWatch.Start(session.TargetPid);
         DeviceInfo device = new()
         {

@@ -14,6 +14,7 @@ sealed record HandlerOptions
         options of every handler:
           --device NAME      the device to serve (default: $SCUSE_DEVICE)
           --socket PATH      the target's attach socket (default: $SCUSE_SOCKET, else the well-known one of this user)
+          --name NAME        what the handler is called in messages (default: this program's name)
           --size SIZE        capacity, with K, M, G or T, where the target asks for none (default: 1G)
           --block-size N     logical block length, 512 or 4096, where the target asks for none (default: 512)
           --config TEXT      the handler's own configuration, where the target has none
@@ -27,6 +28,8 @@ sealed record HandlerOptions
     internal string Socket { get; private set; } = "";
 
     internal string? Device { get; private set; }
+
+    internal string Name { get; private set; } = AppDomain.CurrentDomain.FriendlyName;
 
     internal string Config { get; private set; } = "";
 
@@ -55,7 +58,7 @@ sealed record HandlerOptions
     {
         HandlerOptions options = new()
         {
-            Socket = NullIfEmpty(environment(AttachMessage.SocketVariable)) ?? WellKnownSocket(environment),
+            Socket = NullIfEmpty(environment(AttachMessage.SocketVariable)) ?? AttachSocketPath.WellKnown(environment),
             Device = NullIfEmpty(environment(AttachMessage.DeviceVariable)),
         };
         if (NullIfEmpty(environment(SpinVariable)) is { } spin)
@@ -92,7 +95,7 @@ sealed record HandlerOptions
                     continue;
             }
 
-            if (name is not ("--socket" or "--device" or "--config" or "--size" or "--block-size" or "--spin-us" or "--portal" or "--target"))
+            if (name is not ("--socket" or "--device" or "--name" or "--config" or "--size" or "--block-size" or "--spin-us" or "--portal" or "--target"))
             {
                 throw new FormatException($"option '{argument}' is unknown; --help lists those that are known");
             }
@@ -125,6 +128,9 @@ sealed record HandlerOptions
             case "--device":
                 Device = value;
                 break;
+            case "--name":
+                Name = value;
+                break;
             case "--config":
                 Config = value;
                 break;
@@ -149,15 +155,6 @@ sealed record HandlerOptions
         int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int spin) && spin <= MaxSpinMicroseconds
             ? spin
             : throw new FormatException($"{name} '{value}' is not a number of microseconds from 0 to {MaxSpinMicroseconds}");
-
-    // Where `scuse serve attach:NAME` listens unless told otherwise.
-    static string WellKnownSocket(Func<string, string?> environment)
-    {
-        string folder = NullIfEmpty(environment("XDG_RUNTIME_DIR")) is { } runtime ? Path.Combine(runtime, "scuse")
-            : Environment.IsPrivilegedProcess ? "/run/scuse"
-            : Path.Combine(Path.GetTempPath(), $"scuse-{Environment.UserName}");
-        return Path.Combine(folder, "engine.sock");
-    }
 
     static string? NullIfEmpty(string? text) => string.IsNullOrEmpty(text) ? null : text;
 }

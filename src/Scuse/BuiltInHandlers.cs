@@ -23,7 +23,7 @@ static class BuiltInHandlers
     public static void Check(string kind, string text) => All[kind].Check(text);
 
     /// <summary>Runs a handler until its target lets it go; returns the exit code.</summary>
-    public static Task<int> RunAsync(string spec, string[] arguments)
+    public static Task<int> RunAsync(string spec, IEnumerable<string> arguments)
     {
         int colon = spec.IndexOf(':', StringComparison.Ordinal);
         string kind = colon < 0 ? spec : spec[..colon];
@@ -33,7 +33,7 @@ static class BuiltInHandlers
             return Task.FromResult(ExitCodes.Usage);
         }
 
-        return handler.RunAsync(colon < 0 ? "" : spec[(colon + 1)..], arguments);
+        return handler.RunAsync(colon < 0 ? "" : spec[(colon + 1)..], ["--name", kind, .. arguments]);
     }
 
     sealed record BuiltIn(Action<string> Check, Func<string, string[], Task<int>> RunAsync);

@@ -25,7 +25,7 @@ static class HandlerCommand
             }
 
             using AllocationReport? report = Environment.GetEnvironmentVariable(AllocationReport.Variable) == "1" ? new AllocationReport("handler") : null;
-            return await BuiltInHandlers.RunAsync(parsed.GetValue(spec)!, [.. arguments]);
+            return await BuiltInHandlers.RunAsync(parsed.GetValue(spec)!, arguments);
         });
         return command;
     }
