@@ -269,6 +269,18 @@ public sealed class LogicalUnit
         }
     }
 
+    internal bool TryFailDelivery(ScsiTask task, SenseData sense)
+    {
+        bool isWithInitiator = task.State is TaskState.Collecting or TaskState.Held
+            || (task.State == TaskState.Preparing && task.Responder == Responder.Handler && Backstore.Cancel(task));
+        if (isWithInitiator)
+        {
+            Finish(task, ScsiResult.Check(sense));
+        }
+
+        return isWithInitiator;
+    }
+
     ScsiResult ExecuteInCore(ScsiTask task) => task.Cdb[0] switch
     {
         ReportLunsCode => ReportLuns.Execute(task.Cdb, Target.LogicalUnitNumbers, task.DataIn),

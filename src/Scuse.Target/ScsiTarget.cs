@@ -115,6 +115,16 @@ public sealed class ScsiTarget
         unit.Execute(task);
     }
 
+    /// <summary>
+    /// The task's data cannot be brought: ends it with CHECK CONDITION, through <see cref="ITaskTransport.OnCompleted"/>. False when it is too late or
+    /// too early for that; then nothing has happened.
+    /// </summary>
+    public bool TryFailDelivery(ScsiTask task, SenseData sense)
+    {
+        ArgumentNullException.ThrowIfNull(task);
+        return task.Target == this && task.LogicalUnit is { } unit && unit.TryFailDelivery(task, sense);
+    }
+
     /// <summary>Fails what is overdue. To be called now and then, some times a second.</summary>
     public void Tick(long nowMs)
     {

@@ -7,7 +7,7 @@ var root = new RootCommand("SCSI in userspace: disks over iSCSI, each served by 
     ServeCommand.Create(),
     HandlerCommand.Create(),
 };
-ParseResult command = root.Parse(args);
+ParseResult command = root.Parse(args.Length == 0 ? ["--help"] : args);
 if (command.Errors.Count > 0)
 {
     await Console.Error.WriteLineAsync($"scuse: {command.Errors[0].Message}");

@@ -36,6 +36,11 @@ static class ServeCommand
             try
             {
                 string[] given = parsed.GetValue(specs) is { Length: > 0 } some ? some : [DefaultSpec];
+                if (given.FirstOrDefault(static spec => spec.StartsWith('-')) is { } option)
+                {
+                    throw new FormatException($"option '{option}' is unknown; scuse serve --help lists those there are");
+                }
+
                 EngineOptions options = new()
                 {
                     Portal = ParsePortal(parsed.GetValue(portal)!),
@@ -71,6 +76,7 @@ static class ServeCommand
         });
         builder.Services.AddSingleton<ConsoleFormatter, LineFormatter>();
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
+        builder.Logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None); // what keeps the engine from starting is told below, in one line
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromMilliseconds(options.DrainMs * 3));
         builder.Services.Configure<ConsoleLifetimeOptions>(lifetime => lifetime.SuppressStatusMessages = true);
         builder.Services.AddSingleton(options);

@@ -183,6 +183,27 @@ public sealed class RoutingTests
     }
 
     [Fact]
+    public void A_write_whose_data_cannot_be_delivered_ends_with_its_sense_and_never_reaches_the_handler()
+    {
+        ScsiTask task = _initiator.Send(Cdbs.Write10(0, 1), dataOut: 512);
+
+        Assert.True(_target.TryFailDelivery(task, new SenseData(SenseKey.AbortedCommand, AdditionalSense.ProtocolServiceCrcError)));
+
+        Assert.Equal("0B/47/05", _initiator.Outcome);
+        Assert.Empty(_disk.Submitted);
+    }
+
+    [Fact]
+    public void A_command_that_the_handler_has_cannot_fail_for_its_delivery_any_more()
+    {
+        ScsiTask task = _initiator.Send(Cdbs.Read10(0, 1), dataIn: 512);
+
+        Assert.False(_target.TryFailDelivery(task, SenseData.NoSense));
+
+        Assert.Empty(_initiator.Completed);
+    }
+
+    [Fact]
     public void A_write_whose_initiator_is_slow_is_not_failed_for_that()
     {
         _initiator.Send(Cdbs.Write10(0, 1), dataOut: 512);
