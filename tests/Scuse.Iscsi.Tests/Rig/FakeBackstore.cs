@@ -12,7 +12,7 @@ sealed class FakeBackstore(int segmentBytes = 4096) : IBackstore
     readonly Stack<Memory<byte>[]> _memory = new();
     LogicalUnit _unit = null!;
 
-    public byte[] Disk { get; } = new byte[4 << 20];
+    public byte[] Disk { get; } = new byte[256 << 10];
 
     /// <summary>Whether tasks wait for room until <see cref="PrepareHeld"/>.</summary>
     public bool HoldsPrepare { get; set; }
@@ -41,13 +41,12 @@ sealed class FakeBackstore(int segmentBytes = 4096) : IBackstore
 
     public DeviceServer DeviceServer => throw new NotSupportedException("everything is passed through");
 
-    public BlockDeviceInfo Info { get; } = new() { SizeBytes = 4 << 20, BlockSize = BlockSize, Serial = "1" };
+    public BlockDeviceInfo Info { get; } = new() { SizeBytes = 256 << 10, BlockSize = BlockSize, Serial = "1" };
 
     public void Bind(LogicalUnit logicalUnit) => _unit = logicalUnit;
 
     public void Prepare(ScsiTask task)
     {
-        InUse++;
         if (HoldsPrepare)
         {
             Preparing.Add(task);
@@ -84,7 +83,7 @@ sealed class FakeBackstore(int segmentBytes = 4096) : IBackstore
 
     public bool Cancel(ScsiTask task)
     {
-        if (IsBusyWhenCancelled)
+        if (IsBusyWhenCancelled && Submitted.Contains(task))
         {
             return false;
         }
@@ -111,6 +110,7 @@ sealed class FakeBackstore(int segmentBytes = 4096) : IBackstore
 
     void Give(ScsiTask task)
     {
+        InUse++;
         int need = task.DataOutLength + task.DataInCapacity;
         Memory<byte>[] memory = _memory.TryPop(out Memory<byte>[]? spare) && spare.Length * segmentBytes >= need + segmentBytes ? spare : Allocate(need);
         task.BackstoreState = memory;
@@ -135,14 +135,21 @@ sealed class FakeBackstore(int segmentBytes = 4096) : IBackstore
     void Execute(ScsiTask task)
     {
         int offset = BinaryPrimitives.ReadInt32BigEndian(task.Cdb[2..]) * BlockSize;
+        if (task.Cdb[0] is 0x28 or 0x2A && (offset < 0 || offset > Disk.Length - Math.Max(task.DataIn.Length, task.DataOutLength)))
+        {
+            byte[] sense = new byte[SenseData.FixedLength];
+            SenseData.LbaOutOfRange.WriteFixed(sense);
+            _unit.HandlerAnswered(task, ScsiStatus.CheckCondition, sense, 0);
+            return;
+        }
+
         switch (task.Cdb[0])
         {
             case 0x00: // TEST UNIT READY
                 _unit.HandlerAnswered(task, ScsiStatus.Good, default, 0);
                 break;
             case 0x28: // READ(10)
-                int wanted = Math.Min(task.DataIn.Length, Disk.Length - offset);
-                task.DataIn.CopyFrom(Disk.AsSpan(offset, wanted));
+                task.DataIn.CopyFrom(Disk.AsSpan(offset, task.DataIn.Length));
                 _unit.HandlerAnswered(task, ScsiStatus.Good, default, -1);
                 break;
             case 0x2A: // WRITE(10)
@@ -151,9 +158,9 @@ sealed class FakeBackstore(int segmentBytes = 4096) : IBackstore
                 break;
             default:
                 Written.Add(task.DataOut.ToArray());
-                for (int i = 0; i < task.DataIn.Length; i++)
+                foreach (Memory<byte> piece in task.DataIn)
                 {
-                    task.DataIn.CopyFrom([(byte)i], i);
+                    piece.Span.Fill(task.Cdb[0]);
                 }
 
                 (ScsiStatus status, byte[] sense, int length) = Answer?.Invoke(task) ?? (ScsiStatus.Good, [], -1);

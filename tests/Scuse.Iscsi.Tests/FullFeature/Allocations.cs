@@ -1,0 +1,48 @@
+using Scuse.Iscsi.Tests.Rig;
+
+namespace Scuse.Iscsi.Tests.FullFeature;
+
+public class Allocations
+{
+    [Fact]
+    public void A_hundred_thousand_commands_allocate_nothing()
+    {
+        Initiator initiator = new Initiator(new Node()).Login();
+        byte[] read = new byte[48];
+        byte[] write = new byte[48 + 4096];
+        var buffers = new Memory<byte>[64];
+        Run(initiator, read, write, buffers, 1000);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Run(initiator, read, write, buffers, 100_000);
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
+    static void Run(Initiator initiator, byte[] read, byte[] write, Memory<byte>[] buffers, int count)
+    {
+        IscsiConnection connection = initiator.Connection;
+        Span<byte> readCdb = [0x28, 0, 0, 0, 0, 0, 0, 0, 8, 0];
+        Span<byte> writeCdb = [0x2A, 0, 0, 0, 0, 0, 0, 0, 8, 0];
+        for (int i = 0; i < count; i++)
+        {
+            uint tag = (uint)i & 0xFF;
+            bool isRead = (i & 1) == 0;
+            byte[] pdu = isRead ? read : write;
+            Iscsi.Pdus.ScsiCommandPdu.WriteTo(
+                pdu, isRead ? (byte)0xC1 : (byte)0xA1, 0, tag, 4096, initiator.CmdSN++, 0, isRead ? readCdb : writeCdb, 0, isRead ? 0 : 4096);
+            connection.GetReceiveBuffers(buffers);
+            pdu.CopyTo(buffers[0].Span);
+            connection.Received(pdu.Length, 1000);
+            while (connection.HasOutput)
+            {
+                int pieces = connection.GetSendBuffers(buffers);
+                int total = 0;
+                for (int p = 0; p < pieces; p++)
+                {
+                    total += buffers[p].Length;
+                }
+
+                connection.Sent(total);
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+using Scuse.Iscsi.Pdus;
+using Scuse.Iscsi.Tests.Rig;
+using Scuse.Target;
+
+namespace Scuse.Iscsi.Tests.FullFeature;
+
+/// <summary>However the byte streams are cut, the same bytes come out.</summary>
+public class Streams
+{
+    public static TheoryData<string, Cut, int> Cuts
+    {
+        get
+        {
+            var data = new TheoryData<string, Cut, int>();
+            foreach (string name in Scenarios.Keys)
+            {
+                data.Add(name, Cut.OneByte, 0);
+                for (int seed = 1; seed <= 5; seed++)
+                {
+                    data.Add(name, Cut.Random, seed);
+                }
+            }
+
+            return data;
+        }
+    }
+
+    static readonly Dictionary<string, Action<Initiator>> Scenarios = new()
+    {
+        ["reads"] = static i =>
+        {
+            i.Login("MaxRecvDataSegmentLength=1000", "MaxBurstLength=2500");
+            Initiator.Pattern(20_000).CopyTo(i.Device.Disk, 0);
+            i.Read(1, 0, 20);
+            i.Read(2, 3, 1, expected: 301);
+            i.Read(3, 3, 1, expected: 1000);
+            i.Receive();
+        },
+        ["immediate, unsolicited and solicited"] = static i =>
+        {
+            i.Login("InitialR2T=No", "ImmediateData=Yes", "FirstBurstLength=8192", "MaxBurstLength=16384", "MaxOutstandingR2T=2");
+            byte[] data = Initiator.Pattern(65536);
+            i.Write(5, 0, 128, data[..4097], final: false);
+            i.SendDataOut(5, Initiator.None, 0, 4097, data.AsSpan(4097, 1000), final: false);
+            i.SendDataOut(5, Initiator.None, 1, 5097, data.AsSpan(5097, 3095), final: true);
+            Writes.AnswerAll(i, data, i.Receive());
+            Assert.Equal(data, i.Device.Disk[..65536]);
+        },
+        ["late room"] = static i =>
+        {
+            i.Login("InitialR2T=No", "FirstBurstLength=65536");
+            i.Device.HoldsPrepare = true;
+            byte[] data = Initiator.Pattern(32768);
+            i.Write(5, 0, 64, data[..20_001], final: false);
+            i.SendDataOut(5, Initiator.None, 0, 20_001, data.AsSpan(20_001), final: true);
+            i.Device.PrepareHeld();
+            i.Receive();
+            Assert.Equal(data, i.Device.Disk[..32768]);
+        },
+        ["residuals and refusals"] = static i =>
+        {
+            i.Login();
+            i.Write(1, 0, 1, Initiator.Pattern(10_000), expected: 10_000);
+            i.SendCommand(ScsiCommandPdu.WriteBit, 2, 5000, Initiator.Cdb(0x2A, 0, 1), Initiator.Pattern(5000), lun: 0x0007_0000_0000_0000);
+            i.SendCommand(ScsiCommandPdu.ReadBit | ScsiCommandPdu.WriteBit, 3, 1001, Initiator.Cdb(0xC1), Initiator.Pattern(1001), bidirectionalRead: 777);
+            i.SendCommand(0, 4, 0, [0xC0, .. Initiator.Pattern(100)]);
+            i.Receive();
+        },
+        ["out of order, pings, management, text, logout"] = static i =>
+        {
+            i.Login();
+            i.SendNop(9, Initiator.Pattern(70_001), cmdSN: i.CmdSN + 1);
+            i.Write(1, 0, 2, Initiator.Pattern(1024));
+            i.CmdSN++;
+            i.Device.HoldsSubmit = true;
+            i.Read(2, 0, 1);
+            i.SendTaskManagement(TaskManagementFunction.AbortTask, referenced: 2);
+            i.SendText(Initiator.Text("SendTargets="));
+            i.SendLogout(LogoutRequestPdu.CloseSession);
+            i.Receive();
+        },
+    };
+
+    [Theory]
+    [MemberData(nameof(Cuts))]
+    public void The_same_bytes_come_out_in_whatever_pieces(string scenario, Cut cut, int seed)
+    {
+        var whole = new Initiator(new Node());
+        Scenarios[scenario](whole);
+        var cutUp = new Initiator(new Node(segmentBytes: cut == Cut.Random ? 512 * seed : 4096), cut, seed);
+        Scenarios[scenario](cutUp);
+        Assert.True(whole.Transcript.AsSpan().SequenceEqual(cutUp.Transcript), $"{scenario}, {cut}, seed {seed}");
+        cutUp.Connection.Closed();
+        Assert.Equal(0, cutUp.Device.InUse);
+    }
+}
