@@ -1,5 +1,6 @@
 using Scuse.Iscsi.Input;
 using Scuse.Iscsi.Pdus;
+using Scuse.Scsi;
 using Scuse.Target;
 
 namespace Scuse.Iscsi.FullFeature;
@@ -7,6 +8,9 @@ namespace Scuse.Iscsi.FullFeature;
 /// <summary>Takes SCSI Command and Data-Out PDUs in. RFC 7143 sections 11.3 and 11.7.</summary>
 internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession session, TransferOut transferOut, TaskDataSink dataSink)
 {
+    /// <summary>The sense code for an iSCSI condition "protocol service CRC error". RFC 7143 section 11.4.7.2.</summary>
+    const ushort ProtocolServiceCrcError = 0x4705;
+
     const byte LargestAttribute = (byte)TaskAttribute.Aca;
 
     SessionTasks Tasks => session.Tasks;
@@ -80,14 +84,52 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
 
         if (transferOut.Check(task, pdu) is { } problem)
         {
-            // At ErrorRecoveryLevel 0 a sequence error ends in session recovery. RFC 7143 sections 7.7, 7.9.
+            // RFC 7143 section 7.7: what cannot be made sense of ends in session recovery.
             phase.Reject(RejectReason.ProtocolError, headers);
             phase.Connection.Fail(problem);
             return SkipSink.Instance;
         }
 
+        if (!TransferOut.IsInSequence(task, pdu))
+        {
+            phase.Reject(RejectReason.ProtocolError, headers);
+            FailTask(task);
+            return SkipSink.Instance;
+        }
+
         task.ExpDataSN++;
         return dataSink.Begin(task, pdu.TargetTransferTag != BasicHeader.ReservedTag, pdu.Header.Final);
+    }
+
+    /// <summary>
+    /// Data of the task is missing: the task ends with a CHECK CONDITION and the session goes on. What still comes for it is skipped.
+    /// RFC 7143 section 7.8, the way of a target that does not ask for the data again.
+    /// </summary>
+    void FailTask(IscsiTask task)
+    {
+        if (task.State == IscsiTaskState.Completed)
+        {
+            transferOut.GiveUpBurst(task);
+            return;
+        }
+
+        var residual = new Residual(
+            (byte)(ScsiResponsePdu.UnderflowBit | (task.IsBidirectional ? ScsiResponsePdu.BidirectionalUnderflowBit : 0)),
+            (uint)task.Scsi.ExpectedDataOut, task.IsBidirectional ? (uint)task.Scsi.ExpectedDataIn : 0);
+        uint tag = task.InitiatorTaskTag, expDataSN = task.DataSN;
+        if (task.State == IscsiTaskState.Held)
+        {
+            phase.DropHeld(task);
+        }
+        else
+        {
+            session.Target!.Manage(new TaskManagementRequest
+            {
+                Nexus = session.Nexus!, Transport = phase.Connection, Function = TaskManagementFunction.AbortTask, Lun = task.Lun, Referenced = task.Scsi,
+            });
+        }
+
+        phase.AnswerWithSense(tag, residual, expDataSN, new SenseData(SenseKey.AbortedCommand, ProtocolServiceCrcError));
     }
 
     /// <summary>Rejects a command; its number counts as used all the same. RFC 7143 section 4.2.2.1.</summary>

@@ -1,6 +1,8 @@
+using System.Buffers.Binary;
 using Scuse.Iscsi.Input;
 using Scuse.Iscsi.Output;
 using Scuse.Iscsi.Pdus;
+using Scuse.Scsi;
 using Scuse.Target;
 
 namespace Scuse.Iscsi.FullFeature;
@@ -164,6 +166,20 @@ internal sealed class FullFeaturePhase
         ControlPdu pdu = _output.Rent(takesStatSN: true);
         RejectPdu.WriteTo(pdu.Header, reason, BasicHeader.Length);
         _output.SetData(pdu, headers[..BasicHeader.Length]);
+        _output.Add(pdu);
+    }
+
+    /// <summary>Answers for a task that the core does not have any more.</summary>
+    public void AnswerWithSense(uint initiatorTaskTag, Residual residual, uint expDataSN, SenseData sense)
+    {
+        Span<byte> data = stackalloc byte[ScsiResponsePdu.SenseLengthFieldLength + SenseData.FixedLength];
+        BinaryPrimitives.WriteUInt16BigEndian(data, SenseData.FixedLength);
+        sense.WriteFixed(data[ScsiResponsePdu.SenseLengthFieldLength..]);
+        ControlPdu pdu = _output.Rent(takesStatSN: true);
+        ScsiResponsePdu.WriteTo(
+            pdu.Header, residual.Flags, (byte)ScsiStatus.CheckCondition, initiatorTaskTag, expDataSN, residual.BidirectionalReadCount, residual.Count,
+            data.Length);
+        _output.SetData(pdu, data);
         _output.Add(pdu);
     }
 

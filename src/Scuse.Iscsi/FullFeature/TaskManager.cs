@@ -60,7 +60,12 @@ internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, 
     /// <summary>The core has done a function.</summary>
     public void Completed(TaskManagementRequest request, TaskManagementResponse response)
     {
-        Answer(((Pending)request.TransportState!).InitiatorTaskTag, response);
+        if (request.TransportState is not Pending pending)
+        {
+            return; // an abort of our own
+        }
+
+        Answer(pending.InitiatorTaskTag, response);
         if (request.Function == TaskManagementFunction.TargetColdReset && response == TaskManagementResponse.FunctionComplete)
         {
             // RFC 7143 section 11.5.1: a cold reset also ends all connections of all sessions.

@@ -38,7 +38,10 @@ internal sealed class TransferOut(
 
     // ---- the initiator's side ----
 
-    /// <summary>What is wrong with a Data-Out PDU, or null. It belongs to the task by its tag.</summary>
+    /// <summary>Whether a Data-Out PDU continues its task's data in order: if not, one before it is missing. RFC 7143 section 7.9.</summary>
+    public static bool IsInSequence(IscsiTask task, in DataOutPdu pdu) => pdu.DataSN == task.ExpDataSN && pdu.BufferOffset == (uint)task.ReceivedBytes;
+
+    /// <summary>What is wrong with a Data-Out PDU beside its place in the sequence, or null. It belongs to the task by its tag.</summary>
     public string? Check(IscsiTask task, in DataOutPdu pdu)
     {
         bool solicited = pdu.TargetTransferTag != BasicHeader.ReservedTag;
@@ -63,14 +66,9 @@ internal sealed class TransferOut(
             limit = task.R2Ts[task.FirstR2T].End;
         }
 
-        if (pdu.DataSN != task.ExpDataSN)
+        if (!IsInSequence(task, pdu))
         {
-            return $"a Data-Out carries DataSN {pdu.DataSN}; {task.ExpDataSN} is next";
-        }
-
-        if (pdu.BufferOffset != (uint)task.ReceivedBytes)
-        {
-            return $"a Data-Out is for offset {pdu.BufferOffset}; {task.ReceivedBytes} is next";
+            return null; // its place is not known, so neither is whether its length fits
         }
 
         if (length > limit - task.ReceivedBytes)
@@ -81,6 +79,13 @@ internal sealed class TransferOut(
         return solicited && pdu.Header.Final && task.ReceivedBytes + length != limit
             ? $"a Data-Out sequence ended at {task.ReceivedBytes + length}; it was asked for up to {limit}"
             : null;
+    }
+
+    /// <summary>The rest of an unsolicited burst is not waited for.</summary>
+    public void GiveUpBurst(IscsiTask task)
+    {
+        task.BurstOpen = false;
+        AnswerWhenBurstIsOver(task);
     }
 
     /// <summary>Takes bytes of the current segment.</summary>

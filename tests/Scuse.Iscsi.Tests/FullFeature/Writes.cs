@@ -156,12 +156,43 @@ public class Writes
     }
 
     [Theory]
-    [InlineData(27u, 0, 512, "DataSN")]
-    [InlineData(0xFFFFFFFFu, 0, 512, "DataSN")]
-    [InlineData(0u, 512, 512, "offset")]
+    [InlineData(27u, 0)]
+    [InlineData(0xFFFFFFFFu, 0)]
+    [InlineData(0u, 256)]
+    public void A_Data_Out_out_of_sequence_is_rejected_and_fails_its_task_only(uint dataSN, int offset)
+    {
+        Initiator initiator = new Initiator(new Node()).Login(Solicited);
+        initiator.Write(5, 0, 1);
+        Pdu r2t = initiator.ReceiveOne();
+        initiator.SendDataOut(5, r2t.R2T.TargetTransferTag, dataSN, offset, new byte[256], final: false);
+        initiator.SendDataOut(5, r2t.R2T.TargetTransferTag, 0, 0, new byte[512], final: true);
+        List<Pdu> pdus = initiator.Receive();
+        Assert.Equal(RejectReason.ProtocolError, pdus[0].RejectReason);
+        Assert.Equal((2, 0x82, 512u), (pdus[1].Response.Status, pdus[1].Response.Flags, pdus[1].Response.Residual));
+        Assert.Equal((0x0B, 0x47, 0x05), (pdus[1].Data[4] & 0xF, pdus[1].Data[14], pdus[1].Data[15]));
+        Assert.Equal((2, 0), (pdus.Count, initiator.Device.InUse));
+        initiator.Read(5, 0, 1);
+        Assert.Equal(512, initiator.ReceiveOne().Data.Length);
+    }
+
+    [Fact]
+    public void Unsolicited_data_out_of_sequence_fails_a_task_that_waits_for_room_or_was_refused()
+    {
+        Initiator initiator = new Initiator(new Node()).Login(Unsolicited);
+        initiator.Device.HoldsPrepare = true;
+        initiator.Write(5, 0, 16, new byte[512], final: false);
+        initiator.SendCommand(ScsiCommandPdu.WriteBit, 6, 8192, Initiator.Cdb(0x2A, 0, 16), final: false, lun: 0x0007_0000_0000_0000);
+        initiator.SendDataOut(5, Initiator.None, 1, 512, new byte[512], final: true);
+        initiator.SendDataOut(6, Initiator.None, 1, 0, new byte[512], final: true);
+        Assert.Equal(
+            [Opcode.Reject, Opcode.ScsiResponse, Opcode.Reject, Opcode.ScsiResponse], initiator.Receive().Select(static pdu => pdu.Opcode));
+        Assert.Equal((0, 0), (initiator.Device.Preparing.Count, initiator.Connection.Session!.OutstandingTasks));
+    }
+
+    [Theory]
     [InlineData(0u, 0, 1024, "beyond")]
     [InlineData(0u, 0, 256, "ended at")]
-    public void A_Data_Out_out_of_sequence_is_rejected_and_ends_the_connection(uint dataSN, int offset, int length, string reason)
+    public void A_Data_Out_of_the_wrong_length_is_rejected_and_ends_the_connection(uint dataSN, int offset, int length, string reason)
     {
         Initiator initiator = new Initiator(new Node()).Login(Solicited);
         initiator.Write(5, 0, 1);
