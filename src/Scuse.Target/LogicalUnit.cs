@@ -13,11 +13,6 @@ public sealed class LogicalUnit
     /// <summary>The most parameter data or compound-command data that one task may hold in the engine, in bytes.</summary>
     public const int MaxControlBytes = 32 << 20;
 
-    /// <summary>
-    /// The most that all tasks of a logical unit may hold for commands the engine executes itself, in bytes; tasks beyond it wait their turn.
-    /// </summary>
-    public const int ControlBudgetBytes = 64 << 20;
-
     readonly Queue<ScsiTask> _waitingForControlMemory = new();
     readonly List<ScsiTask> _scratch = [];
     long _controlBytes;
@@ -39,6 +34,12 @@ public sealed class LogicalUnit
 
     /// <summary>How long a task may take in the backstore before it is failed, in milliseconds; 0 is for ever. The kernel's cmd_time_out.</summary>
     public int CommandTimeoutMs { get; init; } = 30_000;
+
+    /// <summary>
+    /// The most that all tasks of the logical unit may hold for commands the engine executes itself, in bytes; tasks beyond it wait their turn.
+    /// One that needs more than all of it is served when it is alone.
+    /// </summary>
+    public int ControlBudgetBytes { get; init; } = 64 << 20;
 
     /// <summary>How many tasks have arrived and not been answered.</summary>
     public int TaskCount => Tasks.Count;

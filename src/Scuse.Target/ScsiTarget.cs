@@ -78,7 +78,7 @@ public sealed class ScsiTarget
         _nexuses.Remove(nexus);
         foreach (LogicalUnit unit in LogicalUnits)
         {
-            foreach (ScsiTask task in TasksOf(unit, nexus))
+            foreach (ScsiTask task in TasksOf(unit, nexus).Where(static task => task.State != TaskState.Idle))
             {
                 unit.Drop(task, tellTransport: false);
             }
@@ -215,6 +215,11 @@ public sealed class ScsiTarget
         request.Waiting = 1; // ours, until every task has been asked
         foreach (ScsiTask task in tasks)
         {
+            if (task.State == TaskState.Idle)
+            {
+                continue; // letting go of one before it has let go of this one too
+            }
+
             request.Waiting++;
             (task.AbortedBy ??= []).Add(request);
             task.LogicalUnit!.Drop(task, tellTransport: true);

@@ -13,5 +13,8 @@ static class Cdbs
 
     public static byte[] Write10(uint lba, ushort blocks) => [0x2A, .. Read10(lba, blocks)[1..]];
 
+    /// <summary>VERIFY(10) with BYTCHK=01: the initiator sends what it expects to find.</summary>
+    public static byte[] Verify10(uint lba, ushort blocks) => [0x2F, 0x02, .. Read10(lba, blocks)[2..]];
+
     public static byte[] ReportLuns(byte select = 0, uint allocation = 1024) => [0xA0, 0, select, 0, 0, 0, 0, 0, (byte)(allocation >> 8), (byte)allocation, 0, 0];
 }

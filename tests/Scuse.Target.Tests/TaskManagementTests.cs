@@ -184,4 +184,34 @@ public sealed class TaskManagementTests
         Assert.Equal([TaskManagementResponse.FunctionComplete], _initiator.Answers);
         Assert.Single(_disk.Abandoned);
     }
+
+    [Fact]
+    public void A_reset_and_an_abort_of_a_command_that_waits_for_the_memory_of_another_are_both_answered()
+    {
+        var target = new ScsiTarget("iqn.2026-11.example:t", [new LogicalUnit(0, new FakeBackstore()) { ControlBudgetBytes = 8192 }]);
+        var initiator = new Initiator(target);
+        initiator.Send(Cdbs.Verify10(0, 16), dataOut: 8192);
+        ScsiTask waiting = initiator.Send(Cdbs.Verify10(0, 16), dataOut: 8192);
+        Assert.Single(initiator.Wanted);
+
+        initiator.Manage(TaskManagementFunction.AbortTask, waiting);
+        initiator.Manage(TaskManagementFunction.LogicalUnitReset);
+
+        Assert.Equal([TaskManagementResponse.FunctionComplete, TaskManagementResponse.FunctionComplete], initiator.Answers);
+        Assert.Equal(0, target.LogicalUnits.Single().TaskCount);
+    }
+
+    [Fact]
+    public void A_command_that_waits_for_the_memory_of_another_gets_it_when_that_one_is_over()
+    {
+        var target = new ScsiTarget("iqn.2026-11.example:t", [new LogicalUnit(0, new FakeBackstore()) { ControlBudgetBytes = 8192 }]);
+        var initiator = new Initiator(target);
+        ScsiTask first = initiator.Send(Cdbs.Verify10(0, 16), dataOut: 8192);
+        ScsiTask second = initiator.Send(Cdbs.Verify10(0, 16), dataOut: 8192);
+
+        target.DataArrived(first);
+        first.Release();
+
+        Assert.Equal([first, second], initiator.Wanted);
+    }
 }

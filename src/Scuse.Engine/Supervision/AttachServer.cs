@@ -179,6 +179,13 @@ sealed partial class AttachServer : IDisposable
         {
             End(session, exception.Message);
         }
+#pragma warning disable CA1031 // whatever a handler's message brings about costs that handler alone
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            LogBroken(_logger, session.Socket.PeerPid, exception);
+            End(session, "its message could not be handled");
+        }
     }
 
     void EndOverdue()
@@ -221,6 +228,9 @@ sealed partial class AttachServer : IDisposable
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "attach: process {Pid} refused: {Reason}")]
     static partial void LogRefused(ILogger logger, int pid, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "attach: a message of process {Pid} could not be handled")]
+    static partial void LogBroken(ILogger logger, int pid, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "attach: a connection was closed: too many at once")]
     static partial void LogTooMany(ILogger logger);

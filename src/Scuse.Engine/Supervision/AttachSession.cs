@@ -79,7 +79,7 @@ sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
             return $"version {hello.Version} of the attach protocol; this engine speaks version {AttachMessage.ProtocolVersion}";
         }
 
-        if (!slots.TryGetValue(hello.Device, out DeviceSlot? slot))
+        if (string.IsNullOrEmpty(hello.Device) || !slots.TryGetValue(hello.Device, out DeviceSlot? slot))
         {
             return $"there is no device '{hello.Device}'; there are: {string.Join(", ", slots.Keys)}";
         }

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -6,7 +7,10 @@ namespace Scuse.Ring.Attach;
 /// <summary>
 /// A message of the attach protocol: one JSON object in one SOCK_SEQPACKET packet, told apart by its member <c>type</c>. docs/attach-protocol.md.
 /// </summary>
-/// <remarks>The way of a session: <c>hello</c>, <c>device</c>, <c>ready</c>, <c>region</c> with three descriptors, then <c>remove</c> at the end.</remarks>
+/// <remarks>
+/// Optional members have setters, not initializers: the generated reader would hand an initializer the type's zero for a member that is missing. A member that is null counts as missing.
+/// The way of a session: <c>hello</c>, <c>device</c>, <c>ready</c>, <c>region</c> with three descriptors, then <c>remove</c> at the end.
+/// </remarks>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "type", UnknownDerivedTypeHandling = JsonUnknownDerivedTypeHandling.FallBackToBaseType, IgnoreUnrecognizedTypeDiscriminators = true)]
 [JsonDerivedType(typeof(HelloMessage), "hello")]
 [JsonDerivedType(typeof(DeviceMessage), "device")]
@@ -42,13 +46,14 @@ public record AttachMessage
 public sealed record HelloMessage : AttachMessage
 {
     /// <summary>The protocol version the handler speaks.</summary>
-    public int Version { get; init; } = ProtocolVersion;
+    public int Version { get; set; } = ProtocolVersion;
 
     /// <summary>The device's name: what <c>attach:NAME</c> says, or the value of SCUSE_DEVICE.</summary>
     public required string Device { get; init; }
 
     /// <summary>The handler's own name, for messages to people.</summary>
-    public string Handler { get; init; } = "handler";
+    [AllowNull]
+    public string Handler { get; set => field = value ?? "handler"; } = "handler";
 }
 
 /// <summary>Target to handler: the device as it is configured.</summary>
@@ -58,22 +63,25 @@ public sealed record DeviceMessage : AttachMessage
     public required string Device { get; init; }
 
     /// <summary>The text after the kind in the LUN's spec; empty where there is none.</summary>
-    public string Config { get; init; } = "";
+    [AllowNull]
+    public string Config { get; set => field = value ?? ""; } = "";
 
     /// <summary>The size in bytes that the operator asks for; 0 leaves it to the handler.</summary>
-    public long SizeBytes { get; init; }
+    public long SizeBytes { get; set; }
 
     /// <summary>The block size in bytes that the operator asks for; 0 leaves it to the handler.</summary>
-    public int BlockSize { get; init; }
+    public int BlockSize { get; set; }
 
     /// <summary>The unit serial number the device has.</summary>
-    public string Serial { get; init; } = "";
+    [AllowNull]
+    public string Serial { get; set => field = value ?? ""; } = "";
 
     /// <summary>The pass level that the operator asks for, <c>io</c> or <c>all</c>; empty leaves it to the handler.</summary>
-    public string Level { get; init; } = "";
+    [AllowNull]
+    public string Level { get; set => field = value ?? ""; } = "";
 
     /// <summary>Whether the operator wants the device read-only.</summary>
-    public bool ReadOnly { get; init; }
+    public bool ReadOnly { get; set; }
 }
 
 /// <summary>Handler to target: the device is open, and this is what it is.</summary>
@@ -89,22 +97,26 @@ public sealed record ReadyMessage : AttachMessage
     public required long SizeBytes { get; init; }
 
     /// <summary>Logical block length in bytes.</summary>
-    public int BlockSize { get; init; } = 512;
+    public int BlockSize { get; set; } = 512;
 
     /// <summary>The pass level the handler wants.</summary>
-    public string Level { get; init; } = LevelIo;
+    [AllowNull]
+    public string Level { get; set => field = value ?? LevelIo; } = LevelIo;
 
     /// <summary>What it can do beyond reads and writes: <c>flush</c>, <c>unmap</c>, <c>writeZeroes</c>, <c>readOnly</c>. Unknown ones are ignored.</summary>
-    public string[] Features { get; init; } = [];
+    [AllowNull]
+    public string[] Features { get; set => field = value ?? []; } = [];
 
     /// <summary>What it can do with the ring beyond the plain ABI: <c>waitFlags</c>. Unknown ones are ignored.</summary>
-    public string[] Ring { get; init; } = [];
+    [AllowNull]
+    public string[] Ring { get; set => field = value ?? []; } = [];
 
     /// <summary>Product identification for INQUIRY, at most 16 characters; empty for the target's own.</summary>
-    public string Product { get; init; } = "";
+    [AllowNull]
+    public string Product { get; set => field = value ?? ""; } = "";
 
     /// <summary>The most bytes one command may move; 0 leaves it to the target.</summary>
-    public int MaxTransferBytes { get; init; }
+    public int MaxTransferBytes { get; set; }
 }
 
 /// <summary>Handler to target: the device cannot be opened. The handler closes the socket after it.</summary>
@@ -130,7 +142,8 @@ public sealed record RegionMessage : AttachMessage
     public required long MapBytes { get; init; }
 
     /// <summary>Which of the handler's ring abilities are in force.</summary>
-    public string[] Ring { get; init; } = [];
+    [AllowNull]
+    public string[] Ring { get; set => field = value ?? []; } = [];
 }
 
 /// <summary>Target to handler: answer what you have taken, then close. No new command will come.</summary>

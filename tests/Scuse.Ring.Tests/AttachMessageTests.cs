@@ -1,0 +1,73 @@
+using System.Text;
+using System.Text.Json;
+using Scuse.Ring.Attach;
+
+namespace Scuse.Ring.Tests;
+
+public sealed class AttachMessageTests
+{
+    static AttachMessage Parse(string json) => AttachMessage.Parse(Encoding.UTF8.GetBytes(json));
+
+    [Fact]
+    public void Members_that_are_left_out_have_the_values_that_the_protocol_says()
+    {
+        var ready = Assert.IsType<ReadyMessage>(Parse("""{"type":"ready","sizeBytes":1048576}"""));
+
+        Assert.Equal(512, ready.BlockSize);
+        Assert.Equal("io", ready.Level);
+        Assert.Empty(ready.Features);
+        Assert.Empty(ready.Ring);
+        Assert.Equal("", ready.Product);
+    }
+
+    [Fact]
+    public void Hello_without_a_name_is_from_a_handler()
+    {
+        var hello = Assert.IsType<HelloMessage>(Parse("""{"type":"hello","device":"lun0"}"""));
+
+        Assert.Equal("handler", hello.Handler);
+        Assert.Equal(1, hello.Version);
+    }
+
+    [Fact]
+    public void A_member_that_is_null_counts_as_left_out()
+    {
+        var ready = Assert.IsType<ReadyMessage>(Parse("""{"type":"ready","sizeBytes":512,"product":null,"features":null,"level":null}"""));
+
+        Assert.Equal("", ready.Product);
+        Assert.Equal("io", ready.Level);
+        Assert.Empty(ready.Features);
+    }
+
+    [Fact]
+    public void The_type_may_come_last_and_unknown_members_are_ignored() =>
+        Assert.IsType<HelloMessage>(Parse("""{"colour":"red","device":"lun0","type":"hello"}"""));
+
+    [Fact]
+    public void A_type_of_a_later_version_is_a_plain_message() => Assert.Equal(typeof(AttachMessage), Parse("""{"type":"tomorrow","device":1}""").GetType());
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("null")]
+    [InlineData("[]")]
+    [InlineData("{")]
+    [InlineData("""{"type":"hello"}""")]
+    [InlineData("""{"type":"hello","device":7}""")]
+    [InlineData("""{"type":"ready","sizeBytes":"1G"}""")]
+    [InlineData("""{"type":"ready","sizeBytes":1e400}""")]
+    public void What_is_no_message_is_refused(string json) => Assert.Throws<JsonException>(() => Parse(json));
+
+    [Fact]
+    public void A_message_comes_back_as_it_was()
+    {
+        var device = new DeviceMessage { Device = "lun0", Config = "/a?size=1G", SizeBytes = 1 << 30, BlockSize = 4096, Serial = "00ff", Level = "all", ReadOnly = true };
+
+        Assert.Equal(device, AttachMessage.Parse(device.ToBytes()));
+    }
+
+    [Fact]
+    public void A_message_has_these_bytes() =>
+        Assert.Equal(
+            """{"type":"hello","version":1,"device":"lun0","handler":"c-disk"}""",
+            Encoding.UTF8.GetString(new HelloMessage { Device = "lun0", Handler = "c-disk" }.ToBytes()));
+}
