@@ -1,4 +1,5 @@
 using System.Globalization;
+using Scuse.Linux;
 using Scuse.Ring.Attach;
 using Scuse.Serving;
 

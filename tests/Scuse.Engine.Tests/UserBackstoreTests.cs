@@ -198,6 +198,23 @@ public sealed class UserBackstoreTests : IDisposable
     }
 
     [Fact]
+    public void A_handler_that_misses_a_time_limit_is_given_up_and_its_other_commands_go_to_the_next()
+    {
+        TestHandler hung = _disk.Attach();
+        _disk.Initiator.Send(Cdbs.Read10(0, 1), dataIn: 512);
+        _disk.Target.NowMs = 500;
+        _disk.Initiator.Send(Cdbs.Read10(1, 1), dataIn: 512);
+        Assert.Equal(2, hung.TakeAll().Count);
+
+        _disk.Target.Tick(1000);
+        _disk.Reactor.RunPosted();
+
+        Assert.Equal("02/08/00", _disk.Initiator.Outcome);
+        Assert.Single(_disk.Dropped);
+        Assert.Equal(1, _disk.Attach().TakeOne().CdbMemory.Span[5]);
+    }
+
+    [Fact]
     public void A_handler_that_breaks_the_rules_is_dropped_and_its_commands_go_to_the_next()
     {
         TestHandler liar = _disk.Attach();

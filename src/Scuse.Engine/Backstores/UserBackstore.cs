@@ -111,8 +111,9 @@ sealed partial class UserBackstore : IBackstore
         task.BackstoreState = null;
         if (command.State == RingCommandState.Posted)
         {
-            command.Task = null; // its blocks stay the handler's until it answers or dies
+            command.Task = null; // its blocks stay the handler's until it answers or is gone
             LogOverdue(_logger, _unit.Number, task.Cdb[0], _options.CommandTimeoutMs);
+            ReplaceHung();
             return;
         }
 
@@ -368,6 +369,7 @@ sealed partial class UserBackstore : IBackstore
                 {
                     case RingCommandState.Posted:
                         command.Call = null;
+                        ReplaceHung();
                         break;
                     case RingCommandState.WantsMemory:
                         _wantMemory.Remove(command);
@@ -498,6 +500,27 @@ sealed partial class UserBackstore : IBackstore
             }
         }
     }
+
+    /// <summary>
+    /// The handler has missed a command's time limit: it is given up, so that nothing it still does can touch a newer command's data.
+    /// Not in the middle of a tick, which walks the tasks.
+    /// </summary>
+    void ReplaceHung()
+    {
+        HandlerLink hung = _link!;
+        _reactor.Post(() =>
+        {
+            if (hung == _link)
+            {
+                LogHung(_logger, _unit.Number, hung.HandlerName, hung.Pid);
+                Lose(hung);
+                _dropped(hung, "it did not answer in time");
+            }
+        });
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "LUN {Lun}: handler {Handler} (pid {Pid}) did not answer in time and is given up; the LUN is held until a handler attaches anew")]
+    static partial void LogHung(ILogger logger, int lun, string handler, int pid);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "LUN {Lun}: handler {Handler} attached (pid {Pid})")]
     static partial void LogAttached(ILogger logger, int lun, string handler, int pid);

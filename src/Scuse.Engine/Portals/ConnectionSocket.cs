@@ -101,6 +101,11 @@ sealed partial class ConnectionSocket : IEventSource, IReactorConnection, IConne
         while (Protocol.HasOutput && !Protocol.CloseNow)
         {
             int count = Protocol.GetSendBuffers(scratch.Pieces);
+            if (count == 0)
+            {
+                break; // what was to be sent is not wanted any more
+            }
+
             long bytes = scratch.ToVectors(count);
             int sent = SocketIo.Send(_descriptor, scratch.Vectors.AsSpan(0, count));
             if (sent == -Errno.EAGAIN)

@@ -102,6 +102,7 @@ sealed partial class Portal : IEventSource, IDisposable
             var connection = new ConnectionSocket(
                 _reactor, socket, _server, socket.LocalEndPoint!.ToString()!, socket.RemoteEndPoint!.ToString()!, _logger, closed => _connections.Remove(closed));
             _connections.Add(connection);
+            connection.Flush(); // one too many is closed here
         }
         catch (SocketException)
         {

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Scuse.Linux;
 
@@ -26,7 +25,7 @@ sealed partial class Reactor : IDisposable
     readonly List<IReactorRing> _unpublished = [];
     readonly List<IReactorConnection> _unflushed = [];
     readonly List<Action<long>> _tickers = [];
-    readonly long _spinTicks;
+    readonly AdaptiveSpin _spin;
     readonly Thread _thread;
     volatile bool _stopping;
     long _nextTickMs;
@@ -34,7 +33,7 @@ sealed partial class Reactor : IDisposable
     public Reactor(string name, int spinMicroseconds, ILogger logger)
     {
         _logger = logger;
-        _spinTicks = Processor.Count > 1 ? spinMicroseconds * Stopwatch.Frequency / 1_000_000 : 0;
+        _spin = new AdaptiveSpin(spinMicroseconds, Processor.Count);
         _epoll.Add(_wake.Descriptor, EpollEvents.In, 0);
         _thread = new Thread(Run) { Name = name, IsBackground = true };
     }
@@ -155,26 +154,16 @@ sealed partial class Reactor : IDisposable
 
     void Loop()
     {
-        long lastActivity = Stopwatch.GetTimestamp();
         while (!_stopping)
         {
             NowMs = Environment.TickCount64;
-            bool active = Turn(timeoutMs: 0);
-            if (active)
+            if (Turn(timeoutMs: 0))
             {
-                lastActivity = Stopwatch.GetTimestamp();
-                continue;
+                _spin.Found();
             }
-
-            if (_spinTicks > 0 && Stopwatch.GetTimestamp() - lastActivity < _spinTicks)
+            else if (!_spin.LookAgain())
             {
-                Processor.Yield();
-                continue;
-            }
-
-            if (Sleep())
-            {
-                lastActivity = Stopwatch.GetTimestamp();
+                Sleep();
             }
         }
     }
@@ -193,7 +182,7 @@ sealed partial class Reactor : IDisposable
     }
 
     /// <summary>Waits for a descriptor or the next tick. The rings are told first, so that a handler rings the doorbell.</summary>
-    bool Sleep()
+    void Sleep()
     {
         foreach (IReactorRing ring in _rings)
         {
@@ -209,18 +198,15 @@ sealed partial class Reactor : IDisposable
             answers |= ring.IsBusy && ring.HasAnswers;
         }
 
-        bool active = false;
         if (!answers)
         {
-            active = Turn((int)Math.Clamp(_nextTickMs - NowMs, 1, TickMs));
+            Turn((int)Math.Clamp(_nextTickMs - NowMs, 1, TickMs));
         }
 
         foreach (IReactorRing ring in _rings)
         {
             ring.EndSleep();
         }
-
-        return active || answers;
     }
 
     bool Dispatch(int count)
@@ -251,7 +237,8 @@ sealed partial class Reactor : IDisposable
         return active;
     }
 
-    bool RunPosted()
+    /// <summary>Runs what was posted; by the loop, and by tests that have no loop.</summary>
+    internal bool RunPosted()
     {
         bool active = false;
         while (_posted.TryDequeue(out Action? action))

@@ -1,17 +1,16 @@
 using System.Diagnostics;
-using Scuse.Linux;
 
-namespace Scuse.Serving;
+namespace Scuse.Linux;
 
 /// <summary>
 /// How long to look for the next command before sleeping. Looking costs a processor that others may need; sleeping costs the time to wake up,
 /// which is 50 to 100 microseconds where processors go idle. So it looks for as long as that has been worth it lately.
 /// </summary>
-/// <remarks>Touched only by the serving thread.</remarks>
-sealed class AdaptiveSpin
+/// <remarks>Touched only by the thread that looks.</remarks>
+public sealed class AdaptiveSpin
 {
     /// <summary>About what a wake-up costs on a machine whose processor went idle.</summary>
-    internal const int DefaultMicroseconds = 50;
+    public const int DefaultMicroseconds = 50;
 
     const int MaxCredit = 8;
     const int RetryEvery = 16;
@@ -26,11 +25,13 @@ sealed class AdaptiveSpin
     int _credit = MaxCredit;
     int _skipped;
 
-    internal AdaptiveSpin(int microseconds, int processors) =>
+    /// <param name="microseconds">How long to look at most; 0 is not at all.</param>
+    /// <param name="processors">How many processors there are; with one, looking keeps away the very one that is waited for.</param>
+    public AdaptiveSpin(int microseconds, int processors) =>
         _window = processors > 1 ? microseconds * Stopwatch.Frequency / 1_000_000 : 0;
 
     /// <summary>There was something to do.</summary>
-    internal void Found()
+    public void Found()
     {
         if (_start != 0)
         {
@@ -40,7 +41,7 @@ sealed class AdaptiveSpin
     }
 
     /// <summary>There was nothing to do: true after a short yield to look again, false to sleep.</summary>
-    internal bool LookAgain()
+    public bool LookAgain()
     {
         if (_window == 0)
         {
