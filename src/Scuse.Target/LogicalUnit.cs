@@ -44,7 +44,8 @@ public sealed class LogicalUnit
     /// <summary>How many tasks have arrived and not been answered.</summary>
     public int TaskCount => Tasks.Count;
 
-    internal TaskSet Tasks { get; } = new();
+    /// <summary>The tasks in the order of their arrival (SAM-5 clause 8); each brings its node, so that coming and going allocates nothing.</summary>
+    internal LinkedList<ScsiTask> Tasks { get; } = new();
 
     internal ScsiTarget Target { get; set; } = null!;
 
@@ -52,7 +53,7 @@ public sealed class LogicalUnit
 
     internal void Begin(ScsiTask task)
     {
-        Tasks.Add(task);
+        Tasks.AddLast(task.Place);
         task.LogicalUnit = this;
         if (ReportAttention(task))
         {
@@ -350,7 +351,7 @@ public sealed class LogicalUnit
     public void Opened()
     {
         _scratch.Clear();
-        for (ScsiTask? task = Tasks.First; task is not null; task = task.Next)
+        foreach (ScsiTask task in Tasks)
         {
             if (task.State == TaskState.Held)
             {
@@ -384,7 +385,7 @@ public sealed class LogicalUnit
             return;
         }
 
-        Tasks.Remove(task);
+        Tasks.Remove(task.Place);
         task.State = TaskState.Completed;
         task.Transport.OnCompleted(task);
     }
@@ -460,7 +461,7 @@ public sealed class LogicalUnit
 
     void Discard(ScsiTask task)
     {
-        Tasks.Remove(task);
+        Tasks.Remove(task.Place);
         List<TaskManagementRequest>? waiting = task.AbortedBy;
         task.AbortedBy = null;
         Target.Release(task);
@@ -487,8 +488,13 @@ public sealed class LogicalUnit
         }
 
         _scratch.Clear();
-        for (ScsiTask? task = Tasks.First; task is not null && nowMs - task.ArrivedMs >= CommandTimeoutMs; task = task.Next)
+        foreach (ScsiTask task in Tasks)
         {
+            if (nowMs - task.ArrivedMs < CommandTimeoutMs)
+            {
+                break;
+            }
+
             if (task.State == TaskState.Held || (task.Responder == Responder.Handler && task.State is TaskState.Preparing or TaskState.Executing))
             {
                 _scratch.Add(task);

@@ -253,19 +253,7 @@ public sealed class ScsiTarget
     }
 
     /// <summary>A copy, since dropping a task takes it out of the set. Rare work: it may allocate.</summary>
-    static List<ScsiTask> TasksOf(LogicalUnit unit, Nexus? nexus)
-    {
-        var tasks = new List<ScsiTask>(unit.Tasks.Count);
-        for (ScsiTask? task = unit.Tasks.First; task is not null; task = task.Next)
-        {
-            if (nexus is null || task.Nexus == nexus)
-            {
-                tasks.Add(task);
-            }
-        }
-
-        return tasks;
-    }
+    static List<ScsiTask> TasksOf(LogicalUnit unit, Nexus? nexus) => [.. unit.Tasks.Where(task => nexus is null || task.Nexus == nexus)];
 
     void AnswerForMissing(ScsiTask task)
     {

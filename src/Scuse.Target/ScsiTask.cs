@@ -25,6 +25,7 @@ public sealed class ScsiTask
     internal ScsiTask(ScsiTarget target)
     {
         Target = target;
+        Place = new LinkedListNode<ScsiTask>(this);
     }
 
     // ---- the request: set by the transport before Begin ----
@@ -149,9 +150,8 @@ public sealed class ScsiTask
 
     internal Memory<byte>[]? ControlPiece { get; set; }
 
-    internal ScsiTask? Previous { get; set; }
-
-    internal ScsiTask? Next { get; set; }
+    /// <summary>The task's place in its logical unit's task set.</summary>
+    internal LinkedListNode<ScsiTask> Place { get; }
 
     internal void SetOutcome(ScsiResult result)
     {

@@ -30,6 +30,8 @@ enum RingCommandState
 /// <remarks>Touched only by the owning reactor.</remarks>
 sealed class RingCommand
 {
+    public RingCommand() => Place = new LinkedListNode<RingCommand>(this);
+
     /// <summary>The initiator's task; null for a command of the engine's own, and for one whose task was taken away.</summary>
     public ScsiTask? Task { get; set; }
 
@@ -56,10 +58,8 @@ sealed class RingCommand
 
     public ReadOnlySpan<byte> Cdb => Call is { } call ? call.Cdb : Task!.Cdb;
 
-    /// <summary>Links of the queue the command stands in.</summary>
-    public RingCommand? Previous { get; set; }
-
-    public RingCommand? Next { get; set; }
+    /// <summary>The command's place in the queue it waits in; it brings it, so that waiting allocates nothing.</summary>
+    public LinkedListNode<RingCommand> Place { get; }
 
     /// <summary>The blocks set aside become the command's own, with the Data-Out that was in the old ones.</summary>
     public void MoveToReserved()
@@ -157,68 +157,4 @@ sealed class DeviceCall(byte[] cdb, DataBuffer from, DataBuffer into, long arriv
     public ValueTask<ScsiResult> Completion => new(_completion.Task);
 
     public void Complete(ScsiResult result) => _completion.SetResult(result);
-}
-
-/// <summary>Commands in the order they came; any of them can leave at any time.</summary>
-sealed class RingCommandQueue
-{
-    RingCommand? _last;
-
-    public RingCommand? First { get; private set; }
-
-    public void Add(RingCommand command)
-    {
-        command.Previous = _last;
-        command.Next = null;
-        if (_last is null)
-        {
-            First = command;
-        }
-        else
-        {
-            _last.Next = command;
-        }
-
-        _last = command;
-    }
-
-    public void AddFirst(RingCommand command)
-    {
-        command.Previous = null;
-        command.Next = First;
-        if (First is null)
-        {
-            _last = command;
-        }
-        else
-        {
-            First.Previous = command;
-        }
-
-        First = command;
-    }
-
-    public void Remove(RingCommand command)
-    {
-        if (command.Previous is null)
-        {
-            First = command.Next;
-        }
-        else
-        {
-            command.Previous.Next = command.Next;
-        }
-
-        if (command.Next is null)
-        {
-            _last = command.Previous;
-        }
-        else
-        {
-            command.Next.Previous = command.Previous;
-        }
-
-        command.Previous = null;
-        command.Next = null;
-    }
 }

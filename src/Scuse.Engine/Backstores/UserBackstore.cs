@@ -23,8 +23,8 @@ sealed partial class UserBackstore : IBackstore
     readonly Action<HandlerLink, string> _dropped;
     readonly List<RingCommand> _commands = [];
     readonly Stack<RingCommand> _pool = new();
-    readonly RingCommandQueue _wantMemory = new();
-    readonly RingCommandQueue _wantSlot = new();
+    readonly LinkedList<RingCommand> _wantMemory = new();
+    readonly LinkedList<RingCommand> _wantSlot = new();
     readonly byte[] _sense = new byte[RingAbi.SenseBytes];
     BlockDeviceInfo? _info;
     DeviceServer? _deviceServer;
@@ -89,11 +89,11 @@ sealed partial class UserBackstore : IBackstore
         switch (command.State)
         {
             case RingCommandState.WantsMemory:
-                _wantMemory.Remove(command);
+                _wantMemory.Remove(command.Place);
                 command.State = RingCommandState.Collecting;
                 return true;
             case RingCommandState.WantsSlot:
-                _wantSlot.Remove(command);
+                _wantSlot.Remove(command.Place);
                 command.State = RingCommandState.Collecting;
                 return true;
             default:
@@ -119,11 +119,11 @@ sealed partial class UserBackstore : IBackstore
 
         if (command.State is RingCommandState.WantsMemory)
         {
-            _wantMemory.Remove(command);
+            _wantMemory.Remove(command.Place);
         }
         else if (command.State is RingCommandState.WantsSlot)
         {
-            _wantSlot.Remove(command);
+            _wantSlot.Remove(command.Place);
         }
 
         Free(command);
@@ -184,7 +184,7 @@ sealed partial class UserBackstore : IBackstore
         }
 
         command.State = RingCommandState.WantsMemory;
-        _wantMemory.Add(command);
+        _wantMemory.AddLast(command.Place);
     }
 
     void HasMemory(RingCommand command)
@@ -212,7 +212,7 @@ sealed partial class UserBackstore : IBackstore
         {
             if (command.State == RingCommandState.WantsSlot)
             {
-                _wantSlot.Add(command);
+                _wantSlot.AddLast(command.Place);
             }
         }
     }
@@ -237,19 +237,19 @@ sealed partial class UserBackstore : IBackstore
     /// <summary>Serves the queues as far as there is room.</summary>
     void Pump()
     {
-        while (_link is { } link && _wantSlot.First is { } command && command.Blocks.Link == link)
+        while (_link is { } link && _wantSlot.First?.Value is { } command && command.Blocks.Link == link)
         {
-            _wantSlot.Remove(command);
+            _wantSlot.Remove(command.Place);
             if (!TryPost(command))
             {
-                _wantSlot.AddFirst(command);
+                _wantSlot.AddFirst(command.Place);
                 break;
             }
         }
 
-        while (_link is { } link && _wantMemory.First is { } command && command.Blocks.TryAllocate(link, command.OutLength, command.InLength))
+        while (_link is { } link && _wantMemory.First?.Value is { } command && command.Blocks.TryAllocate(link, command.OutLength, command.InLength))
         {
-            _wantMemory.Remove(command);
+            _wantMemory.Remove(command.Place);
             HasMemory(command);
         }
     }
@@ -372,11 +372,11 @@ sealed partial class UserBackstore : IBackstore
                         ReplaceHung();
                         break;
                     case RingCommandState.WantsMemory:
-                        _wantMemory.Remove(command);
+                        _wantMemory.Remove(command.Place);
                         Free(command);
                         break;
                     default:
-                        _wantSlot.Remove(command);
+                        _wantSlot.Remove(command.Place);
                         Free(command);
                         break;
                 }
@@ -487,14 +487,14 @@ sealed partial class UserBackstore : IBackstore
         foreach (RingCommand command in lost.AsEnumerable().Reverse())
         {
             command.State = RingCommandState.WantsSlot;
-            _wantSlot.AddFirst(command);
+            _wantSlot.AddFirst(command.Place);
         }
 
         foreach (RingCommand command in lost)
         {
             if (command.Call is null && command.Task is not { IsUnwanted: false })
             {
-                _wantSlot.Remove(command);
+                _wantSlot.Remove(command.Place);
                 command.State = RingCommandState.Answered;
                 Fail(command, ScsiResult.Check(SenseKey.AbortedCommand, AdditionalSense.None));
             }
