@@ -107,7 +107,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
             bool busy = true;
             while (busy && Environment.TickCount64 < deadline)
             {
-                await _reactor.InvokeAsync(() => busy = _portal.HasOutput || _target.LogicalUnits.Any(static unit => unit.TaskCount > 0));
+                await _reactor.InvokeAsync(() => busy = _portal.HasOutput || _slots.Any(static slot => slot.IsBusy));
                 if (busy)
                 {
                     await Task.Delay(DrainPollMs);

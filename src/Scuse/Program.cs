@@ -10,8 +10,12 @@ var root = new RootCommand("SCSI in userspace: disks over iSCSI, each served by 
 ParseResult command = root.Parse(args.Length == 0 ? ["--help"] : args);
 if (command.Errors.Count > 0)
 {
-    await Console.Error.WriteLineAsync($"scuse: {command.Errors[0].Message}");
+    string problem = command.UnmatchedTokens.Count > 0
+        ? $"'{command.UnmatchedTokens[0]}' is not a command or option; scuse --help lists those there are"
+        : command.Errors[0].Message;
+    await Console.Error.WriteLineAsync($"scuse: {problem}");
     return ExitCodes.Usage;
 }
 
-return await command.InvokeAsync();
+// Signals are the host's business: it drains, which may take longer than a parser would wait.
+return await command.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });

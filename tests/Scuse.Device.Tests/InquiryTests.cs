@@ -144,6 +144,14 @@ public sealed class InquiryTests
     }
 
     [Fact]
+    public async Task Page_B0h_has_no_unmap_granularity_where_it_would_be_one_block()
+    {
+        byte[] data = (await new Unit(blockSize: 4096).Do("12 01 B0 00 FF 00")).AssertGood().Data;
+
+        Assert.Equal(new byte[4], data[28..32]);
+    }
+
+    [Fact]
     public async Task Page_B0h_has_no_unmap_limits_without_the_unmap_feature()
     {
         byte[] data = (await new Unit(BlockDeviceFeatures.None).Do("12 01 B0 00 FF 00")).AssertGood().Data;

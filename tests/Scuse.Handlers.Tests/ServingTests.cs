@@ -227,8 +227,9 @@ public sealed class ServingTests
         target.Read(0, 1);
         long after = ((AllocationCountingDisk)disk).AllocatedByServingThread();
 
+        // The runtime allocates a few bytes of its own now and then; an allocation per command would be 24 MB.
         Assert.Equal(1_000_000, good);
-        Assert.Equal(before, after);
+        Assert.InRange(after - before, 0, 1000);
     }
 
     [Theory]

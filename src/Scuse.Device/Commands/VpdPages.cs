@@ -99,7 +99,8 @@ static class VpdPages
         {
             BinaryPrimitives.WriteUInt32BigEndian(page[20..], BlockLimits.MaxUnmapBlocks); // MAXIMUM UNMAP LBA COUNT
             BinaryPrimitives.WriteUInt32BigEndian(page[24..], BlockLimits.MaxUnmapDescriptors); // MAXIMUM UNMAP BLOCK DESCRIPTOR COUNT
-            BinaryPrimitives.WriteUInt32BigEndian(page[28..], granularity); // OPTIMAL UNMAP GRANULARITY
+            // One block is no granularity, and saying so makes QEMU 7.2 ask for lengths that are no multiple of a 4096-byte block.
+            BinaryPrimitives.WriteUInt32BigEndian(page[28..], granularity > 1 ? granularity : 0); // OPTIMAL UNMAP GRANULARITY
         }
 
         BinaryPrimitives.WriteUInt64BigEndian(page[36..], BlockLimits.MaxWriteSameBlocks(info)); // MAXIMUM WRITE SAME LENGTH

@@ -47,6 +47,12 @@ sealed partial class UserBackstore : IBackstore
 
     public bool IsOpen => _info is not null;
 
+    /// <summary>Whether there is a handler now.</summary>
+    public bool IsAttached => _link is not null;
+
+    /// <summary>The logical unit it stands behind.</summary>
+    public LogicalUnit LogicalUnit => _unit;
+
     public PassLevel PassLevel { get; private set; }
 
     public BlockDeviceInfo Info => _info!;

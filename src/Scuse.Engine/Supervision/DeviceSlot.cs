@@ -27,6 +27,9 @@ sealed class DeviceSlot(LunOptions options, string targetName, UserBackstore bac
     /// <summary>The one who starts the handler; null when somebody else does.</summary>
     public HandlerSupervisor? Supervisor { get; set; }
 
+    /// <summary>Whether commands are under way that a handler will answer; those that wait for one to attach would wait too long. For the reactor's thread.</summary>
+    public bool IsBusy => backstore.IsAttached && backstore.LogicalUnit.TaskCount > 0;
+
     public void OnAttached(HandlerLink link, BlockDeviceInfo info, PassLevel level) => reactor.Post(() =>
     {
         backstore.Attach(link, info, level);
