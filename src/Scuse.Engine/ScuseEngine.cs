@@ -46,7 +46,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         _target = new ScsiTarget(options.TargetName, units);
         var server = new IscsiServer(options.Iscsi);
         server.Add(_target);
-        _portal = new Portal(options.Portal, _reactor, server, _logger);
+        _portal = new Portal(options.Portal, _reactor, server, options.LoopbackSendBufferBytes, _logger);
         try
         {
             _attach = new AttachServer(options.SocketPath, _slots, _logger);

@@ -18,21 +18,29 @@ public sealed class AdaptiveSpin
     // A yield that took this long gave the processor to somebody who had work for it: looking takes away from them.
     const int ContendedMicroseconds = 200;
 
+    // With more than one command under way, a wake-up serves several of them: sleeping is cheap then, and lets them gather.
+    const int ShallowCommands = 1;
+
+    // The depth is a moving average over about 16 findings, in 256ths of a command.
+    const int DepthScale = 8, DepthSmoothing = 4;
+
     readonly long _window;
     readonly long _contended = ContendedMicroseconds * Stopwatch.Frequency / 1_000_000;
     long _start;
     long _last;
     int _credit = MaxCredit;
     int _skipped;
+    int _depth;
 
     /// <param name="microseconds">How long to look at most; 0 is not at all.</param>
     /// <param name="processors">How many processors there are; with one, looking keeps away the very one that is waited for.</param>
     public AdaptiveSpin(int microseconds, int processors) =>
         _window = processors > 1 ? microseconds * Stopwatch.Frequency / 1_000_000 : 0;
 
-    /// <summary>There was something to do.</summary>
-    public void Found()
+    /// <summary>There was something to do: <paramref name="depth"/> commands are under way.</summary>
+    public void Found(int depth)
     {
+        _depth += ((depth << DepthScale) - _depth) >> DepthSmoothing;
         if (_start != 0)
         {
             _start = 0;
@@ -43,7 +51,7 @@ public sealed class AdaptiveSpin
     /// <summary>There was nothing to do: true after a short yield to look again, false to sleep.</summary>
     public bool LookAgain()
     {
-        if (_window == 0)
+        if (_window == 0 || _depth > ShallowCommands << DepthScale)
         {
             return false;
         }

@@ -55,7 +55,7 @@ sealed class HandlerLink : IReactorRing, IEventSource
     /// <summary>The descriptors a handler needs, in the order the attach protocol says.</summary>
     public Microsoft.Win32.SafeHandles.SafeFileHandle[] Descriptors => [_memory.Handle, _toHandler.Handle, _toTarget.Handle];
 
-    public bool IsBusy => Ring.Outstanding > 0;
+    public int Outstanding => Ring.Outstanding;
 
     public bool HasAnswers => Ring.HasAnswers;
 

@@ -17,6 +17,7 @@ sealed partial class Portal : IEventSource, IDisposable
     readonly Socket _listener;
     readonly Reactor _reactor;
     readonly IscsiServer _server;
+    readonly int _loopbackSendBufferBytes;
     readonly ILogger _logger;
     readonly HashSet<ConnectionSocket> _connections = [];
     readonly List<ConnectionSocket> _scratch = [];
@@ -24,8 +25,9 @@ sealed partial class Portal : IEventSource, IDisposable
     bool _isPaused;
 
     /// <exception cref="EngineException">The address cannot be listened on.</exception>
-    public Portal(IPEndPoint address, Reactor reactor, IscsiServer server, ILogger logger)
+    public Portal(IPEndPoint address, Reactor reactor, IscsiServer server, int loopbackSendBufferBytes, ILogger logger)
     {
+        _loopbackSendBufferBytes = loopbackSendBufferBytes;
         _reactor = reactor;
         _server = server;
         _logger = logger;
@@ -99,8 +101,14 @@ sealed partial class Portal : IEventSource, IDisposable
         {
             socket.Blocking = false;
             socket.NoDelay = true;
+            var remote = (IPEndPoint)socket.RemoteEndPoint!;
+            if (_loopbackSendBufferBytes > 0 && IPAddress.IsLoopback(remote.Address))
+            {
+                socket.SendBufferSize = _loopbackSendBufferBytes;
+            }
+
             var connection = new ConnectionSocket(
-                _reactor, socket, _server, socket.LocalEndPoint!.ToString()!, socket.RemoteEndPoint!.ToString()!, _logger, closed => _connections.Remove(closed));
+                _reactor, socket, _server, socket.LocalEndPoint!.ToString()!, remote.ToString(), _logger, closed => _connections.Remove(closed));
             _connections.Add(connection);
             connection.Flush(); // one too many is closed here
         }

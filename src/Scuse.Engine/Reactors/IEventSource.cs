@@ -27,8 +27,8 @@ interface IReactorRing
     /// <summary>Whether there are answers to reap.</summary>
     bool HasAnswers { get; }
 
-    /// <summary>Whether an answer can come at all.</summary>
-    bool IsBusy { get; }
+    /// <summary>How many commands the handler has: with none, no answer can come.</summary>
+    int Outstanding { get; }
 }
 
 /// <summary>A connection that has something to send.</summary>

@@ -159,7 +159,7 @@ sealed partial class Reactor : IDisposable
             NowMs = Environment.TickCount64;
             if (Turn(timeoutMs: 0))
             {
-                _spin.Found();
+                _spin.Found(Depth());
             }
             else if (!_spin.LookAgain())
             {
@@ -181,12 +181,24 @@ sealed partial class Reactor : IDisposable
         return active;
     }
 
+    /// <summary>How many commands the handlers have.</summary>
+    int Depth()
+    {
+        int depth = 0;
+        for (int i = 0; i < _rings.Count; i++)
+        {
+            depth += _rings[i].Outstanding;
+        }
+
+        return depth;
+    }
+
     /// <summary>Waits for a descriptor or the next tick. The rings are told first, so that a handler rings the doorbell.</summary>
     void Sleep()
     {
         foreach (IReactorRing ring in _rings)
         {
-            if (ring.IsBusy)
+            if (ring.Outstanding > 0)
             {
                 ring.AnnounceSleep(); // full fence inside; pairs with the handler's fence between its answer and its look at the flag
             }
@@ -195,7 +207,7 @@ sealed partial class Reactor : IDisposable
         bool answers = false;
         foreach (IReactorRing ring in _rings)
         {
-            answers |= ring.IsBusy && ring.HasAnswers;
+            answers |= ring.Outstanding > 0 && ring.HasAnswers;
         }
 
         if (!answers)
@@ -265,7 +277,7 @@ sealed partial class Reactor : IDisposable
         bool active = false;
         for (int i = _rings.Count - 1; i >= 0; i--) // backwards: a ring whose handler broke a rule removes itself
         {
-            if (_rings[i].IsBusy)
+            if (_rings[i].Outstanding > 0)
             {
                 active |= _rings[i].Reap();
             }

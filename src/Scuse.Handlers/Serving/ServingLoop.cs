@@ -91,12 +91,12 @@ sealed class ServingLoop : IDisposable
         {
             while (true)
             {
-                bool worked = TakeBatch();
-                worked |= AnswerCompleted();
+                int taken = TakeBatch();
+                bool worked = AnswerCompleted() || taken > 0;
                 if (worked)
                 {
                     Show();
-                    _spin.Found();
+                    _spin.Found(taken + _outstandingCount);
                     if (++_busyRounds % BusyRoundsPerControlCheck == 0)
                     {
                         ReadControl();
@@ -169,11 +169,11 @@ sealed class ServingLoop : IDisposable
         }
     }
 
-    bool TakeBatch()
+    int TakeBatch()
     {
         if (_stopRequested)
         {
-            return false;
+            return 0;
         }
 
         int commands = 0;
@@ -200,7 +200,7 @@ sealed class ServingLoop : IDisposable
             bytes += Start(slot);
         }
 
-        return commands > 0;
+        return commands;
     }
 
     int Start(CommandSlot slot)
