@@ -1,0 +1,196 @@
+using System.Text;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Win32.SafeHandles;
+using Scuse.Engine.Backstores;
+using Scuse.Engine.Reactors;
+using Scuse.Engine.Supervision;
+using Scuse.Linux;
+using Scuse.Ring;
+using Scuse.Ring.Attach;
+using Scuse.Target;
+
+namespace Scuse.Engine.Tests;
+
+/// <summary>What the attach socket says to handlers good and bad; every test ends with a good one attaching, so that no bad one has harmed it.</summary>
+public sealed class AttachServerTests : IDisposable
+{
+    const int AnswerMs = 5000;
+
+    readonly string _path = Path.Combine(Path.GetTempPath(), $"scuse-test-{Guid.NewGuid():N}.sock");
+    readonly Reactor _reactor = new("test", 0, NullLogger.Instance);
+    readonly DeviceSlot _slot;
+    readonly AttachServer _server;
+
+    public AttachServerTests()
+    {
+        var options = new LunOptions { Number = 0, Spec = "attach:disk", DeviceName = "disk", DataAreaBytes = 1 << 20 };
+        var backstore = new UserBackstore(options, _reactor, NullLogger.Instance, (_, _) => { });
+        _ = new ScsiTarget("iqn.2026-11.example:t", [new LogicalUnit(0, backstore)]);
+        _slot = new DeviceSlot(options, "iqn.2026-11.example:t", backstore, _reactor);
+        _server = new AttachServer(_path, [_slot], NullLogger.Instance);
+        _reactor.Start();
+        _server.Start();
+    }
+
+    public void Dispose()
+    {
+        _server.Dispose();
+        _reactor.Stop();
+        _reactor.Dispose();
+    }
+
+    [Fact]
+    public void A_handler_that_says_what_it_should_gets_a_region_that_it_can_serve()
+    {
+        using SeqPacketSocket handler = Greet();
+        Send(handler, """{"type":"ready","sizeBytes":1048576}""");
+
+        List<SafeFileHandle> descriptors = [];
+        var region = Assert.IsType<RegionMessage>(Receive(handler, descriptors));
+        Assert.Equal(3, descriptors.Count);
+        using MappedRegion memory = MappedRegion.Map(descriptors[0], region.MapBytes);
+        Assert.True(new HandlerRing(memory.Address, memory.LengthBytes).Flags.HasFlag(MailboxFlags.OutOfOrder));
+        Assert.Empty(region.Ring);
+    }
+
+    [Theory]
+    [InlineData("not json", "not a message")]
+    [InlineData("[1,2]", "not a message")]
+    [InlineData("""{"type":"hello","device":"other"}""", "there is no device 'other'")]
+    [InlineData("""{"type":"hello","device":null}""", "there is no device ''")]
+    [InlineData("""{"type":"hello","version":9,"device":"disk"}""", "version 9")]
+    [InlineData("""{"type":"ready","sizeBytes":512}""", "out of its order")]
+    public void A_first_message_that_is_wrong_is_refused_with_the_reason(string message, string reason)
+    {
+        using SeqPacketSocket handler = SeqPacketSocket.Connect(_path);
+        Send(handler, message);
+
+        AssertRefused(handler, reason);
+        AssertThatAGoodHandlerAttaches();
+    }
+
+    [Theory]
+    [InlineData("""{"type":"ready","sizeBytes":0}""", "size 0")]
+    [InlineData("""{"type":"ready","sizeBytes":1000}""", "size 1000")]
+    [InlineData("""{"type":"ready","sizeBytes":-512}""", "size -512")]
+    [InlineData("""{"type":"ready","sizeBytes":1048576,"blockSize":1024}""", "block size 1024")]
+    [InlineData("""{"type":"ready","sizeBytes":1048576,"level":"some"}""", "pass level 'some'")]
+    [InlineData("""{"type":"hello","device":"disk"}""", "out of its order")]
+    public void A_ready_that_makes_no_sense_is_refused_with_the_reason(string message, string reason)
+    {
+        using SeqPacketSocket handler = Greet();
+        Send(handler, message);
+
+        AssertRefused(handler, reason);
+        AssertThatAGoodHandlerAttaches();
+    }
+
+    [Fact]
+    public void A_second_handler_for_a_device_is_refused_and_the_first_stays()
+    {
+        using SeqPacketSocket first = Attach();
+        using SeqPacketSocket second = SeqPacketSocket.Connect(_path);
+        Send(second, """{"type":"hello","device":"disk"}""");
+
+        AssertRefused(second, "has a handler already");
+        Assert.Equal(-Errno.EAGAIN, first.Receive(new byte[100], null, timeoutMs: 50));
+    }
+
+    [Fact]
+    public void A_device_keeps_the_block_size_that_initiators_know()
+    {
+        Attach().Dispose();
+        using SeqPacketSocket other = GreetWhenFree();
+        Send(other, """{"type":"ready","sizeBytes":1048576,"blockSize":4096}""");
+
+        AssertRefused(other, "initiators know this device by 512");
+    }
+
+    [Fact]
+    public void A_message_that_is_too_long_ends_that_connection_alone()
+    {
+        using SeqPacketSocket handler = SeqPacketSocket.Connect(_path);
+        handler.Send(Encoding.UTF8.GetBytes(new string(' ', AttachMessage.MaxBytes + 1)));
+
+        Assert.Equal(0, handler.Receive(new byte[1024], null, AnswerMs));
+        AssertThatAGoodHandlerAttaches();
+    }
+
+    [Fact]
+    public void Descriptors_that_nobody_asked_for_are_not_kept()
+    {
+        int before = Directory.GetFiles("/proc/self/fd").Length;
+        using (SeqPacketSocket handler = SeqPacketSocket.Connect(_path))
+        {
+            using EventFd surplus = EventFd.Create();
+            for (int i = 0; i < 50; i++)
+            {
+                handler.Send("""{"type":"tomorrow"}"""u8, [surplus.Handle, surplus.Handle, surplus.Handle]);
+            }
+
+            Send(handler, "the end");
+            AssertRefused(handler, "not a message");
+        }
+
+        Assert.True(SpinWait.SpinUntil(() => Directory.GetFiles("/proc/self/fd").Length <= before, AnswerMs));
+    }
+
+    [Fact]
+    public void Handlers_that_come_and_go_leave_nothing_behind()
+    {
+        AssertThatAGoodHandlerAttaches();
+        int before = Directory.GetFiles("/proc/self/fd").Length;
+        for (int i = 0; i < 20; i++)
+        {
+            GreetWhenFree().Dispose();
+            AssertThatAGoodHandlerAttaches();
+        }
+
+        Assert.True(SpinWait.SpinUntil(() => Directory.GetFiles("/proc/self/fd").Length <= before, AnswerMs));
+    }
+
+    SeqPacketSocket Greet()
+    {
+        SeqPacketSocket handler = SeqPacketSocket.Connect(_path);
+        Send(handler, """{"type":"hello","device":"disk"}""");
+        var device = Assert.IsType<DeviceMessage>(Receive(handler));
+        Assert.Equal(_slot.Serial, device.Serial);
+        return handler;
+    }
+
+    /// <summary>The end of the connection before is noticed at once, but not yet when the call that ended it returns.</summary>
+    SeqPacketSocket GreetWhenFree()
+    {
+        Assert.True(SpinWait.SpinUntil(() => _slot.Session is null, AnswerMs));
+        return Greet();
+    }
+
+    SeqPacketSocket Attach()
+    {
+        SeqPacketSocket handler = GreetWhenFree();
+        Send(handler, """{"type":"ready","sizeBytes":1048576}""");
+        List<SafeFileHandle> descriptors = [];
+        Assert.IsType<RegionMessage>(Receive(handler, descriptors));
+        descriptors.ForEach(static descriptor => descriptor.Dispose());
+        return handler;
+    }
+
+    void AssertThatAGoodHandlerAttaches() => Attach().Dispose();
+
+    static void AssertRefused(SeqPacketSocket handler, string reason)
+    {
+        var refusal = Assert.IsType<RefusedMessage>(Receive(handler));
+        Assert.Contains(reason, refusal.Message, StringComparison.Ordinal);
+        Assert.Equal(0, handler.Receive(new byte[1024], null, AnswerMs));
+    }
+
+    static void Send(SeqPacketSocket socket, string message) => socket.Send(Encoding.UTF8.GetBytes(message));
+
+    static AttachMessage Receive(SeqPacketSocket socket, List<SafeFileHandle>? descriptors = null)
+    {
+        byte[] packet = new byte[AttachMessage.MaxBytes];
+        int length = socket.Receive(packet, descriptors, AnswerMs);
+        Assert.True(length > 0, $"no message came: {length}");
+        return AttachMessage.Parse(packet.AsSpan(0, length));
+    }
+}
