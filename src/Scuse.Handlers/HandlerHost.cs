@@ -123,7 +123,7 @@ sealed class HandlerHost(HandlerOptions options, OpenDevice open, TextWriter err
                     region = MappedRegion.Map(grant.Memory, grant.Message.MapBytes);
                 }
 
-                bool waitFlags = Array.IndexOf(grant.Message.Ring, AttachSession.WaitFlags) >= 0;
+                bool waitFlags = Array.IndexOf(grant.Message.Ring, ReadyMessage.RingWaitFlags) >= 0;
                 loop = new ServingLoop(server, region, doorbell, targetDoorbell, session, waitFlags, options.SpinMicroseconds);
             }
             catch (Exception failure) when (failure is RingFormatException or LinuxException or ArgumentException)

@@ -46,9 +46,9 @@ sealed class Disk : IDisposable
     public List<string> Dropped { get; } = [];
 
     /// <summary>A handler attaches with a fresh region.</summary>
-    public TestHandler Attach(long sizeBytes = 1 << 20, PassLevel level = PassLevel.Io)
+    public TestHandler Attach(long sizeBytes = 1 << 20, PassLevel level = PassLevel.Io, params string[] abilities)
     {
-        var link = new HandlerLink("test", "test", pid: 1, RingLayout.Create(Options.CommandRingBytes, Options.DataAreaBytes), waitFlags: false);
+        var link = new HandlerLink("test", "test", pid: 1, RingLayout.Create(Options.CommandRingBytes, Options.DataAreaBytes), abilities);
         _links.Add(link);
         Backstore.Attach(link, new BlockDeviceInfo { SizeBytes = sizeBytes, BlockSize = BlockSize, Serial = "0123", Features = BlockDeviceFeatures.Flush }, level);
         return new TestHandler(link);

@@ -1,3 +1,5 @@
+using Scuse.Ring;
+using Scuse.Ring.Attach;
 using Scuse.Scsi;
 using Scuse.Target;
 using Scuse.Target.Tests;
@@ -150,6 +152,35 @@ public sealed class UserBackstoreTests : IDisposable
 
         Assert.Single(_disk.Initiator.Answers);
         Assert.Empty(_disk.Attach().TakeAll());
+    }
+
+    [Fact]
+    public void A_handler_that_wants_to_know_is_told_once_of_an_aborted_command()
+    {
+        TestHandler handler = _disk.Attach(abilities: ReadyMessage.RingTaskManagement);
+        ScsiTask task = _disk.Initiator.Send(Cdbs.Read10(0, 1), dataIn: 512);
+        var command = handler.TakeOne();
+
+        _disk.Initiator.Manage(TaskManagementFunction.AbortTask, task);
+        _disk.Initiator.Manage(TaskManagementFunction.LogicalUnitReset);
+
+        var notice = handler.TakeOne();
+        Assert.Equal(HandlerCommandKind.TaskManagement, notice.Kind);
+        Assert.Equal([command.Id], notice.TaskManagementIds.ToArray());
+        handler.Answer(command);
+        Assert.Equal(2, _disk.Initiator.Answers.Count);
+    }
+
+    [Fact]
+    public void A_handler_that_knows_commands_only_is_not_told_of_an_aborted_one()
+    {
+        TestHandler handler = _disk.Attach();
+        ScsiTask task = _disk.Initiator.Send(Cdbs.Read10(0, 1), dataIn: 512);
+        handler.TakeOne();
+
+        _disk.Initiator.Manage(TaskManagementFunction.AbortTask, task);
+
+        Assert.Empty(handler.TakeAll());
     }
 
     [Fact]

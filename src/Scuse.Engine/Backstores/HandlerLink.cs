@@ -1,6 +1,7 @@
 using Scuse.Engine.Reactors;
 using Scuse.Linux;
 using Scuse.Ring;
+using Scuse.Ring.Attach;
 
 namespace Scuse.Engine.Backstores;
 
@@ -14,7 +15,7 @@ sealed class HandlerLink : IReactorRing, IEventSource
     /// <summary>The most commands a handler holds at a time.</summary>
     public const int MaxOutstanding = 1024;
 
-    const MailboxFlags Abilities = MailboxFlags.OutOfOrder | MailboxFlags.ReadLength;
+    const MailboxFlags Offered = MailboxFlags.OutOfOrder | MailboxFlags.ReadLength;
 
     readonly MemFd _memory;
     readonly EventFd _toHandler = EventFd.Create();
@@ -27,15 +28,24 @@ sealed class HandlerLink : IReactorRing, IEventSource
     bool _publishQueued;
     bool _isRetired;
 
-    public HandlerLink(string deviceName, string handlerName, int pid, RingLayout layout, bool waitFlags)
+    /// <summary>What the ring can do beyond plain commands, by the attach protocol's names; a handler gets of these what it asks for.</summary>
+    public static readonly string[] Abilities = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement];
+
+    /// <param name="deviceName">The device, for the memory's name.</param>
+    /// <param name="handlerName">What the handler calls itself.</param>
+    /// <param name="pid">Its process.</param>
+    /// <param name="layout">How the region is laid out.</param>
+    /// <param name="abilities">Those of <see cref="Abilities"/> that are in force.</param>
+    public HandlerLink(string deviceName, string handlerName, int pid, RingLayout layout, IReadOnlyCollection<string> abilities)
     {
+        MailboxFlags flags = abilities.Contains(ReadyMessage.RingTaskManagement) ? Offered | MailboxFlags.TaskManagement : Offered;
         HandlerName = handlerName;
         Pid = pid;
-        _waitFlags = waitFlags;
+        _waitFlags = abilities.Contains(ReadyMessage.RingWaitFlags);
         _memory = MemFd.Create($"scuse-{deviceName}", layout.RegionBytes);
         Region = MappedRegion.Map(_memory.Handle, layout.RegionBytes);
-        TargetRing.Format(Region.Address, layout, Abilities);
-        Ring = new TargetRing(Region.Address, layout, Abilities, MaxOutstanding);
+        TargetRing.Format(Region.Address, layout, flags);
+        Ring = new TargetRing(Region.Address, layout, flags, MaxOutstanding);
         DataArea = new DataArea(layout);
     }
 
@@ -109,14 +119,31 @@ sealed class HandlerLink : IReactorRing, IEventSource
         {
             command.Id = id;
             _outstanding[id] = command;
-            if (!_publishQueued)
-            {
-                _publishQueued = true;
-                _reactor!.PublishLater(this);
-            }
+            PublishLater();
         }
 
         return result;
+    }
+
+    /// <summary>
+    /// Tells a handler that wants to know that nobody waits for a command any more. It is only a hint: the handler answers all the same, and when
+    /// the ring has no room, it goes without.
+    /// </summary>
+    public void TellAborted(RingCommand command)
+    {
+        if (Ring.TryPostTaskManagement(RingAbi.TaskManagementAbortTask, [command.Id]))
+        {
+            PublishLater();
+        }
+    }
+
+    void PublishLater()
+    {
+        if (!_publishQueued)
+        {
+            _publishQueued = true;
+            _reactor!.PublishLater(this);
+        }
     }
 
     public RingCommand Take(ushort id)

@@ -43,6 +43,9 @@ sealed class RingCommand
     /// <summary>Place in the order of arrival: what is repeated to a new handler keeps it.</summary>
     public long Sequence { get; set; }
 
+    /// <summary>Whether the handler was told that nobody waits for it any more.</summary>
+    public bool IsAbortTold { get; set; }
+
     /// <summary>The id in the ring while posted.</summary>
     public ushort Id { get; set; }
 

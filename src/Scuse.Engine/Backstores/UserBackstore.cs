@@ -102,6 +102,10 @@ sealed partial class UserBackstore : IBackstore
                 _wantSlot.Remove(command.Place);
                 command.State = RingCommandState.Collecting;
                 return true;
+            case RingCommandState.Posted when !command.IsAbortTold:
+                command.IsAbortTold = true;
+                _link!.TellAborted(command);
+                return false;
             default:
                 return false;
         }
@@ -177,6 +181,7 @@ sealed partial class UserBackstore : IBackstore
         command.Reserved.Free();
         command.Task = null;
         command.Call = null;
+        command.IsAbortTold = false;
         command.State = RingCommandState.Free;
         _pool.Push(command);
     }

@@ -12,7 +12,6 @@ namespace Scuse.Engine.Supervision;
 /// <remarks>Touched only by the attach server's thread.</remarks>
 sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
 {
-    const string WaitFlags = "waitFlags";
     const int Sigkill = 9;
 
     PidFd? _process;
@@ -124,11 +123,11 @@ sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
         }
 
         LunOptions options = _slot.Options;
-        bool waitFlags = ready.Ring.Contains(WaitFlags);
-        var link = new HandlerLink(options.DeviceName, _handlerName, Socket.PeerPid, RingLayout.Create(options.CommandRingBytes, options.DataAreaBytes), waitFlags);
+        string[] abilities = [.. HandlerLink.Abilities.Intersect(ready.Ring)];
+        var link = new HandlerLink(options.DeviceName, _handlerName, Socket.PeerPid, RingLayout.Create(options.CommandRingBytes, options.DataAreaBytes), abilities);
         try
         {
-            Socket.Send(new RegionMessage { MapBytes = link.Region.LengthBytes, Ring = waitFlags ? [WaitFlags] : [] }.ToBytes(), link.Descriptors);
+            Socket.Send(new RegionMessage { MapBytes = link.Region.LengthBytes, Ring = abilities }.ToBytes(), link.Descriptors);
         }
         catch (LinuxException)
         {

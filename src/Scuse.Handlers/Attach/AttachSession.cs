@@ -10,7 +10,6 @@ namespace Scuse.Attach;
 sealed class AttachSession : IControlChannel, IDisposable
 {
     /// <summary>The ring ability of saying when one sleeps. docs/ring-abi.md.</summary>
-    internal const string WaitFlags = "waitFlags";
 
     const int RegionDescriptors = 3;
     const int AnswerTimeoutMs = 30_000;

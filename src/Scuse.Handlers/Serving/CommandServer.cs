@@ -84,7 +84,7 @@ sealed class BlockCommandServer : CommandServer
             BlockSize = blockSize,
             Level = askedLevel.Length > 0 ? askedLevel : ReadyMessage.LevelIo,
             Features = Names(features),
-            Ring = [AttachSession.WaitFlags],
+            Ring = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement],
             Product = handler.Product,
             MaxTransferBytes = handler.MaxTransferBytes,
         };
@@ -172,7 +172,7 @@ sealed class RawCommandServer : CommandServer
             SizeBytes = handler.SizeBytes,
             BlockSize = handler.BlockSize,
             Level = ReadyMessage.LevelAll,
-            Ring = [AttachSession.WaitFlags],
+            Ring = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement],
             MaxTransferBytes = handler.MaxTransferBytes,
         };
     }

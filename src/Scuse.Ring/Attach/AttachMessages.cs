@@ -93,6 +93,12 @@ public sealed record ReadyMessage : AttachMessage
     /// <summary>Pass level at which every CDB reaches the handler but those that the target core owns.</summary>
     public const string LevelAll = "all";
 
+    /// <summary>Ring ability: doorbells only for a sleeper, by the waiting flags in the mailbox.</summary>
+    public const string RingWaitFlags = "waitFlags";
+
+    /// <summary>Ring ability: the target tells of aborted commands by TMR entries.</summary>
+    public const string RingTaskManagement = "tmr";
+
     /// <summary>Capacity in bytes.</summary>
     public required long SizeBytes { get; init; }
 
@@ -107,7 +113,7 @@ public sealed record ReadyMessage : AttachMessage
     [AllowNull]
     public string[] Features { get; set => field = value ?? []; } = [];
 
-    /// <summary>What it can do with the ring beyond the plain ABI: <c>waitFlags</c>. Unknown ones are ignored.</summary>
+    /// <summary>What it can do with the ring beyond plain commands: <c>waitFlags</c>, <c>tmr</c>. Unknown ones are ignored.</summary>
     [AllowNull]
     public string[] Ring { get; set => field = value ?? []; } = [];
 
