@@ -40,17 +40,63 @@ abstract class CommandServer
     }
 }
 
+/// <summary>Starts commands whose execution ends in a <typeparamref name="TResult"/>, and takes the result, at once or later.</summary>
+abstract class CommandServer<TResult>(ErrorLog log) : CommandServer
+{
+    internal override bool TryStart(CommandSlot slot)
+    {
+        try
+        {
+            ValueTaskAwaiter<TResult> awaiter = ExecuteAsync(slot.Scsi).GetAwaiter();
+            if (awaiter.IsCompleted)
+            {
+                SetResult(slot, awaiter.GetResult());
+                return true;
+            }
+
+            AwaiterOf(slot) = awaiter; // before the completion can come
+            slot.CompleteAfter(ref awaiter);
+            return false;
+        }
+        catch (Exception failure)
+        {
+            Fail(slot, failure);
+            return true;
+        }
+    }
+
+    internal override void Finish(CommandSlot slot)
+    {
+        try
+        {
+            SetResult(slot, AwaiterOf(slot).GetResult());
+        }
+        catch (Exception failure)
+        {
+            Fail(slot, failure);
+        }
+    }
+
+    protected abstract ValueTask<TResult> ExecuteAsync(in ScsiCommand command);
+
+    /// <summary>Where the slot keeps the awaiter of a command that did not complete at once.</summary>
+    protected abstract ref ValueTaskAwaiter<TResult> AwaiterOf(CommandSlot slot);
+
+    protected abstract void SetResult(CommandSlot slot, TResult result);
+
+    void Fail(CommandSlot slot, Exception failure) => slot.SetResult(BlockDeviceAdapter.Translate("command", failure, log, slot.Scsi.Aborted));
+}
+
 /// <summary>A block handler behind a device server of its own, so that every CDB works at either pass level.</summary>
-sealed class BlockCommandServer : CommandServer
+sealed class BlockCommandServer : CommandServer<ScsiResult>
 {
     readonly BlockHandler _handler;
     readonly DeviceServer _server;
-    readonly ErrorLog _log;
 
     internal BlockCommandServer(BlockHandler handler, DeviceInfo device, string askedLevel, ErrorLog log)
+        : base(log)
     {
         _handler = handler;
-        _log = log;
         BlockDeviceFeatures features = handler.Features | (handler.IsReadOnly || device.ReadOnly ? BlockDeviceFeatures.ReadOnly : BlockDeviceFeatures.None);
         if (features.HasFlag(BlockDeviceFeatures.ReadOnly))
         {
@@ -92,40 +138,12 @@ sealed class BlockCommandServer : CommandServer
 
     internal override ReadyMessage Ready { get; }
 
-    internal override bool TryStart(CommandSlot slot)
-    {
-        try
-        {
-            ScsiCommand scsi = slot.Scsi;
-            ValueTaskAwaiter<ScsiResult> awaiter = _server.ExecuteAsync(new DeviceCommand(scsi.Cdb, scsi.DataOut, scsi.DataIn, scsi.Aborted)).GetAwaiter();
-            if (awaiter.IsCompleted)
-            {
-                slot.SetResult(awaiter.GetResult());
-                return true;
-            }
+    protected override ValueTask<ScsiResult> ExecuteAsync(in ScsiCommand command) =>
+        _server.ExecuteAsync(new DeviceCommand(command.Cdb, command.DataOut, command.DataIn, command.Aborted));
 
-            slot.Block = awaiter; // before the completion can come
-            slot.CompleteAfter(ref awaiter);
-            return false;
-        }
-        catch (Exception failure)
-        {
-            slot.SetResult(BlockDeviceAdapter.Translate("command", failure, _log, slot.Scsi.Aborted));
-            return true;
-        }
-    }
+    protected override ref ValueTaskAwaiter<ScsiResult> AwaiterOf(CommandSlot slot) => ref slot.Block;
 
-    internal override void Finish(CommandSlot slot)
-    {
-        try
-        {
-            slot.SetResult(slot.Block.GetResult());
-        }
-        catch (Exception failure)
-        {
-            slot.SetResult(BlockDeviceAdapter.Translate("command", failure, _log, slot.Scsi.Aborted));
-        }
-    }
+    protected override void SetResult(CommandSlot slot, ScsiResult result) => slot.SetResult(result);
 
     internal override ValueTask CloseAsync() => _handler.CloseAsync();
 
@@ -157,15 +175,14 @@ sealed class BlockCommandServer : CommandServer
 }
 
 /// <summary>A handler that answers CDBs itself.</summary>
-sealed class RawCommandServer : CommandServer
+sealed class RawCommandServer : CommandServer<CommandResult>
 {
     readonly CommandHandler _handler;
-    readonly ErrorLog _log;
 
     internal RawCommandServer(CommandHandler handler, ErrorLog log)
+        : base(log)
     {
         _handler = handler;
-        _log = log;
         CheckShape(handler.SizeBytes, handler.BlockSize);
         Ready = new ReadyMessage
         {
@@ -179,39 +196,11 @@ sealed class RawCommandServer : CommandServer
 
     internal override ReadyMessage Ready { get; }
 
-    internal override bool TryStart(CommandSlot slot)
-    {
-        try
-        {
-            ValueTaskAwaiter<CommandResult> awaiter = _handler.ExecuteAsync(slot.Scsi).GetAwaiter();
-            if (awaiter.IsCompleted)
-            {
-                slot.SetResult(awaiter.GetResult());
-                return true;
-            }
+    protected override ValueTask<CommandResult> ExecuteAsync(in ScsiCommand command) => _handler.ExecuteAsync(command);
 
-            slot.Raw = awaiter; // before the completion can come
-            slot.CompleteAfter(ref awaiter);
-            return false;
-        }
-        catch (Exception failure)
-        {
-            slot.SetResult(BlockDeviceAdapter.Translate("command", failure, _log, slot.Scsi.Aborted));
-            return true;
-        }
-    }
+    protected override ref ValueTaskAwaiter<CommandResult> AwaiterOf(CommandSlot slot) => ref slot.Raw;
 
-    internal override void Finish(CommandSlot slot)
-    {
-        try
-        {
-            slot.SetResult(slot.Raw.GetResult());
-        }
-        catch (Exception failure)
-        {
-            slot.SetResult(BlockDeviceAdapter.Translate("command", failure, _log, slot.Scsi.Aborted));
-        }
-    }
+    protected override void SetResult(CommandSlot slot, CommandResult result) => slot.SetResult(result);
 
     internal override ValueTask CloseAsync() => _handler.CloseAsync();
 }

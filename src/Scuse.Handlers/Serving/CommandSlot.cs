@@ -18,6 +18,8 @@ sealed class CommandSlot
     Memory<byte>[] _segments = new Memory<byte>[8];
     Memory<byte>[] _bidiSegments = [];
     CancellationTokenSource _aborted = new();
+    ValueTaskAwaiter<ScsiResult> _block;
+    ValueTaskAwaiter<CommandResult> _raw;
 
     internal CommandSlot(ServingLoop loop)
     {
@@ -30,10 +32,10 @@ sealed class CommandSlot
     internal ScsiCommand Scsi { get; private set; }
 
     /// <summary>The task of a block handler's command that did not complete at once.</summary>
-    internal ValueTaskAwaiter<ScsiResult> Block { get; set; }
+    internal ref ValueTaskAwaiter<ScsiResult> Block => ref _block;
 
     /// <summary>The task of a raw handler's command that did not complete at once.</summary>
-    internal ValueTaskAwaiter<CommandResult> Raw { get; set; }
+    internal ref ValueTaskAwaiter<CommandResult> Raw => ref _raw;
 
     internal ScsiStatus Status { get; private set; }
 
