@@ -70,6 +70,20 @@ sealed class RingCommand
         Reserved.DataOut(OutLength).CopyFrom(Blocks.DataOut(OutLength));
         Blocks.Free();
         (Blocks, Reserved) = (Reserved, Blocks);
+        ShowBuffers();
+    }
+
+    /// <summary>Tells the initiator's task, if there is one, where its data is.</summary>
+    public void ShowBuffers() => Task?.SetBuffers(Blocks.DataOut(OutLength), Blocks.DataIn(InLength));
+
+    public void Reset()
+    {
+        Blocks.Free();
+        Reserved.Free();
+        Task = null;
+        Call = null;
+        IsAbortTold = false;
+        State = RingCommandState.Free;
     }
 }
 

@@ -8,12 +8,11 @@ using Scuse.Target;
 namespace Scuse.Engine.Backstores;
 
 /// <summary>
-/// The backstore whose commands a user process executes: finds blocks in the data area, posts to the command ring, reaps the answers, and keeps
-/// the commands for the next handler when this one dies.
+/// The backstore whose commands a user process executes: brings tasks to the ring, reaps the answers, and keeps the commands for the next handler when
+/// this one dies.
 /// </summary>
 /// <remarks>
-/// Touched only by the owning reactor. Two queues, in order of arrival: commands that wait for blocks, and commands with their data that wait
-/// for a slot. The second is served first: its commands hold blocks that the first may be waiting for.
+/// Touched only by the owning reactor. How commands wait and get to the ring is the <see cref="CommandQueue"/>'s business; here is what they mean.
 /// </remarks>
 sealed partial class UserBackstore : IBackstore
 {
@@ -21,16 +20,11 @@ sealed partial class UserBackstore : IBackstore
     readonly LunOptions _options;
     readonly ILogger _logger;
     readonly Action<HandlerLink, string> _dropped;
-    readonly List<RingCommand> _commands = [];
-    readonly Stack<RingCommand> _pool = new();
-    readonly LinkedList<RingCommand> _wantMemory = new();
-    readonly LinkedList<RingCommand> _wantSlot = new();
+    readonly CommandQueue _queue;
     readonly byte[] _sense = new byte[RingAbi.SenseBytes];
     BlockDeviceInfo? _info;
     DeviceServer? _deviceServer;
-    HandlerLink? _link;
     LogicalUnit _unit = null!;
-    long _sequence;
 
     /// <param name="options">The logical unit's configuration.</param>
     /// <param name="reactor">The owner.</param>
@@ -42,13 +36,14 @@ sealed partial class UserBackstore : IBackstore
         _reactor = reactor;
         _logger = logger;
         _dropped = dropped;
+        _queue = new CommandQueue(HasMemory, command => Fail(command, ScsiResult.Check(SenseKey.IllegalRequest, AdditionalSense.InvalidFieldInCdb)));
         reactor.AddTicker(Tick);
     }
 
     public bool IsOpen => _info is not null;
 
     /// <summary>Whether there is a handler now.</summary>
-    public bool IsAttached => _link is not null;
+    public bool IsAttached => _queue.Link is not null;
 
     /// <summary>The logical unit it stands behind.</summary>
     public LogicalUnit LogicalUnit => _unit;
@@ -65,25 +60,15 @@ sealed partial class UserBackstore : IBackstore
 
     public void Prepare(ScsiTask task)
     {
-        RingCommand command = Rent();
+        RingCommand command = _queue.Rent();
         command.Task = task;
         command.OutLength = task.DataOutLength;
         command.InLength = task.DataInCapacity;
         task.BackstoreState = command;
-        WantMemory(command);
+        _queue.WantMemory(command);
     }
 
-    public void Submit(ScsiTask task)
-    {
-        var command = (RingCommand)task.BackstoreState!;
-        if (command.Reserved.Link is not null)
-        {
-            command.MoveToReserved();
-            SetBuffers(command);
-        }
-
-        WantSlot(command);
-    }
+    public void Submit(ScsiTask task) => _queue.WantSlot((RingCommand)task.BackstoreState!);
 
     public bool Cancel(ScsiTask task)
     {
@@ -92,51 +77,22 @@ sealed partial class UserBackstore : IBackstore
             return false;
         }
 
-        switch (command.State)
+        if (command.State == RingCommandState.Posted && !command.IsAbortTold)
         {
-            case RingCommandState.WantsMemory:
-                _wantMemory.Remove(command.Place);
-                command.State = RingCommandState.Collecting;
-                return true;
-            case RingCommandState.WantsSlot:
-                _wantSlot.Remove(command.Place);
-                command.State = RingCommandState.Collecting;
-                return true;
-            case RingCommandState.Posted when !command.IsAbortTold:
-                command.IsAbortTold = true;
-                _link!.TellAborted(command);
-                return false;
-            default:
-                return false;
+            command.IsAbortTold = true;
+            _queue.Link!.TellAborted(command);
         }
+
+        return _queue.TryWithdraw(command);
     }
 
     public void Abandon(ScsiTask task)
     {
-        if (task.BackstoreState is not RingCommand command)
+        if (task.BackstoreState is RingCommand command)
         {
-            return;
+            task.BackstoreState = null;
+            GiveUp(command, task.Cdb[0]);
         }
-
-        task.BackstoreState = null;
-        if (command.State == RingCommandState.Posted)
-        {
-            command.Task = null; // its blocks stay the handler's until it answers or is gone
-            LogOverdue(_logger, _unit.Number, task.Cdb[0], _options.CommandTimeoutMs);
-            ReplaceHung();
-            return;
-        }
-
-        if (command.State is RingCommandState.WantsMemory)
-        {
-            _wantMemory.Remove(command.Place);
-        }
-        else if (command.State is RingCommandState.WantsSlot)
-        {
-            _wantSlot.Remove(command.Place);
-        }
-
-        Free(command);
     }
 
     public void Release(ScsiTask task)
@@ -144,8 +100,8 @@ sealed partial class UserBackstore : IBackstore
         if (task.BackstoreState is RingCommand command)
         {
             task.BackstoreState = null;
-            Free(command);
-            Pump();
+            _queue.Free(command);
+            _queue.Pump();
         }
     }
 
@@ -153,115 +109,25 @@ sealed partial class UserBackstore : IBackstore
     public ValueTask<ScsiResult> CallAsync(byte[] cdb, DataBuffer from, DataBuffer into)
     {
         var call = new DeviceCall(cdb, from, into, _reactor.NowMs);
-        RingCommand command = Rent();
+        RingCommand command = _queue.Rent();
         command.Call = call;
         command.OutLength = from.Length;
         command.InLength = into.Length;
-        WantMemory(command);
+        _queue.WantMemory(command);
         return call.Completion;
-    }
-
-    // ---- the way to the ring ----
-
-    RingCommand Rent()
-    {
-        if (!_pool.TryPop(out RingCommand? command))
-        {
-            command = new RingCommand();
-            _commands.Add(command);
-        }
-
-        command.Sequence = _sequence++;
-        return command;
-    }
-
-    void Free(RingCommand command)
-    {
-        command.Blocks.Free();
-        command.Reserved.Free();
-        command.Task = null;
-        command.Call = null;
-        command.IsAbortTold = false;
-        command.State = RingCommandState.Free;
-        _pool.Push(command);
-    }
-
-    void WantMemory(RingCommand command)
-    {
-        if (_link is { } link && _wantMemory.First is null && command.Blocks.TryAllocate(link, command.OutLength, command.InLength))
-        {
-            HasMemory(command);
-            return;
-        }
-
-        command.State = RingCommandState.WantsMemory;
-        _wantMemory.AddLast(command.Place);
     }
 
     void HasMemory(RingCommand command)
     {
-        command.State = RingCommandState.Collecting;
         if (command.Call is { } call)
         {
             command.Blocks.DataOut(command.OutLength).CopyFrom(call.From);
-            WantSlot(command);
+            _queue.WantSlot(command);
         }
         else
         {
-            SetBuffers(command);
+            command.ShowBuffers();
             _unit.Prepared(command.Task!);
-        }
-    }
-
-    static void SetBuffers(RingCommand command) =>
-        command.Task!.SetBuffers(command.Blocks.DataOut(command.OutLength), command.Blocks.DataIn(command.InLength));
-
-    void WantSlot(RingCommand command)
-    {
-        command.State = RingCommandState.WantsSlot;
-        if (_link is null || _wantSlot.First is not null || command.Blocks.Link != _link || !TryPost(command))
-        {
-            if (command.State == RingCommandState.WantsSlot)
-            {
-                _wantSlot.AddLast(command.Place);
-            }
-        }
-    }
-
-    /// <summary>False when the ring is full for now. A command that can never be posted is failed, which counts as posted.</summary>
-    bool TryPost(RingCommand command)
-    {
-        switch (_link!.TryPost(command))
-        {
-            case PostResult.Posted:
-                command.State = RingCommandState.Posted;
-                return true;
-            case PostResult.TooLarge:
-                command.State = RingCommandState.Answered;
-                Fail(command, ScsiResult.Check(SenseKey.IllegalRequest, AdditionalSense.InvalidFieldInCdb));
-                return true;
-            default:
-                return false;
-        }
-    }
-
-    /// <summary>Serves the queues as far as there is room.</summary>
-    void Pump()
-    {
-        while (_link is { } link && _wantSlot.First?.Value is { } command && command.Blocks.Link == link)
-        {
-            _wantSlot.Remove(command.Place);
-            if (!TryPost(command))
-            {
-                _wantSlot.AddFirst(command.Place);
-                break;
-            }
-        }
-
-        while (_link is { } link && _wantMemory.First?.Value is { } command && command.Blocks.TryAllocate(link, command.OutLength, command.InLength))
-        {
-            _wantMemory.Remove(command.Place);
-            HasMemory(command);
         }
     }
 
@@ -276,17 +142,17 @@ sealed partial class UserBackstore : IBackstore
             Answered(link.Take(answer.Id), link, answer);
         }
 
-        if (link.Ring.Violation is { } violation && link == _link)
+        if (link.Ring.Violation is { } violation && link == _queue.Link)
         {
             LogViolation(_logger, _unit.Number, link.HandlerName, link.Pid, violation);
-            Lose(link);
+            Lose();
             _dropped(link, violation);
             return true;
         }
 
         if (any)
         {
-            Pump();
+            _queue.Pump();
         }
 
         return any;
@@ -297,7 +163,7 @@ sealed partial class UserBackstore : IBackstore
         command.State = RingCommandState.Answered;
         if (command.Task is null && command.Call is null)
         {
-            Free(command); // overdue: its initiator was told long ago
+            _queue.Free(command); // overdue: its initiator was told long ago
             return;
         }
 
@@ -342,7 +208,7 @@ sealed partial class UserBackstore : IBackstore
         }
 
         ScsiResult result = new(status, sense.IsEmpty ? default : SenseData.Parse(sense), status == ScsiStatus.Good ? command.InLength : 0);
-        Free(command);
+        _queue.Free(command);
         call.Complete(result);
     }
 
@@ -354,12 +220,12 @@ sealed partial class UserBackstore : IBackstore
         }
         else if (command.Call is { } call)
         {
-            Free(command);
+            _queue.Free(command);
             call.Complete(result);
         }
         else
         {
-            Free(command);
+            _queue.Free(command);
         }
     }
 
@@ -371,31 +237,33 @@ sealed partial class UserBackstore : IBackstore
             return;
         }
 
-        for (int i = 0; i < _commands.Count; i++)
+        for (int i = 0; i < _queue.Commands.Count; i++)
         {
-            RingCommand command = _commands[i];
+            RingCommand command = _queue.Commands[i];
             if (command.Call is { } call && nowMs - call.ArrivedMs >= _options.CommandTimeoutMs)
             {
-                switch (command.State)
-                {
-                    case RingCommandState.Posted:
-                        command.Call = null;
-                        ReplaceHung();
-                        break;
-                    case RingCommandState.WantsMemory:
-                        _wantMemory.Remove(command.Place);
-                        Free(command);
-                        break;
-                    default:
-                        _wantSlot.Remove(command.Place);
-                        Free(command);
-                        break;
-                }
-
-                LogOverdue(_logger, _unit.Number, call.Cdb[0], _options.CommandTimeoutMs);
+                GiveUp(command, call.Cdb[0]);
                 call.Complete(ScsiResult.Check(SenseKey.NotReady, AdditionalSense.CommunicationFailure));
             }
         }
+    }
+
+    /// <summary>The command has missed its time limit. What the handler has stays the handler's until it answers or is gone.</summary>
+    void GiveUp(RingCommand command, byte operationCode)
+    {
+        if (command.State == RingCommandState.Posted)
+        {
+            command.Task = null;
+            command.Call = null;
+            ReplaceHung();
+        }
+        else
+        {
+            _queue.TryWithdraw(command);
+            _queue.Free(command);
+        }
+
+        LogOverdue(_logger, _unit.Number, operationCode, _options.CommandTimeoutMs);
     }
 
     // ---- handlers come and go ----
@@ -408,9 +276,8 @@ sealed partial class UserBackstore : IBackstore
         _info = info;
         PassLevel = level;
         _deviceServer ??= new DeviceServer(new RingBlockDevice(this));
-        _link = link;
         link.Join(this, _reactor);
-        int repeated = MoveTo(link);
+        int repeated = _queue.Start(link);
         LogAttached(_logger, _unit.Number, link.HandlerName, link.Pid);
         if (repeated > 0)
         {
@@ -426,41 +293,7 @@ sealed partial class UserBackstore : IBackstore
             _unit.CapacityChanged();
         }
 
-        Pump();
-    }
-
-    /// <summary>
-    /// Finds blocks in the new region for every command that has some in an old one. They all fit: the old region, no larger, held them all at once,
-    /// and nothing new is let in before.
-    /// </summary>
-    int MoveTo(HandlerLink link)
-    {
-        int repeated = 0;
-        foreach (RingCommand command in _commands)
-        {
-            if (command.State is not (RingCommandState.Collecting or RingCommandState.WantsSlot) || command.Blocks.Link is null || command.Blocks.Link == link)
-            {
-                continue;
-            }
-
-            command.Reserved.Free();
-            if (!command.Reserved.TryAllocate(link, command.OutLength, command.InLength))
-            {
-                throw new InvalidOperationException("a fresh region is too small for the commands of the one before");
-            }
-
-            if (command.State == RingCommandState.WantsSlot)
-            {
-                repeated++;
-                command.MoveToReserved();
-                if (command.Task is not null)
-                {
-                    SetBuffers(command);
-                }
-            }
-        }
-
-        return repeated;
+        _queue.Pump();
     }
 
     /// <summary>The handler is gone. What it had taken and not answered is kept for the next one.</summary>
@@ -469,13 +302,13 @@ sealed partial class UserBackstore : IBackstore
     /// <param name="asPlanned">Whether it was asked to go.</param>
     public void Detach(HandlerLink link, string reason, bool asPlanned = false)
     {
-        if (link != _link)
+        if (link != _queue.Link)
         {
             return;
         }
 
         Reap(link); // what it answered before it died is answered
-        if (link == _link)
+        if (link == _queue.Link)
         {
             if (asPlanned)
             {
@@ -486,27 +319,18 @@ sealed partial class UserBackstore : IBackstore
                 LogDetached(_logger, _unit.Number, link.HandlerName, link.Pid, reason, link.Ring.Outstanding);
             }
 
-            Lose(link);
+            Lose();
         }
     }
 
-    void Lose(HandlerLink link)
+    /// <summary>Keeps what the handler had, but for what nobody waits for any more.</summary>
+    void Lose()
     {
-        _link = null;
-        List<RingCommand> lost = [.. _commands.Where(command => command.State == RingCommandState.Posted).OrderBy(static command => command.Sequence)];
-        link.Retire();
-        foreach (RingCommand command in lost.AsEnumerable().Reverse())
-        {
-            command.State = RingCommandState.WantsSlot;
-            _wantSlot.AddFirst(command.Place);
-        }
-
-        foreach (RingCommand command in lost)
+        foreach (RingCommand command in _queue.Stop())
         {
             if (command.Call is null && command.Task is not { IsUnwanted: false })
             {
-                _wantSlot.Remove(command.Place);
-                command.State = RingCommandState.Answered;
+                _queue.TryWithdraw(command);
                 Fail(command, ScsiResult.Check(SenseKey.AbortedCommand, AdditionalSense.None));
             }
         }
@@ -518,13 +342,13 @@ sealed partial class UserBackstore : IBackstore
     /// </summary>
     void ReplaceHung()
     {
-        HandlerLink hung = _link!;
+        HandlerLink hung = _queue.Link!;
         _reactor.Post(() =>
         {
-            if (hung == _link)
+            if (hung == _queue.Link)
             {
                 LogHung(_logger, _unit.Number, hung.HandlerName, hung.Pid);
-                Lose(hung);
+                Lose();
                 _dropped(hung, "it did not answer in time");
             }
         });
