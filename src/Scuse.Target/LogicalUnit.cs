@@ -60,7 +60,7 @@ public sealed class LogicalUnit
             return;
         }
 
-        if (!Backstore.IsOpen && task.Cdb[0] != ReportLunsCode)
+        if (!Backstore.IsOpen && task.Cdb[0] != OperationCode.ReportLuns)
         {
             task.State = TaskState.Held;
             return;
@@ -69,12 +69,10 @@ public sealed class LogicalUnit
         Route(task);
     }
 
-    const byte InquiryCode = 0x12, RequestSenseCode = 0x03, ReportLunsCode = 0xA0;
-
     /// <summary>SAM-5 clause 5.14.5: a pending unit attention ends any command but INQUIRY, REPORT LUNS and REQUEST SENSE.</summary>
     bool ReportAttention(ScsiTask task)
     {
-        if (task.Nexus.PendingAttentions == 0 || task.Cdb[0] is InquiryCode or ReportLunsCode or RequestSenseCode)
+        if (task.Nexus.PendingAttentions == 0 || task.Cdb[0] is OperationCode.Inquiry or OperationCode.ReportLuns or OperationCode.RequestSense)
         {
             return false;
         }
@@ -91,7 +89,7 @@ public sealed class LogicalUnit
     void Route(ScsiTask task)
     {
         task.Responder = PassTable.For(Backstore.IsOpen ? Backstore.PassLevel : PassLevel.Io, task.Cdb[0]);
-        if (task.Cdb[0] == RequestSenseCode && task.Nexus.TryGetAttention(Number, clear: false, out _))
+        if (task.Cdb[0] == OperationCode.RequestSense && task.Nexus.TryGetAttention(Number, clear: false, out _))
         {
             task.Responder = Responder.TargetCore;
         }
@@ -206,8 +204,7 @@ public sealed class LogicalUnit
 
     void PrepareControl(ScsiTask task)
     {
-        int bytes = Math.Max(task.DataOutLength, task.DataInCapacity);
-        if (_waitingForControlMemory.Count > 0 || (_controlBytes + bytes > ControlBudgetBytes && _controlBytes > 0))
+        if (_waitingForControlMemory.Count > 0 || !HasControlMemoryFor(task))
         {
             task.State = TaskState.Preparing;
             _waitingForControlMemory.Enqueue(task);
@@ -217,10 +214,14 @@ public sealed class LogicalUnit
         GiveControlMemory(task);
     }
 
+    bool HasControlMemoryFor(ScsiTask task) => _controlBytes == 0 || _controlBytes + ControlBytesOf(task) <= ControlBudgetBytes;
+
+    /// <summary>A control command moves data one way; none of them moves it both ways.</summary>
+    static int ControlBytesOf(ScsiTask task) => Math.Max(task.DataOutLength, task.DataInCapacity);
+
     void GiveControlMemory(ScsiTask task)
     {
-        // A control command moves data one way; the one that moves it both ways is not among them.
-        int bytes = Math.Max(task.DataOutLength, task.DataInCapacity);
+        int bytes = ControlBytesOf(task);
         if (bytes > 0)
         {
             Memory<byte>[] piece = Target.ControlMemory.Rent(bytes);
@@ -285,8 +286,8 @@ public sealed class LogicalUnit
 
     ScsiResult ExecuteInCore(ScsiTask task) => task.Cdb[0] switch
     {
-        ReportLunsCode => ReportLuns.Execute(task.Cdb, Target.LogicalUnitNumbers, task.DataIn),
-        RequestSenseCode when task.Nexus.TryGetAttention(Number, clear: true, out ushort code) =>
+        OperationCode.ReportLuns => ReportLuns.Execute(task.Cdb, Target.LogicalUnitNumbers, task.DataIn),
+        OperationCode.RequestSense when task.Nexus.TryGetAttention(Number, clear: true, out ushort code) =>
             PendingSense.Execute(task.Cdb, new SenseData(SenseKey.UnitAttention, code), task.DataIn),
         _ => ScsiResult.Check(SenseData.InvalidOperationCode),
     };
@@ -410,8 +411,7 @@ public sealed class LogicalUnit
     {
         while (_waitingForControlMemory.TryPeek(out ScsiTask? next))
         {
-            int bytes = Math.Max(next.DataOutLength, next.DataInCapacity);
-            if (next is { IsUnwanted: false } && _controlBytes + bytes > ControlBudgetBytes && _controlBytes > 0)
+            if (!next.IsUnwanted && !HasControlMemoryFor(next))
             {
                 return;
             }

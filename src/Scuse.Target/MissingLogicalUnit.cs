@@ -6,7 +6,6 @@ namespace Scuse.Target;
 /// <summary>The answers for a logical unit number that has no logical unit. SAM-5 clause 4.8.4; SPC-4 clauses 6.4.1, 6.33, 6.39.</summary>
 static class MissingLogicalUnit
 {
-    const byte InquiryCode = 0x12, RequestSenseCode = 0x03, ReportLunsCode = 0xA0;
     const int StandardInquiryLength = 36;
 
     /// <summary>Peripheral qualifier 011b: no device can be here; device type 1Fh: none. SPC-4 tables 140 and 141.</summary>
@@ -14,9 +13,9 @@ static class MissingLogicalUnit
 
     public static ScsiResult Execute(ReadOnlySpan<byte> cdb, ReadOnlySpan<int> numbers, DataBuffer dataIn) => cdb[0] switch
     {
-        InquiryCode => Inquiry(cdb, dataIn),
-        RequestSenseCode => PendingSense.Execute(cdb, SenseData.LogicalUnitNotSupported, dataIn),
-        ReportLunsCode => ReportLuns.Execute(cdb, numbers, dataIn),
+        OperationCode.Inquiry => Inquiry(cdb, dataIn),
+        OperationCode.RequestSense => PendingSense.Execute(cdb, SenseData.LogicalUnitNotSupported, dataIn),
+        OperationCode.ReportLuns => ReportLuns.Execute(cdb, numbers, dataIn),
         _ => ScsiResult.Check(SenseData.LogicalUnitNotSupported),
     };
 

@@ -1,3 +1,5 @@
+using Scuse.Scsi;
+
 namespace Scuse.Target;
 
 /// <summary>How much reaches the handler of a logical unit.</summary>
@@ -38,23 +40,23 @@ public static class PassTable
         Array.Fill(table, others);
 
         // Owned by the core at every level: they speak of the target as a whole, or of who the initiator is.
-        table[0xA0] = Responder.TargetCore; // REPORT LUNS
-        table[0x5E] = Responder.TargetCore; // PERSISTENT RESERVE IN
-        table[0x5F] = Responder.TargetCore; // PERSISTENT RESERVE OUT
-        table[0x16] = Responder.TargetCore; // RESERVE(6)
-        table[0x17] = Responder.TargetCore; // RELEASE(6)
-        table[0x56] = Responder.TargetCore; // RESERVE(10)
-        table[0x57] = Responder.TargetCore; // RELEASE(10)
+        table[OperationCode.ReportLuns] = Responder.TargetCore;
+        table[OperationCode.PersistentReserveIn] = Responder.TargetCore;
+        table[OperationCode.PersistentReserveOut] = Responder.TargetCore;
+        table[OperationCode.Reserve6] = Responder.TargetCore;
+        table[OperationCode.Release6] = Responder.TargetCore;
+        table[OperationCode.Reserve10] = Responder.TargetCore;
+        table[OperationCode.Release10] = Responder.TargetCore;
 
         // The data path: to the handler at every level.
-        table[0x08] = Responder.Handler; // READ(6)
-        table[0x28] = Responder.Handler; // READ(10)
-        table[0xA8] = Responder.Handler; // READ(12)
-        table[0x88] = Responder.Handler; // READ(16)
-        table[0x0A] = Responder.Handler; // WRITE(6)
-        table[0x2A] = Responder.Handler; // WRITE(10)
-        table[0xAA] = Responder.Handler; // WRITE(12)
-        table[0x8A] = Responder.Handler; // WRITE(16)
+        table[OperationCode.Read6] = Responder.Handler;
+        table[OperationCode.Read10] = Responder.Handler;
+        table[OperationCode.Read12] = Responder.Handler;
+        table[OperationCode.Read16] = Responder.Handler;
+        table[OperationCode.Write6] = Responder.Handler;
+        table[OperationCode.Write10] = Responder.Handler;
+        table[OperationCode.Write12] = Responder.Handler;
+        table[OperationCode.Write16] = Responder.Handler;
         return table;
     }
 }

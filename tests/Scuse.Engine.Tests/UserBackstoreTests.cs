@@ -291,7 +291,7 @@ public sealed class UserBackstoreTests : IDisposable
         Assert.Empty(_disk.Initiator.Completed);
 
         var command = handler.TakeOne();
-        Assert.Equal((byte)OperationCode.SynchronizeCache16, command.CdbMemory.Span[0]);
+        Assert.Equal(OperationCode.SynchronizeCache16, command.CdbMemory.Span[0]);
         handler.Answer(command);
 
         Assert.Equal("Good", _disk.Initiator.Outcome);

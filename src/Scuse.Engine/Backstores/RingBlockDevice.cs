@@ -39,7 +39,7 @@ sealed class RingBlockDevice(UserBackstore backstore) : IBlockDevice
         {
             byte[] list = new byte[UnmapParameterList.LengthFor(1)];
             UnmapParameterList.Write(list, [new UnmapBlockDescriptor(lba, blocks)]);
-            byte[] cdb = new byte[Cdb.Length((byte)OperationCode.Unmap)];
+            byte[] cdb = new byte[Cdb.Length(OperationCode.Unmap)];
             Cdb.WriteUnmap10(cdb, (ushort)list.Length);
             return device.CallAsync(cdb, new DataBuffer(list), default);
         });
