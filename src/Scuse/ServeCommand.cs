@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Net;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -20,7 +21,7 @@ static class ServeCommand
     {
         var specs = new Argument<string[]>("SPEC")
         {
-            Description = $"One logical unit each, LUN 0 first: {BuiltInHandlers.Usage}, exec:COMMAND, attach:NAME; {DefaultSpec} when none is given",
+            Description = $"One logical unit each, LUN 0 first: {BuiltInHandlers.Usage}, exec:COMMAND, attach:NAME; {DefaultSpec} when none is given. Options of every kind but exec: {EngineSpecOptions.Usage}",
             Arity = ArgumentArity.ZeroOrMore,
         };
         var portal = new Option<string>("--portal") { Description = "Where initiators connect; port 0 picks a free one", HelpName = "ADDRESS:PORT", DefaultValueFactory = _ => DefaultPortal };
@@ -29,8 +30,13 @@ static class ServeCommand
         var socket = new Option<string?>("--socket") { Description = "Where handlers attach", HelpName = "PATH" };
         var timeout = new Option<int>("--command-timeout") { Description = "Seconds that a command may take before it fails; 0 is for ever", HelpName = "SECONDS", DefaultValueFactory = _ => 30 };
         var spin = new Option<int>("--spin") { Description = "Microseconds to stay awake after the last activity; 0 is never", HelpName = "MICROSECONDS", DefaultValueFactory = _ => 50 };
+        var queueFull = new Option<int>("--qfull-timeout") { Description = "Seconds that a command waits for room before it ends with TASK SET FULL; -1 is as long as --command-timeout", HelpName = "SECONDS", DefaultValueFactory = _ => -1 };
+        var loss = new Option<string>("--on-loss") { Description = "What becomes of commands while there is no handler: hold, busy or fail", HelpName = "POLICY", DefaultValueFactory = _ => "hold" };
+        var dataArea = new Option<string>("--data-area") { Description = "The most memory for the data of one logical unit's commands under way", HelpName = "SIZE", DefaultValueFactory = _ => "256M" };
+        var globalDataArea = new Option<string>("--global-data-area") { Description = "The same for all logical units together", HelpName = "SIZE", DefaultValueFactory = _ => "2G" };
+        var keep = new Option<int>("--keep-handlers") { Description = "Seconds that handlers outlive the engine, to be taken over by the next one at the same --socket; 0: they end with it", HelpName = "SECONDS", DefaultValueFactory = _ => 0 };
         var allocations = new Option<bool>("--report-allocations") { Hidden = true };
-        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, advertise, target, socket, timeout, spin, allocations };
+        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, advertise, target, socket, timeout, queueFull, loss, dataArea, globalDataArea, keep, spin, allocations };
         command.SetAction(async (parsed, cancellation) =>
         {
             try
@@ -41,11 +47,17 @@ static class ServeCommand
                     throw new FormatException($"option '{option}' is unknown; scuse serve --help lists those there are");
                 }
 
+                EngineSpecOptions defaults = new EngineSpecOptions { TimeoutSeconds = Positive(parsed.GetValue(timeout), "--command-timeout") }
+                    .With("qfull", parsed.GetValue(queueFull).ToString(CultureInfo.InvariantCulture))!
+                    .With("loss", parsed.GetValue(loss)!)!
+                    .With("data", parsed.GetValue(dataArea)!)!;
                 EngineOptions options = new()
                 {
                     Portal = ParsePortal(parsed.GetValue(portal)!),
                     SocketPath = parsed.GetValue(socket) ?? AttachSocket.DefaultPath(given),
-                    Luns = LunSpecs.Parse(given, Positive(parsed.GetValue(timeout), "--command-timeout") * 1000),
+                    Luns = LunSpecs.Parse(given, defaults),
+                    GlobalDataAreaBytes = SizeText.Parse(parsed.GetValue(globalDataArea)!),
+                    KeepHandlersSeconds = Positive(parsed.GetValue(keep), "--keep-handlers"),
                     SpinMicroseconds = Positive(parsed.GetValue(spin), "--spin"),
                     Iscsi = new IscsiOptions { AdvertisedPortal = parsed.GetValue(advertise) },
                 };

@@ -38,6 +38,18 @@ public sealed record EngineOptions
     /// <summary>How long a planned stop waits for commands and handlers to finish, in milliseconds.</summary>
     public int DrainMs { get; init; } = 5_000;
 
+    /// <summary>
+    /// The most memory that the data areas of all logical units may hold together, in bytes (the kernel's global_max_data_area_mb). Past it commands wait
+    /// until another logical unit has given some back.
+    /// </summary>
+    public long GlobalDataAreaBytes { get; init; } = 2L << 30;
+
+    /// <summary>
+    /// How long handlers stay and try to attach again when the engine is gone, in seconds; 0: they end with it. When it is not 0, a planned stop leaves
+    /// them running, and the next engine at the same attach socket takes them over.
+    /// </summary>
+    public int KeepHandlersSeconds { get; init; }
+
     /// <summary>What the iSCSI side offers and allows.</summary>
     public IscsiOptions Iscsi { get; init; } = new();
 }
@@ -60,14 +72,48 @@ public sealed record LunOptions
     /// <summary>The pass level asked for; null leaves it to the handler.</summary>
     public PassLevel? Level { get; init; }
 
-    /// <summary>How long a command may take before it is failed, in milliseconds; 0 is for ever.</summary>
+    /// <summary>How long a command may take before it is failed, in milliseconds; 0 is for ever. The kernel's cmd_time_out.</summary>
     public int CommandTimeoutMs { get; init; } = 30_000;
+
+    /// <summary>
+    /// How long a command waits for room in the ring or the data area before it ends with TASK SET FULL, in milliseconds; 0: not at all; -1: as long as
+    /// <see cref="CommandTimeoutMs"/> says. The kernel's qfull_time_out.
+    /// </summary>
+    public int QueueFullTimeoutMs { get; init; } = -1;
+
+    /// <summary>What becomes of commands while there is no handler.</summary>
+    public HandlerLossPolicy OnHandlerLoss { get; init; }
+
+    /// <summary>
+    /// Whether a block of the data area may come to a command for Data-In with bytes in it that belonged to another nexus. False: such a block is
+    /// cleared first, so that a handler that answers without filling it gives nothing away.
+    /// </summary>
+    public bool AllowStaleDataIn { get; init; }
+
+    /// <summary>Logical units of the same pool are served by one handler process; null: a process of its own.</summary>
+    public string? Pool { get; init; }
+
+    /// <summary>What the handler is told as its configuration: the text after the kind; empty where the launch's arguments say it all.</summary>
+    public string Config { get; init; } = "";
 
     /// <summary>The size of the data area, in bytes: how much all commands under way can hold. It is virtual; pages come when they are used.</summary>
     public long DataAreaBytes { get; init; } = 256L << 20;
 
     /// <summary>The size of the command ring, in bytes.</summary>
     public int CommandRingBytes { get; init; } = (512 << 10) - 128;
+}
+
+/// <summary>What becomes of a logical unit's commands when its handler is gone and until the next one is there.</summary>
+public enum HandlerLossPolicy
+{
+    /// <summary>They are kept for the next handler, each until its own time limit.</summary>
+    Hold,
+
+    /// <summary>They end with BUSY, and so does every new one that needs the handler.</summary>
+    Busy,
+
+    /// <summary>They end with LOGICAL UNIT COMMUNICATION FAILURE (02/08/00), and so does every new one that needs the handler.</summary>
+    Fail,
 }
 
 /// <summary>A program that the engine runs as a logical unit's handler.</summary>

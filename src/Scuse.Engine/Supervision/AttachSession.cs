@@ -95,6 +95,7 @@ sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
         {
             Device = hello.Device,
             Serial = slot.Serial,
+            Config = slot.Options.Config,
             Level = slot.Options.Level switch { PassLevel.Io => ReadyMessage.LevelIo, PassLevel.All => ReadyMessage.LevelAll, _ => "" },
         }.ToBytes());
         return null;

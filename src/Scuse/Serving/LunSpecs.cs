@@ -1,38 +1,37 @@
 using Scuse.Engine;
-using Scuse.Target;
 
 namespace Scuse.Cli.Serving;
 
 /// <summary>The logical units that the operator asks for: <c>KIND:TEXT</c>, one each.</summary>
 static class LunSpecs
 {
-    const string LevelOption = "level";
-
     /// <exception cref="FormatException">A spec is wrong; the message names what.</exception>
-    public static IReadOnlyList<LunOptions> Parse(IReadOnlyList<string> specs, int commandTimeoutMs)
+    public static IReadOnlyList<LunOptions> Parse(IReadOnlyList<string> specs, EngineSpecOptions defaults)
     {
-        if (specs.Count > EngineOptions.MaxLuns)
-        {
-            throw new FormatException($"{specs.Count} logical units; {EngineOptions.MaxLuns} are possible");
-        }
-
         List<LunOptions> luns = [];
         HashSet<string> names = [];
         foreach (string spec in specs)
         {
-            LunOptions lun = Parse(spec, luns.Count) with { CommandTimeoutMs = commandTimeoutMs };
-            if (!names.Add(lun.DeviceName))
+            foreach (LunOptions lun in Parse(spec, luns.Count, defaults))
             {
-                throw new FormatException($"'{spec}': there is another device of that name");
-            }
+                if (luns.Count == EngineOptions.MaxLuns)
+                {
+                    throw new FormatException($"more than {EngineOptions.MaxLuns} logical units");
+                }
 
-            luns.Add(lun);
+                if (!names.Add(lun.DeviceName))
+                {
+                    throw new FormatException($"'{spec}': there is another device named '{lun.DeviceName}'");
+                }
+
+                luns.Add(lun);
+            }
         }
 
         return luns;
     }
 
-    static LunOptions Parse(string spec, int number)
+    static List<LunOptions> Parse(string spec, int number, EngineSpecOptions defaults)
     {
         int colon = spec.IndexOf(':', StringComparison.Ordinal);
         string kind = colon < 0 ? spec : spec[..colon];
@@ -41,9 +40,9 @@ static class LunSpecs
         {
             return kind switch
             {
-                "exec" => Exec(spec, text, number),
-                "attach" => Attach(spec, text, number),
-                _ when BuiltInHandlers.IsKind(kind) => BuiltIn(spec, kind, text, number),
+                "exec" => [.. Exec(spec, text, number, defaults)],
+                "attach" => [.. Attach(spec, text, number, defaults)],
+                _ when BuiltInHandlers.IsKind(kind) => [.. BuiltIn(spec, kind, text, number, defaults)],
                 _ => throw new FormatException($"'{kind}' is not a kind of handler; there are {string.Join(", ", BuiltInHandlers.Kinds)}, exec and attach"),
             };
         }
@@ -53,66 +52,40 @@ static class LunSpecs
         }
     }
 
-    static LunOptions BuiltIn(string spec, string kind, string text, int number)
+    static IEnumerable<LunOptions> BuiltIn(string spec, string kind, string text, int number, EngineSpecOptions defaults)
     {
-        (text, PassLevel? level) = TakeLevel(text);
+        (text, EngineSpecOptions options) = defaults.TakeFrom(text);
         BuiltInHandlers.Check(kind, text);
-        return new LunOptions
+        for (int i = 0; i < options.Count; i++)
         {
-            Number = number,
-            Spec = spec,
-            DeviceName = $"lun{number}",
-            Launch = Self.Launch("handler", $"{kind}:{text}"),
-            Level = level,
-        };
+            // The handler's text travels in the attach protocol, not on its command line, so that logical units can share a process.
+            LunOptions lun = Named(spec, number + i, $"lun{number + i}", options);
+            yield return lun with { Launch = Self.Launch("handler", $"{kind}:"), Config = text };
+        }
     }
 
-    static LunOptions Exec(string spec, string text, int number)
+    static IEnumerable<LunOptions> Exec(string spec, string text, int number, EngineSpecOptions defaults)
     {
         IReadOnlyList<string> words = CommandWords.Split(text);
         return words.Count == 0
             ? throw new FormatException("there is no command after 'exec:'")
-            : new LunOptions { Number = number, Spec = spec, DeviceName = $"lun{number}", Launch = new HandlerLaunch(words[0], [.. words.Skip(1)]) };
+            : [Named(spec, number, $"lun{number}", defaults) with { Launch = new HandlerLaunch(words[0], [.. words.Skip(1)]) }];
     }
 
-    static LunOptions Attach(string spec, string text, int number)
+    static IEnumerable<LunOptions> Attach(string spec, string text, int number, EngineSpecOptions defaults)
     {
-        (string name, PassLevel? level) = TakeLevel(text);
+        (string name, EngineSpecOptions options) = defaults.TakeFrom(text);
         if (name.Length == 0 || !name.All(static character => char.IsAsciiLetterOrDigit(character) || character is '-' or '_' or '.'))
         {
             throw new FormatException($"'{name}' is not a device name: letters, digits, '-', '_' and '.'");
         }
 
-        return new LunOptions { Number = number, Spec = spec, DeviceName = name, Level = level };
+        for (int i = 0; i < options.Count; i++)
+        {
+            yield return Named(spec, number + i, options.Count == 1 ? name : $"{name}{i}", options);
+        }
     }
 
-    /// <summary>The pass level is the engine's business: its option is taken out of what the handler gets to see.</summary>
-    static (string Text, PassLevel? Level) TakeLevel(string text)
-    {
-        int mark = text.IndexOf('?', StringComparison.Ordinal);
-        if (mark < 0)
-        {
-            return (text, null);
-        }
-
-        PassLevel? level = null;
-        List<string> others = [];
-        foreach (string option in text[(mark + 1)..].Split('&'))
-        {
-            if (!option.StartsWith($"{LevelOption}=", StringComparison.Ordinal))
-            {
-                others.Add(option);
-                continue;
-            }
-
-            level = option[(LevelOption.Length + 1)..] switch
-            {
-                "io" => PassLevel.Io,
-                "all" => PassLevel.All,
-                string other => throw new FormatException($"level '{other}' is neither io nor all"),
-            };
-        }
-
-        return (others.Count == 0 ? text[..mark] : $"{text[..mark]}?{string.Join('&', others)}", level);
-    }
+    static LunOptions Named(string spec, int number, string device, EngineSpecOptions options) =>
+        options.ApplyTo(new LunOptions { Number = number, Spec = spec, DeviceName = device });
 }
