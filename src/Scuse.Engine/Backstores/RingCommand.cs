@@ -1,4 +1,3 @@
-using Scuse.Ring;
 using Scuse.Scsi;
 using Scuse.Target;
 
@@ -84,77 +83,6 @@ sealed class RingCommand
         Call = null;
         IsAbortTold = false;
         State = RingCommandState.Free;
-    }
-}
-
-/// <summary>Blocks of one region's data area, as extents for the ring and as memory for everybody else.</summary>
-sealed class RegionBlocks
-{
-    readonly ExtentList _out = new();
-    readonly ExtentList _in = new();
-    Memory<byte>[] _outPieces = new Memory<byte>[4];
-    Memory<byte>[] _inPieces = new Memory<byte>[4];
-
-    /// <summary>The handler's region they lie in; null when there are none.</summary>
-    public HandlerLink? Link { get; private set; }
-
-    public ReadOnlySpan<DataExtent> Out => _out.AsSpan();
-
-    public ReadOnlySpan<DataExtent> In => _in.AsSpan();
-
-    /// <summary>Takes blocks for both directions, or none.</summary>
-    public bool TryAllocate(HandlerLink link, int outLength, int inLength)
-    {
-        _out.Clear();
-        _in.Clear();
-        if (outLength > 0 && !link.DataArea.TryAllocate(outLength, _out))
-        {
-            return false;
-        }
-
-        if (inLength > 0 && !link.DataArea.TryAllocate(inLength, _in))
-        {
-            link.DataArea.Free(_out.AsSpan());
-            _out.Clear();
-            return false;
-        }
-
-        Link = link;
-        link.Users++;
-        Map(_out, ref _outPieces);
-        Map(_in, ref _inPieces);
-        return true;
-    }
-
-    public DataBuffer DataOut(int length) => new(_outPieces, _out.Count, length);
-
-    public DataBuffer DataIn(int length) => new(_inPieces, _in.Count, length);
-
-    public void Free()
-    {
-        if (Link is not { } link)
-        {
-            return;
-        }
-
-        Link = null;
-        link.DataArea.Free(_out.AsSpan());
-        link.DataArea.Free(_in.AsSpan());
-        link.Release();
-    }
-
-    void Map(ExtentList extents, ref Memory<byte>[] pieces)
-    {
-        ReadOnlySpan<DataExtent> list = extents.AsSpan();
-        if (pieces.Length < list.Length)
-        {
-            pieces = new Memory<byte>[list.Length * 2];
-        }
-
-        for (int i = 0; i < list.Length; i++)
-        {
-            pieces[i] = Link!.Region.Slice(list[i].Offset, (int)list[i].Length);
-        }
     }
 }
 
