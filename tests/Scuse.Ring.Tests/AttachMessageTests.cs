@@ -27,6 +27,17 @@ public sealed class AttachMessageTests
 
         Assert.Equal("handler", hello.Handler);
         Assert.Equal(1, hello.Version);
+        Assert.False(hello.Replace);
+        Assert.Equal("", hello.Identity);
+    }
+
+    [Fact]
+    public void A_device_that_says_nothing_of_it_is_not_to_be_kept()
+    {
+        var device = Assert.IsType<DeviceMessage>(Parse("""{"type":"device","device":"lun0","identity":null}"""));
+
+        Assert.Equal("", device.Identity);
+        Assert.Equal(0, device.KeepSeconds);
     }
 
     [Fact]
@@ -55,12 +66,16 @@ public sealed class AttachMessageTests
     [InlineData("""{"type":"hello","device":7}""")]
     [InlineData("""{"type":"ready","sizeBytes":"1G"}""")]
     [InlineData("""{"type":"ready","sizeBytes":1e400}""")]
+    [InlineData("""{"type":"hello","device":"lun0","replace":"yes"}""")]
+    [InlineData("""{"type":"freeKept","ids":[65536]}""")]
+    [InlineData("""{"type":"freeKept","ids":[-1]}""")]
+    [InlineData("""{"type":"freeKept","ids":7}""")]
     public void What_is_no_message_is_refused(string json) => Assert.Throws<JsonException>(() => Parse(json));
 
     [Fact]
     public void A_message_comes_back_as_it_was()
     {
-        var device = new DeviceMessage { Device = "lun0", Config = "/a?size=1G", SizeBytes = 1 << 30, BlockSize = 4096, Serial = "00ff", Level = "all", ReadOnly = true };
+        var device = new DeviceMessage { Device = "lun0", Config = "/a?size=1G", SizeBytes = 1 << 30, BlockSize = 4096, Serial = "00ff", Level = "all", ReadOnly = true, Identity = "5f1c", KeepSeconds = 30 };
 
         Assert.Equal(device, AttachMessage.Parse(device.ToBytes()));
     }
@@ -68,6 +83,27 @@ public sealed class AttachMessageTests
     [Fact]
     public void A_message_has_these_bytes() =>
         Assert.Equal(
-            """{"type":"hello","version":1,"device":"lun0","handler":"c-disk"}""",
-            Encoding.UTF8.GetString(new HelloMessage { Device = "lun0", Handler = "c-disk" }.ToBytes()));
+            """{"type":"hello","version":1,"device":"lun0","handler":"c-disk","replace":true,"identity":"5f1c"}""",
+            Encoding.UTF8.GetString(new HelloMessage { Device = "lun0", Handler = "c-disk", Replace = true, Identity = "5f1c" }.ToBytes()));
+
+    [Fact]
+    public void A_release_is_its_type_and_nothing_else()
+    {
+        Assert.Equal("""{"type":"release"}""", Encoding.UTF8.GetString(new ReleaseMessage().ToBytes()));
+        Assert.IsType<ReleaseMessage>(Parse("""{"type":"release"}"""));
+    }
+
+    [Fact]
+    public void Kept_commands_are_given_back_by_a_list_of_their_ids()
+    {
+        byte[] packet = new FreeKeptMessage { Ids = [1, 65535] }.ToBytes();
+
+        Assert.Equal("""{"type":"freeKept","ids":[1,65535]}""", Encoding.UTF8.GetString(packet));
+        Assert.Equal([1, 65535], Assert.IsType<FreeKeptMessage>(AttachMessage.Parse(packet)).Ids);
+        Assert.Empty(Assert.IsType<FreeKeptMessage>(Parse("""{"type":"freeKept","ids":null}""")).Ids);
+    }
+
+    [Fact]
+    public void The_most_ids_that_a_message_may_give_back_fit_into_a_packet() =>
+        Assert.InRange(new FreeKeptMessage { Ids = [.. Enumerable.Repeat(ushort.MaxValue, FreeKeptMessage.MaxIds)] }.ToBytes().Length, 1, AttachMessage.MaxBytes);
 }

@@ -9,7 +9,7 @@ namespace Scuse.Ring.Attach;
 /// </summary>
 /// <remarks>
 /// Optional members have setters, not initializers: the generated reader would hand an initializer the type's zero for a member that is missing. A member that is null counts as missing.
-/// The way of a session: <c>hello</c>, <c>device</c>, <c>ready</c>, <c>region</c> with three descriptors, then <c>remove</c> at the end.
+/// The way of a session: <c>hello</c>, <c>device</c>, <c>ready</c>, <c>region</c> with three descriptors, then <c>remove</c> or <c>release</c> at the end.
 /// </remarks>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "type", UnknownDerivedTypeHandling = JsonUnknownDerivedTypeHandling.FallBackToBaseType, IgnoreUnrecognizedTypeDiscriminators = true)]
 [JsonDerivedType(typeof(HelloMessage), "hello")]
@@ -19,6 +19,8 @@ namespace Scuse.Ring.Attach;
 [JsonDerivedType(typeof(RefusedMessage), "refused")]
 [JsonDerivedType(typeof(RegionMessage), "region")]
 [JsonDerivedType(typeof(RemoveMessage), "remove")]
+[JsonDerivedType(typeof(ReleaseMessage), "release")]
+[JsonDerivedType(typeof(FreeKeptMessage), "freeKept")]
 public record AttachMessage
 {
     /// <summary>The protocol's version, the only one there is.</summary>
@@ -30,8 +32,11 @@ public record AttachMessage
     /// <summary>The environment variable that gives a handler the path of the attach socket.</summary>
     public const string SocketVariable = "SCUSE_SOCKET";
 
-    /// <summary>The environment variable that gives a handler the name of the device it is to serve.</summary>
+    /// <summary>The environment variable that gives a handler the name of the device it is to serve; several are separated by commas.</summary>
     public const string DeviceVariable = "SCUSE_DEVICE";
+
+    /// <summary>The environment variable that, set to 1, has a handler say <see cref="HelloMessage.Replace"/>.</summary>
+    public const string ReplaceVariable = "SCUSE_REPLACE";
 
     /// <summary>The message as the bytes of one packet.</summary>
     public byte[] ToBytes() => JsonSerializer.SerializeToUtf8Bytes(this, AttachJson.Default.AttachMessage);
@@ -54,6 +59,13 @@ public sealed record HelloMessage : AttachMessage
     /// <summary>The handler's own name, for messages to people.</summary>
     [AllowNull]
     public string Handler { get; set => field = value ?? "handler"; } = "handler";
+
+    /// <summary>Whether to take the device over from the handler that serves it. The answer comes only when that one has let the device go.</summary>
+    public bool Replace { get; set; }
+
+    /// <summary>When attaching again: what <see cref="DeviceMessage.Identity"/> was the first time. Empty: this is the first time.</summary>
+    [AllowNull]
+    public string Identity { get; set => field = value ?? ""; } = "";
 }
 
 /// <summary>Target to handler: the device as it is configured.</summary>
@@ -82,6 +94,13 @@ public sealed record DeviceMessage : AttachMessage
 
     /// <summary>Whether the operator wants the device read-only.</summary>
     public bool ReadOnly { get; set; }
+
+    /// <summary>Names this configuration of the device: a handler that attaches again says it in <see cref="HelloMessage.Identity"/>.</summary>
+    [AllowNull]
+    public string Identity { get; set => field = value ?? ""; } = "";
+
+    /// <summary>How many seconds the handler stays when the target is gone, and tries to attach again; 0: it ends with its target.</summary>
+    public int KeepSeconds { get; set; }
 }
 
 /// <summary>Handler to target: the device is open, and this is what it is.</summary>
@@ -96,8 +115,26 @@ public sealed record ReadyMessage : AttachMessage
     /// <summary>Ring ability: doorbells only for a sleeper, by the waiting flags in the mailbox.</summary>
     public const string RingWaitFlags = "waitFlags";
 
+    /// <summary>Feature: writes may be volatile until a flush.</summary>
+    public const string FeatureFlush = "flush";
+
+    /// <summary>Feature: UNMAP works, and what was unmapped reads as zeros.</summary>
+    public const string FeatureUnmap = "unmap";
+
+    /// <summary>Feature: WRITE SAME of zeros works.</summary>
+    public const string FeatureWriteZeroes = "writeZeroes";
+
+    /// <summary>Feature: writes fail.</summary>
+    public const string FeatureReadOnly = "readOnly";
+
+    /// <summary>Feature: what was written is gone when the handler's process ends.</summary>
+    public const string FeatureVolatile = "volatile";
+
     /// <summary>Ring ability: the target tells of aborted commands by TMR entries.</summary>
     public const string RingTaskManagement = "tmr";
+
+    /// <summary>Ring ability: an answered command's data blocks may be kept (KEEP_BUF) until <see cref="FreeKeptMessage"/> names them.</summary>
+    public const string RingKeepBuffers = "keepBuf";
 
     /// <summary>Capacity in bytes.</summary>
     public required long SizeBytes { get; init; }
@@ -109,11 +146,11 @@ public sealed record ReadyMessage : AttachMessage
     [AllowNull]
     public string Level { get; set => field = value ?? LevelIo; } = LevelIo;
 
-    /// <summary>What it can do beyond reads and writes: <c>flush</c>, <c>unmap</c>, <c>writeZeroes</c>, <c>readOnly</c>. Unknown ones are ignored.</summary>
+    /// <summary>What there is beyond reads and writes: names such as <see cref="FeatureFlush"/>. Unknown ones are ignored.</summary>
     [AllowNull]
     public string[] Features { get; set => field = value ?? []; } = [];
 
-    /// <summary>What it can do with the ring beyond plain commands: <c>waitFlags</c>, <c>tmr</c>. Unknown ones are ignored.</summary>
+    /// <summary>What it can do with the ring beyond plain commands: names such as <see cref="RingWaitFlags"/>. Unknown ones are ignored.</summary>
     [AllowNull]
     public string[] Ring { get; set => field = value ?? []; } = [];
 
@@ -154,6 +191,23 @@ public sealed record RegionMessage : AttachMessage
 
 /// <summary>Target to handler: answer what you have taken, then close. No new command will come.</summary>
 public sealed record RemoveMessage : AttachMessage;
+
+/// <summary>
+/// Target to handler: the target stops for now. Answer what you have taken, let the region go and close the socket, but keep the device open, and attach
+/// again within <see cref="DeviceMessage.KeepSeconds"/>.
+/// </summary>
+public sealed record ReleaseMessage : AttachMessage;
+
+/// <summary>Handler to target: commands that were answered with KEEP_BUF, whose ids and data blocks are free again.</summary>
+public sealed record FreeKeptMessage : AttachMessage
+{
+    /// <summary>The most ids in one message: it has to stay within <see cref="AttachMessage.MaxBytes"/>.</summary>
+    public const int MaxIds = 2000;
+
+    /// <summary>Their ids. Those that are not kept are passed over.</summary>
+    [AllowNull]
+    public ushort[] Ids { get; set => field = value ?? []; } = [];
+}
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, AllowOutOfOrderMetadataProperties = true)]
 [JsonSerializable(typeof(AttachMessage))]
