@@ -271,7 +271,7 @@ public sealed class HandlerRing
     }
 
     // The ring pads CDBs to a multiple of 8, so the length goes by the operation code's group. SPC-4 clause 4.2.5.1.
-    static int CdbLength(ReadOnlySpan<byte> padded)
+    internal static int CdbLength(ReadOnlySpan<byte> padded)
     {
         const byte VariableLengthOperationCode = 0x7F;
         const int AdditionalLengthOffset = 7;
