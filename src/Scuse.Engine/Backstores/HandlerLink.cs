@@ -15,12 +15,14 @@ sealed class HandlerLink : IReactorRing, IEventSource
     /// <summary>The most commands a handler holds at a time.</summary>
     public const int MaxOutstanding = 1024;
 
+    const int FirstOutstanding = 32;
+
     const MailboxFlags Offered = MailboxFlags.OutOfOrder | MailboxFlags.ReadLength;
 
     readonly MemFd _memory;
     readonly EventFd _toHandler = EventFd.Create();
     readonly EventFd _toTarget = EventFd.Create();
-    readonly RingCommand?[] _outstanding = new RingCommand?[ushort.MaxValue + 1];
+    RingCommand?[] _outstanding = new RingCommand?[FirstOutstanding]; // by id; ids are used from 1 up, so it covers those used so far
     readonly bool _waitFlags;
     UserBackstore? _owner;
     Reactor? _reactor;
@@ -118,6 +120,11 @@ sealed class HandlerLink : IReactorRing, IEventSource
         if (result == PostResult.Posted)
         {
             command.Id = id;
+            if (id >= _outstanding.Length)
+            {
+                Array.Resize(ref _outstanding, Math.Min(Math.Max(id + 1, _outstanding.Length * 2), MaxOutstanding + 1));
+            }
+
             _outstanding[id] = command;
             PublishLater();
         }
