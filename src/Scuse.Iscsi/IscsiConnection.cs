@@ -104,6 +104,11 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
 
         _inside++;
         _lastHeardMs = nowMs;
+        if (Session?.Target is { } target)
+        {
+            target.NowMs = nowMs; // what arrives now is timed from now
+        }
+
         _fullFeature?.Keepalive.HeardFrom();
         _reader.Received(count);
         _outputAppeared = false; // the host looks for itself after this call

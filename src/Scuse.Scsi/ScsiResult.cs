@@ -22,4 +22,7 @@ public readonly record struct ScsiResult(ScsiStatus Status, SenseData Sense, int
 
     /// <summary>CHECK CONDITION.</summary>
     public static ScsiResult Check(SenseKey key, ushort code) => Check(new SenseData(key, code));
+
+    /// <summary>A status without sense data: BUSY, TASK SET FULL. SAM-5 clause 5.3.1.</summary>
+    public static ScsiResult With(ScsiStatus status) => new(status, default, 0);
 }

@@ -1,4 +1,5 @@
 using Scuse.Device;
+using Scuse.Scsi;
 
 namespace Scuse.Target;
 
@@ -19,6 +20,14 @@ public interface IBackstore
     /// </summary>
     bool IsOpen { get; }
 
+    /// <summary>
+    /// Whether commands that need the handler end at once with <see cref="Refusal"/>, because there is none and they are not to wait for the next.
+    /// </summary>
+    bool IsRefusing { get; }
+
+    /// <summary>What commands end with while <see cref="IsRefusing"/>.</summary>
+    ScsiResult Refusal { get; }
+
     /// <summary>How much goes to the handler.</summary>
     PassLevel PassLevel { get; }
 
@@ -36,6 +45,15 @@ public interface IBackstore
 
     /// <summary>Has a prepared task executed by the handler; ends in <see cref="LogicalUnit.HandlerAnswered"/>.</summary>
     void Submit(ScsiTask task);
+
+    /// <summary>
+    /// Tasks are about to be aborted, or a reset is about to abort those there are, perhaps none: a handler that wants to know is told of it, once, with the
+    /// commands it has. <see cref="Cancel"/> follows for each.
+    /// </summary>
+    void Announce(AbortCause cause, IReadOnlyList<ScsiTask> tasks);
+
+    /// <summary>A task takes long. It may still be answered.</summary>
+    void IsLate(ScsiTask task, TaskLateness lateness, long ageMs);
 
     /// <summary>
     /// The task is not wanted any more. True when the backstore has let go of it; false when the handler is at work on it, then

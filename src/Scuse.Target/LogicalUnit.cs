@@ -33,7 +33,20 @@ public sealed class LogicalUnit
     public IBackstore Backstore { get; }
 
     /// <summary>How long a task may take in the backstore before it is failed, in milliseconds; 0 is for ever. The kernel's cmd_time_out.</summary>
-    public int CommandTimeoutMs { get; init; } = 30_000;
+    public int CommandTimeoutMs
+    {
+        get => TimeLimits.LimitMs;
+        init => TimeLimits = new TimeLimits(value);
+    }
+
+    /// <summary>What is done about a task that takes long, and when.</summary>
+    public TimeLimits TimeLimits { get; private init; } = new(30_000);
+
+    /// <summary>The target's timers, for the backstore's own deadlines.</summary>
+    public TimerWheel Timers => Target.Timers;
+
+    /// <summary>The target's clock.</summary>
+    public long NowMs => Target.NowMs;
 
     /// <summary>
     /// The most that all tasks of the logical unit may hold for commands the engine executes itself, in bytes; tasks beyond it wait their turn.
@@ -62,7 +75,14 @@ public sealed class LogicalUnit
 
         if (!Backstore.IsOpen && task.Cdb[0] != OperationCode.ReportLuns)
         {
+            if (Backstore.IsRefusing)
+            {
+                Finish(task, Backstore.Refusal);
+                return;
+            }
+
             task.State = TaskState.Held;
+            StartTimer(task);
             return;
         }
 
@@ -92,6 +112,11 @@ public sealed class LogicalUnit
         if (task.Cdb[0] == OperationCode.RequestSense && task.Nexus.TryGetAttention(Number, clear: false, out _))
         {
             task.Responder = Responder.TargetCore;
+        }
+
+        if (task.Responder != Responder.Handler)
+        {
+            Timers.Clear(task.Timer); // it was held; what the engine executes has its own limits where it asks the handler
         }
 
         switch (task.Responder)
@@ -138,9 +163,27 @@ public sealed class LogicalUnit
             return;
         }
 
+        PrepareForHandler(task);
+    }
+
+    void PrepareForHandler(ScsiTask task)
+    {
+        if (Backstore.IsRefusing)
+        {
+            Finish(task, Backstore.Refusal);
+            return;
+        }
+
         task.State = TaskState.Preparing;
+        if (!task.Timer.IsSet)
+        {
+            StartTimer(task);
+        }
+
         Backstore.Prepare(task);
     }
+
+    void StartTimer(ScsiTask task) => task.Timer.Start(Timers, TimeLimits, NowMs);
 
     /// <summary>Any command at pass level all.</summary>
     void BeginPassthrough(ScsiTask task)
@@ -151,8 +194,7 @@ public sealed class LogicalUnit
         }
 
         task.DataInCapacity = Math.Min(task.DataInWantedByCdb, UpToBlock(task.ExpectedDataIn));
-        task.State = TaskState.Preparing;
-        Backstore.Prepare(task);
+        PrepareForHandler(task);
     }
 
     /// <summary>A command that the engine's device server executes.</summary>
@@ -247,6 +289,7 @@ public sealed class LogicalUnit
         if (task.DataOutLength > 0)
         {
             task.State = TaskState.Collecting;
+            Timers.Clear(task.Timer); // the initiator takes its time now, not the handler
             task.Transport.OnDataOutWanted(task);
         }
         else
@@ -260,7 +303,15 @@ public sealed class LogicalUnit
         task.State = TaskState.Executing;
         switch (task.Responder)
         {
+            case Responder.Handler when Backstore.IsRefusing:
+                Finish(task, Backstore.Refusal); // the handler went while the data came
+                break;
             case Responder.Handler:
+                if (!task.Timer.IsSet)
+                {
+                    StartTimer(task);
+                }
+
                 Backstore.Submit(task);
                 break;
             case Responder.TargetCore:
@@ -332,7 +383,10 @@ public sealed class LogicalUnit
     /// <param name="task">The task.</param>
     /// <param name="status">The handler's status.</param>
     /// <param name="sense">The handler's sense data, cut to its length; empty without.</param>
-    /// <param name="dataInLength">How many bytes of Data-In there are, or -1 for as many as the command asked for.</param>
+    /// <param name="dataInLength">
+    /// How many bytes of Data-In there are, or -1 for as many as the command asked for if the status is GOOD, none otherwise. Data can come with sense data:
+    /// a short block, a recovered error.
+    /// </param>
     public void HandlerAnswered(ScsiTask task, ScsiStatus status, ReadOnlySpan<byte> sense, int dataInLength)
     {
         ArgumentNullException.ThrowIfNull(task);
@@ -386,6 +440,7 @@ public sealed class LogicalUnit
             return;
         }
 
+        Timers.Clear(task.Timer);
         Tasks.Remove(task.Place);
         task.State = TaskState.Completed;
         task.Transport.OnCompleted(task);
@@ -461,6 +516,7 @@ public sealed class LogicalUnit
 
     void Discard(ScsiTask task)
     {
+        Timers.Clear(task.Timer);
         Tasks.Remove(task.Place);
         List<TaskManagementRequest>? waiting = task.AbortedBy;
         task.AbortedBy = null;
@@ -476,39 +532,23 @@ public sealed class LogicalUnit
 
     // ---- deadlines ----
 
-    /// <summary>
-    /// Fails the tasks that have been with the backstore for longer than <see cref="CommandTimeoutMs"/>: 02/08/00, as the kernel does.
-    /// Tasks stand in order of arrival, so only the overdue ones and those that wait for their initiator are looked at.
-    /// </summary>
-    internal void Tick(long nowMs)
+    /// <summary>The task takes long; only those that wait for the handler have a timer, and the backstore is the one to know what to say.</summary>
+    internal void IsLate(ScsiTask task, TaskLateness lateness, long ageMs)
     {
-        if (CommandTimeoutMs == 0)
+        if (task.State != TaskState.Held)
         {
-            return;
+            Backstore.IsLate(task, lateness, ageMs);
+        }
+    }
+
+    /// <summary>The task has been with the backstore for longer than <see cref="CommandTimeoutMs"/>: it fails with 02/08/00, as in the kernel.</summary>
+    internal void IsOverdue(ScsiTask task)
+    {
+        if (task.State is TaskState.Preparing or TaskState.Executing)
+        {
+            Backstore.Abandon(task);
         }
 
-        _scratch.Clear();
-        foreach (ScsiTask task in Tasks)
-        {
-            if (nowMs - task.ArrivedMs < CommandTimeoutMs)
-            {
-                break;
-            }
-
-            if (task.State == TaskState.Held || (task.Responder == Responder.Handler && task.State is TaskState.Preparing or TaskState.Executing))
-            {
-                _scratch.Add(task);
-            }
-        }
-
-        foreach (ScsiTask task in _scratch)
-        {
-            if (task.State is TaskState.Preparing or TaskState.Executing)
-            {
-                Backstore.Abandon(task);
-            }
-
-            Finish(task, ScsiResult.Check(SenseKey.NotReady, AdditionalSense.CommunicationFailure));
-        }
+        Finish(task, ScsiResult.Check(SenseKey.NotReady, AdditionalSense.CommunicationFailure));
     }
 }

@@ -42,6 +42,9 @@ public sealed class ScsiTarget
     /// <summary>The owner's clock in milliseconds, set by the owner as time goes on; arrivals and deadlines are measured by it.</summary>
     public long NowMs { get; set; }
 
+    /// <summary>The deadlines of tasks, and of whatever else backstores put there; <see cref="Tick"/> moves it on.</summary>
+    public TimerWheel Timers { get; } = new();
+
     /// <summary>The logical units, by number.</summary>
     public IEnumerable<LogicalUnit> LogicalUnits => _units.OfType<LogicalUnit>();
 
@@ -78,7 +81,13 @@ public sealed class ScsiTarget
         _nexuses.Remove(nexus);
         foreach (LogicalUnit unit in LogicalUnits)
         {
-            foreach (ScsiTask task in TasksOf(unit, nexus).Where(static task => task.State != TaskState.Idle))
+            List<ScsiTask> tasks = TasksOf(unit, nexus);
+            if (tasks.Count > 0)
+            {
+                unit.Backstore.Announce(AbortCause.AbortTaskSet, tasks);
+            }
+
+            foreach (ScsiTask task in tasks.Where(static task => task.State != TaskState.Idle))
             {
                 unit.Drop(task, tellTransport: false);
             }
@@ -129,10 +138,7 @@ public sealed class ScsiTarget
     public void Tick(long nowMs)
     {
         NowMs = nowMs;
-        foreach (LogicalUnit? unit in _units)
-        {
-            unit?.Tick(nowMs);
-        }
+        Timers.Advance(nowMs);
     }
 
     /// <summary>Tells every nexus of a condition, such as a changed capacity; <paramref name="except"/> hears nothing.</summary>
@@ -170,13 +176,21 @@ public sealed class ScsiTarget
                 AbortTask(request);
                 break;
             case TaskManagementFunction.AbortTaskSet:
-                Abort(request, TasksOf(unit!, request.Nexus));
+                Abort(request, [unit!], AbortCause.AbortTaskSet, request.Nexus);
                 break;
             case TaskManagementFunction.ClearTaskSet:
-                AbortAll(request, unit!, AdditionalSense.CommandsClearedByAnotherInitiator, except: request.Nexus);
+                Establish(unit!, AdditionalSense.CommandsClearedByAnotherInitiator, except: request.Nexus);
+                Abort(request, [unit!], AbortCause.ClearTaskSet);
                 break;
             case TaskManagementFunction.LogicalUnitReset:
-                AbortAll(request, unit!, AdditionalSense.DeviceResetOccurred, except: null);
+                Establish(unit!, AdditionalSense.DeviceResetOccurred);
+                Abort(request, [unit!], AbortCause.LogicalUnitReset);
+                break;
+            case TaskManagementFunction.TargetWarmReset:
+                ResetAll(request, AbortCause.TargetWarmReset);
+                break;
+            case TaskManagementFunction.TargetColdReset:
+                ResetAll(request, AbortCause.TargetColdReset); // the transport ends the sessions once it has answered
                 break;
             case TaskManagementFunction.TaskReassign:
                 Answer(request, TaskManagementResponse.ReassignmentNotSupported);
@@ -200,19 +214,40 @@ public sealed class ScsiTarget
         }
         else
         {
+            task.LogicalUnit.Backstore.Announce(AbortCause.AbortTask, [task]);
+            request.Waiting = 1;
             Abort(request, [task]);
+            OneLess(request);
         }
     }
 
-    void AbortAll(TaskManagementRequest request, LogicalUnit unit, ushort attention, Nexus? except)
+    /// <summary>SAM-5 clause 6.3.3: every logical unit is reset, and every nexus is told.</summary>
+    void ResetAll(TaskManagementRequest request, AbortCause cause)
     {
-        Establish(unit, attention, except);
-        Abort(request, TasksOf(unit, nexus: null));
+        foreach (LogicalUnit unit in LogicalUnits)
+        {
+            Establish(unit, AdditionalSense.DeviceResetOccurred);
+        }
+
+        Abort(request, LogicalUnits, cause);
+    }
+
+    /// <summary>Aborts the tasks of logical units, those of one nexus or all; handlers hear of it before their commands are taken from them.</summary>
+    static void Abort(TaskManagementRequest request, IEnumerable<LogicalUnit> units, AbortCause cause, Nexus? nexus = null)
+    {
+        request.Waiting = 1; // ours, until every task has been asked
+        foreach (LogicalUnit unit in units)
+        {
+            List<ScsiTask> tasks = TasksOf(unit, nexus);
+            unit.Backstore.Announce(cause, tasks);
+            Abort(request, tasks);
+        }
+
+        OneLess(request);
     }
 
     static void Abort(TaskManagementRequest request, IReadOnlyList<ScsiTask> tasks)
     {
-        request.Waiting = 1; // ours, until every task has been asked
         foreach (ScsiTask task in tasks)
         {
             if (task.State == TaskState.Idle)
@@ -224,8 +259,6 @@ public sealed class ScsiTarget
             (task.AbortedBy ??= []).Add(request);
             task.LogicalUnit!.Drop(task, tellTransport: true);
         }
-
-        OneLess(request);
     }
 
     internal static void OneLess(TaskManagementRequest request)

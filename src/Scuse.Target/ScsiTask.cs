@@ -26,6 +26,7 @@ public sealed class ScsiTask
     {
         Target = target;
         Place = new LinkedListNode<ScsiTask>(this);
+        Timer = new TaskTimer(this);
     }
 
     // ---- the request: set by the transport before Begin ----
@@ -143,7 +144,10 @@ public sealed class ScsiTask
     internal List<TaskManagementRequest>? AbortedBy { get; set; }
 
     /// <summary>When the task arrived, on the owner's clock.</summary>
-    internal long ArrivedMs { get; set; }
+    public long ArrivedMs { get; internal set; }
+
+    /// <summary>The watch over the task while it waits for the handler.</summary>
+    internal TaskTimer Timer { get; }
 
     /// <summary>How many bytes the command returns by its CDB.</summary>
     internal int DataInWantedByCdb { get; set; }

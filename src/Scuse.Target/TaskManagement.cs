@@ -28,6 +28,34 @@ public enum TaskManagementFunction : byte
     TaskReassign = 8,
 }
 
+/// <summary>Why tasks are aborted, numbered as in the ring's task management entries.</summary>
+public enum AbortCause : byte
+{
+    /// <summary>ABORT TASK. SAM-5 clause 7.2.</summary>
+    AbortTask = 1,
+
+    /// <summary>ABORT TASK SET, or the nexus is lost. SAM-5 clauses 7.3 and 6.3.4.</summary>
+    AbortTaskSet = 2,
+
+    /// <summary>CLEAR ACA. SAM-5 clause 7.4.</summary>
+    ClearAca = 3,
+
+    /// <summary>CLEAR TASK SET. SAM-5 clause 7.5.</summary>
+    ClearTaskSet = 4,
+
+    /// <summary>LOGICAL UNIT RESET. SAM-5 clause 7.7.</summary>
+    LogicalUnitReset = 5,
+
+    /// <summary>TARGET WARM RESET. RFC 7143 section 11.5.1.</summary>
+    TargetWarmReset = 6,
+
+    /// <summary>TARGET COLD RESET. RFC 7143 section 11.5.1.</summary>
+    TargetColdReset = 7,
+
+    /// <summary>PERSISTENT RESERVE OUT with PREEMPT AND ABORT. SPC-4 clause 5.12.11.</summary>
+    PreemptAndAbort = 128,
+}
+
 /// <summary>How a task management function ended. RFC 7143 section 11.6.1.</summary>
 public enum TaskManagementResponse : byte
 {

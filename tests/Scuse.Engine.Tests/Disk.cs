@@ -16,7 +16,7 @@ sealed class Disk : IDisposable
 
     readonly List<HandlerLink> _links = [];
 
-    public Disk(int commandRingBytes = 4096, int commandTimeoutMs = 1000)
+    public Disk(int commandRingBytes = 4096, int commandTimeoutMs = 1000, int queueFullTimeoutMs = -1, HandlerLossPolicy onLoss = HandlerLossPolicy.Hold)
     {
         Options = new LunOptions
         {
@@ -26,6 +26,8 @@ sealed class Disk : IDisposable
             DataAreaBytes = DataAreaBytes,
             CommandRingBytes = commandRingBytes,
             CommandTimeoutMs = commandTimeoutMs,
+            QueueFullTimeoutMs = queueFullTimeoutMs,
+            OnHandlerLoss = onLoss,
         };
         Reactor = new Reactor("test", 0, NullLogger.Instance);
         Backstore = new UserBackstore(Options, Reactor, NullLogger.Instance, (_, reason) => Dropped.Add(reason));
@@ -82,15 +84,15 @@ sealed class TestHandler(HandlerLink link)
     /// <summary>The bytes of a command's first extent.</summary>
     public Span<byte> Data(HandlerCommand command) => link.Region.Slice(command.Data[0].Offset, (int)command.Data[0].Length).Span;
 
-    public void Answer(HandlerCommand command, byte status = 0, byte[]? sense = null)
+    public void Answer(HandlerCommand command, byte status = 0, byte[]? sense = null, ResponseFlags flags = ResponseFlags.None, uint readLength = 0)
     {
-        AnswerWithoutReaping(command, status, sense);
+        AnswerWithoutReaping(command, status, sense, flags, readLength);
         link.Reap();
     }
 
-    public void AnswerWithoutReaping(HandlerCommand command, byte status = 0, byte[]? sense = null)
+    public void AnswerWithoutReaping(HandlerCommand command, byte status = 0, byte[]? sense = null, ResponseFlags flags = ResponseFlags.None, uint readLength = 0)
     {
-        _ring.Answer(command.Id, status, sense);
+        _ring.Answer(command.Id, status, sense, flags, readLength);
         _ring.Publish();
     }
 

@@ -164,9 +164,11 @@ public sealed class UserBackstoreTests : IDisposable
         _disk.Initiator.Manage(TaskManagementFunction.AbortTask, task);
         _disk.Initiator.Manage(TaskManagementFunction.LogicalUnitReset);
 
-        var notice = handler.TakeOne();
-        Assert.Equal(HandlerCommandKind.TaskManagement, notice.Kind);
-        Assert.Equal([command.Id], notice.TaskManagementIds.ToArray());
+        var notices = handler.TakeAll();
+        Assert.Equal([HandlerCommandKind.TaskManagement, HandlerCommandKind.TaskManagement], notices.Select(notice => notice.Kind));
+        Assert.Equal([RingAbi.TaskManagementAbortTask, RingAbi.TaskManagementLogicalUnitReset], notices.Select(notice => notice.TaskManagementType));
+        Assert.Equal([command.Id], notices[0].TaskManagementIds.ToArray());
+        Assert.Empty(notices[1].TaskManagementIds.ToArray()); // it knows already
         handler.Answer(command);
         Assert.Equal(2, _disk.Initiator.Answers.Count);
     }

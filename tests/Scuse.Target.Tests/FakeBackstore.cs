@@ -38,6 +38,14 @@ sealed class FakeBackstore : IBackstore
 
     public int Released { get; private set; }
 
+    public bool IsRefusing { get; set; }
+
+    public ScsiResult Refusal => ScsiResult.With(ScsiStatus.Busy);
+
+    public List<(AbortCause Cause, int Tasks)> Announced { get; } = [];
+
+    public List<TaskLateness> Late { get; } = [];
+
     public void Bind(LogicalUnit logicalUnit) => Unit = logicalUnit;
 
     public void Prepare(ScsiTask task)
@@ -67,6 +75,10 @@ sealed class FakeBackstore : IBackstore
         Submitted.Remove(task);
         Unit.HandlerAnswered(task, status, default, -1);
     }
+
+    public void Announce(AbortCause cause, IReadOnlyList<ScsiTask> tasks) => Announced.Add((cause, tasks.Count));
+
+    public void IsLate(ScsiTask task, TaskLateness lateness, long ageMs) => Late.Add(lateness);
 
     public bool Cancel(ScsiTask task) => Waiting.Remove(task);
 

@@ -63,12 +63,9 @@ sealed class Initiator : ITaskTransport
     public void OnTaskManagementCompleted(TaskManagementRequest request, TaskManagementResponse response) => Answers.Add(response);
 
     /// <summary>The one command that has completed, as status and sense.</summary>
-    public string Outcome
-    {
-        get
-        {
-            ScsiTask task = Assert.Single(Completed);
-            return task.Status == ScsiStatus.CheckCondition ? SenseData.Parse(task.Sense).ToString() : task.Status.ToString();
-        }
-    }
+    public string Outcome => OutcomeOf(Assert.Single(Completed));
+
+    /// <summary>How a command ended, as status or sense.</summary>
+    public static string OutcomeOf(ScsiTask task) =>
+        task.Status == ScsiStatus.CheckCondition ? SenseData.Parse(task.Sense).ToString() : task.Status.ToString();
 }

@@ -214,4 +214,45 @@ public sealed class TaskManagementTests
 
         Assert.Equal([first, second], initiator.Wanted);
     }
+
+    [Theory]
+    [InlineData(TaskManagementFunction.TargetWarmReset, AbortCause.TargetWarmReset)]
+    [InlineData(TaskManagementFunction.TargetColdReset, AbortCause.TargetColdReset)]
+    public void A_reset_of_the_target_ends_every_task_of_every_logical_unit_and_tells_every_nexus(TaskManagementFunction function, AbortCause cause)
+    {
+        FakeBackstore first = new(), second = new();
+        var target = new ScsiTarget("iqn.2026-11.example:t", [new LogicalUnit(0, first), new LogicalUnit(3, second)]);
+        Initiator one = new(target), other = new(target, "iqn.2026-11.example:b,i,0x000000000002");
+        ScsiTask mine = one.Send(Cdbs.Read10(0, 1), dataIn: 512);
+        ScsiTask theirs = other.Send(Cdbs.Read10(0, 1), dataIn: 512, lun: 3);
+
+        one.Manage(function);
+        first.Answer(mine);
+        Assert.Empty(one.Answers);
+        second.Answer(theirs);
+
+        Assert.Equal([TaskManagementResponse.FunctionComplete], one.Answers);
+        Assert.Equal([(cause, 1)], first.Announced);
+        Assert.Equal([(cause, 1)], second.Announced);
+        foreach (Initiator initiator in new[] { one, other })
+        {
+            foreach (int lun in new[] { 0, 3 })
+            {
+                initiator.Completed.Clear();
+                initiator.Send(Cdbs.TestUnitReady, lun: lun);
+                Assert.Equal("06/29/03", initiator.Outcome);
+            }
+        }
+    }
+
+    [Fact]
+    public void A_backstore_hears_of_an_abort_before_its_tasks_are_taken_from_it()
+    {
+        ScsiTask task = _initiator.Send(Cdbs.Read10(0, 1), dataIn: 512);
+
+        _initiator.Manage(TaskManagementFunction.AbortTask, task);
+        _target.Detach(_other.Nexus);
+
+        Assert.Equal([(AbortCause.AbortTask, 1)], _disk.Announced); // who had no tasks is no news
+    }
 }

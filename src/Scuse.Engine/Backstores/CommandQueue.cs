@@ -1,6 +1,26 @@
 using Scuse.Ring;
+using Scuse.Target;
 
 namespace Scuse.Engine.Backstores;
+
+/// <summary>Whose commands a <see cref="CommandQueue"/> keeps.</summary>
+interface ICommandQueueOwner
+{
+    /// <summary>Where deadlines are kept, and the clock they go by.</summary>
+    TimerWheel Timers { get; }
+
+    /// <summary>Milliseconds on that clock.</summary>
+    long NowMs { get; }
+
+    /// <summary>A command has got its blocks.</summary>
+    void HasMemory(RingCommand command);
+
+    /// <summary>A command can never be posted; the queue has let go of it.</summary>
+    void IsTooLarge(RingCommand command);
+
+    /// <summary>A command has waited for room as long as it may; the queue has let go of it.</summary>
+    void IsQueueFull(RingCommand command);
+}
 
 /// <summary>
 /// Brings commands to the handler in the order they came: finds them blocks in the data area, then a slot in the ring, and keeps them while there is no
@@ -10,9 +30,9 @@ namespace Scuse.Engine.Backstores;
 /// Touched only by the owning reactor. Two queues: commands that wait for blocks, and commands with their data that wait for a slot. The second is
 /// served first: its commands hold blocks that the first may be waiting for.
 /// </remarks>
-/// <param name="hasMemory">Called when a command has got its blocks.</param>
-/// <param name="isTooLarge">Called when a command can never be posted; the queue has let go of it.</param>
-sealed class CommandQueue(Action<RingCommand> hasMemory, Action<RingCommand> isTooLarge)
+/// <param name="owner">Hears of what becomes of commands.</param>
+/// <param name="queueFullMs">How long a command may wait for room, in milliseconds; 0: not at all; -1: as long as its time limit lets it.</param>
+sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs)
 {
     readonly List<RingCommand> _commands = [];
     readonly Stack<RingCommand> _pool = new();
@@ -23,8 +43,17 @@ sealed class CommandQueue(Action<RingCommand> hasMemory, Action<RingCommand> isT
     /// <summary>The handler there is; null while there is none.</summary>
     public HandlerLink? Link { get; private set; }
 
+    /// <summary>Whether nothing is posted for now: commands gather, and go on when it ends and <see cref="Pump"/> is called.</summary>
+    public bool IsPaused { get; set; }
+
+    /// <summary>Whether waiting counts against the commands: not while a handler is replaced, which is none of the initiator's business.</summary>
+    public bool IsWaitingLimited { get; set; } = true;
+
     /// <summary>Every command there is, those in the pool included.</summary>
     public IReadOnlyList<RingCommand> Commands => _commands;
+
+    /// <summary>How many commands wait for blocks or for a slot.</summary>
+    public int Waiting => _wantMemory.Count + _wantSlot.Count;
 
     /// <summary>An empty command, next in the order.</summary>
     public RingCommand Rent()
@@ -36,12 +65,18 @@ sealed class CommandQueue(Action<RingCommand> hasMemory, Action<RingCommand> isT
         }
 
         command.Sequence = _sequence++;
+        command.ArrivedMs = owner.NowMs;
         return command;
     }
 
     /// <summary>Gives back a command that stands in no queue, and its blocks.</summary>
     public void Free(RingCommand command)
     {
+        if (command.Deadline is { } deadline)
+        {
+            owner.Timers.Clear(deadline);
+        }
+
         command.Reset();
         _pool.Push(command);
     }
@@ -52,12 +87,11 @@ sealed class CommandQueue(Action<RingCommand> hasMemory, Action<RingCommand> isT
         if (Link is { } link && _wantMemory.First is null && command.Blocks.TryAllocate(link, command.OutLength, command.InLength))
         {
             command.State = RingCommandState.Collecting;
-            hasMemory(command);
+            owner.HasMemory(command);
             return;
         }
 
-        command.State = RingCommandState.WantsMemory;
-        _wantMemory.AddLast(command.Place);
+        Wait(command, RingCommandState.WantsMemory, _wantMemory);
     }
 
     /// <summary>Posts a command that has its data, now or when there is room.</summary>
@@ -69,10 +103,50 @@ sealed class CommandQueue(Action<RingCommand> hasMemory, Action<RingCommand> isT
         }
 
         command.State = RingCommandState.WantsSlot;
-        if (Link is null || _wantSlot.First is not null || command.Blocks.Link != Link || !TryPost(command))
+        if (Link is null || IsPaused || _wantSlot.First is not null || command.Blocks.Link != Link || !TryPost(command))
         {
-            _wantSlot.AddLast(command.Place);
+            Wait(command, RingCommandState.WantsSlot, _wantSlot);
         }
+    }
+
+    void Wait(RingCommand command, RingCommandState state, LinkedList<RingCommand> queue)
+    {
+        command.State = state;
+        queue.AddLast(command.Place);
+        if (queueFullMs == 0 && IsFull)
+        {
+            GiveUpWaiting(command);
+        }
+        else if (queueFullMs > 0)
+        {
+            owner.Timers.Set(command.QueueLimit ??= new RingCommandTimer(command, QueueLimitReached), owner.NowMs + queueFullMs);
+        }
+    }
+
+    /// <summary>Whether who waits now waits for room, and not for a handler.</summary>
+    bool IsFull => Link is not null && IsWaitingLimited;
+
+    void QueueLimitReached(RingCommand command)
+    {
+        if (command.WasPosted)
+        {
+            return; // TASK SET FULL says that a command was not executed, which nobody knows of this one
+        }
+
+        if (IsFull)
+        {
+            GiveUpWaiting(command);
+        }
+        else
+        {
+            owner.Timers.Set(command.QueueLimit!, owner.NowMs + queueFullMs);
+        }
+    }
+
+    void GiveUpWaiting(RingCommand command)
+    {
+        TryWithdraw(command);
+        owner.IsQueueFull(command);
     }
 
     /// <summary>Takes a waiting command out of its queue; false when it waits in none.</summary>
@@ -81,10 +155,10 @@ sealed class CommandQueue(Action<RingCommand> hasMemory, Action<RingCommand> isT
         switch (command.State)
         {
             case RingCommandState.WantsMemory:
-                _wantMemory.Remove(command.Place);
+                Leave(command, _wantMemory);
                 break;
             case RingCommandState.WantsSlot:
-                _wantSlot.Remove(command.Place);
+                Leave(command, _wantSlot);
                 break;
             default:
                 return false;
@@ -94,10 +168,19 @@ sealed class CommandQueue(Action<RingCommand> hasMemory, Action<RingCommand> isT
         return true;
     }
 
+    void Leave(RingCommand command, LinkedList<RingCommand> queue)
+    {
+        queue.Remove(command.Place);
+        if (command.QueueLimit is { } limit)
+        {
+            owner.Timers.Clear(limit);
+        }
+    }
+
     /// <summary>Serves the queues as far as there is room.</summary>
     public void Pump()
     {
-        while (Link is { } link && _wantSlot.First?.Value is { } command && command.Blocks.Link == link)
+        while (!IsPaused && Link is { } link && _wantSlot.First?.Value is { } command && command.Blocks.Link == link)
         {
             _wantSlot.Remove(command.Place);
             if (!TryPost(command))
@@ -109,27 +192,39 @@ sealed class CommandQueue(Action<RingCommand> hasMemory, Action<RingCommand> isT
 
         while (Link is { } link && _wantMemory.First?.Value is { } command && command.Blocks.TryAllocate(link, command.OutLength, command.InLength))
         {
-            _wantMemory.Remove(command.Place);
+            Leave(command, _wantMemory);
             command.State = RingCommandState.Collecting;
-            hasMemory(command);
+            owner.HasMemory(command);
         }
     }
 
     /// <summary>False when the ring is full for now. A command that can never be posted is handed back, which counts as posted.</summary>
     bool TryPost(RingCommand command)
     {
-        switch (Link!.TryPost(command))
+        PostResult result = Link!.TryPost(command);
+        if (result is PostResult.RingFull or PostResult.NoFreeId)
         {
-            case PostResult.Posted:
-                command.State = RingCommandState.Posted;
-                return true;
-            case PostResult.TooLarge:
-                command.State = RingCommandState.Answered;
-                isTooLarge(command);
-                return true;
-            default:
-                return false;
+            return false;
         }
+
+        if (command.QueueLimit is { } limit)
+        {
+            owner.Timers.Clear(limit);
+        }
+
+        if (result == PostResult.Posted)
+        {
+            command.State = RingCommandState.Posted;
+            command.WasPosted = true;
+            command.PostedMs = owner.NowMs;
+        }
+        else
+        {
+            command.State = RingCommandState.Answered;
+            owner.IsTooLarge(command);
+        }
+
+        return true;
     }
 
     // ---- handlers come and go ----
@@ -158,7 +253,7 @@ sealed class CommandQueue(Action<RingCommand> hasMemory, Action<RingCommand> isT
 
             if (command.State == RingCommandState.WantsSlot)
             {
-                repeated++;
+                repeated += command.WasPosted ? 1 : 0;
                 command.MoveToReserved();
             }
         }

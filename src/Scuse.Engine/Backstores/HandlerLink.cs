@@ -15,14 +15,12 @@ sealed class HandlerLink : IReactorRing, IEventSource
     /// <summary>The most commands a handler holds at a time.</summary>
     public const int MaxOutstanding = 1024;
 
-    const int FirstOutstanding = 32;
-
     const MailboxFlags Offered = MailboxFlags.OutOfOrder | MailboxFlags.ReadLength;
 
     readonly MemFd _memory;
     readonly EventFd _toHandler = EventFd.Create();
     readonly EventFd _toTarget = EventFd.Create();
-    RingCommand?[] _outstanding = new RingCommand?[FirstOutstanding]; // by id; ids are used from 1 up, so it covers those used so far
+    readonly RingCommand?[] _outstanding = new RingCommand?[ushort.MaxValue + 1];
     readonly bool _waitFlags;
     UserBackstore? _owner;
     Reactor? _reactor;
@@ -31,7 +29,7 @@ sealed class HandlerLink : IReactorRing, IEventSource
     bool _isRetired;
 
     /// <summary>What the ring can do beyond plain commands, by the attach protocol's names; a handler gets of these what it asks for.</summary>
-    public static readonly string[] Abilities = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement];
+    public static readonly string[] Abilities = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement, ReadyMessage.RingKeepBuffers];
 
     /// <param name="deviceName">The device, for the memory's name.</param>
     /// <param name="handlerName">What the handler calls itself.</param>
@@ -40,7 +38,9 @@ sealed class HandlerLink : IReactorRing, IEventSource
     /// <param name="abilities">Those of <see cref="Abilities"/> that are in force.</param>
     public HandlerLink(string deviceName, string handlerName, int pid, RingLayout layout, IReadOnlyCollection<string> abilities)
     {
-        MailboxFlags flags = abilities.Contains(ReadyMessage.RingTaskManagement) ? Offered | MailboxFlags.TaskManagement : Offered;
+        MailboxFlags flags = Offered
+            | (abilities.Contains(ReadyMessage.RingTaskManagement) ? MailboxFlags.TaskManagement : 0)
+            | (abilities.Contains(ReadyMessage.RingKeepBuffers) ? MailboxFlags.KeepBuffer : 0);
         HandlerName = handlerName;
         Pid = pid;
         _waitFlags = abilities.Contains(ReadyMessage.RingWaitFlags);
@@ -120,11 +120,6 @@ sealed class HandlerLink : IReactorRing, IEventSource
         if (result == PostResult.Posted)
         {
             command.Id = id;
-            if (id >= _outstanding.Length)
-            {
-                Array.Resize(ref _outstanding, Math.Min(Math.Max(id + 1, _outstanding.Length * 2), MaxOutstanding + 1));
-            }
-
             _outstanding[id] = command;
             PublishLater();
         }
@@ -133,12 +128,15 @@ sealed class HandlerLink : IReactorRing, IEventSource
     }
 
     /// <summary>
-    /// Tells a handler that wants to know that nobody waits for a command any more. It is only a hint: the handler answers all the same, and when
-    /// the ring has no room, it goes without.
+    /// Tells a handler that wants to know that commands are aborted. It is only a hint: the handler answers each of them all the same, and when the ring
+    /// has no room, it goes without.
     /// </summary>
-    public void TellAborted(RingCommand command)
+    /// <param name="type">Why: one of the TaskManagement constants of <see cref="RingAbi"/>.</param>
+    /// <param name="ids">The commands that the handler has.</param>
+    public void TellTaskManagement(byte type, ReadOnlySpan<ushort> ids)
     {
-        if (Ring.TryPostTaskManagement(RingAbi.TaskManagementAbortTask, [command.Id]))
+        // Without commands nobody cleans up behind notices: they leave most of the ring to commands.
+        if (Ring.CommandRingBytesInUse < Ring.Layout.CommandRingBytes / 4 && Ring.TryPostTaskManagement(type, ids))
         {
             PublishLater();
         }

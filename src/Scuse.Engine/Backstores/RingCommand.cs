@@ -23,6 +23,9 @@ enum RingCommandState
 
     /// <summary>The handler has answered; the blocks are in use until the answer is sent.</summary>
     Answered,
+
+    /// <summary>Answered and sent, but the handler keeps id and blocks until it frees them.</summary>
+    Kept,
 }
 
 /// <summary>One command on its way through a ring, with the blocks of the data area it holds. Pooled by its backstore.</summary>
@@ -42,8 +45,23 @@ sealed class RingCommand
     /// <summary>Place in the order of arrival: what is repeated to a new handler keeps it.</summary>
     public long Sequence { get; set; }
 
-    /// <summary>Whether the handler was told that nobody waits for it any more.</summary>
-    public bool IsAbortTold { get; set; }
+    /// <summary>When it came, on the target's clock.</summary>
+    public long ArrivedMs { get; set; }
+
+    /// <summary>When a handler was last given it, on the target's clock.</summary>
+    public long PostedMs { get; set; }
+
+    /// <summary>Whether a handler was ever given it: then it may have been executed.</summary>
+    public bool WasPosted { get; set; }
+
+    /// <summary>Whether the handler keeps its id and blocks beyond the answer.</summary>
+    public bool IsKept { get; set; }
+
+    /// <summary>The limit of its waiting for room; null until it first waits with one.</summary>
+    public RingCommandTimer? QueueLimit { get; set; }
+
+    /// <summary>The time limit of a command of the engine's own, null until the first; tasks have theirs in the target core.</summary>
+    public RingCommandTimer? Deadline { get; set; }
 
     /// <summary>The id in the ring while posted.</summary>
     public ushort Id { get; set; }
@@ -59,6 +77,9 @@ sealed class RingCommand
     public RegionBlocks Reserved { get; private set; } = new();
 
     public ReadOnlySpan<byte> Cdb => Call is { } call ? call.Cdb : Task!.Cdb;
+
+    /// <summary>Whether anybody waits for its answer.</summary>
+    public bool IsWanted => Call is not null || Task is { IsUnwanted: false };
 
     /// <summary>The command's place in the queue it waits in; it brings it, so that waiting allocates nothing.</summary>
     public LinkedListNode<RingCommand> Place { get; }
@@ -81,13 +102,22 @@ sealed class RingCommand
         Reserved.Free();
         Task = null;
         Call = null;
-        IsAbortTold = false;
+        WasPosted = false;
+        IsKept = false;
         State = RingCommandState.Free;
     }
 }
 
+/// <summary>A deadline of one command.</summary>
+/// <param name="command">The command.</param>
+/// <param name="due">What to do.</param>
+sealed class RingCommandTimer(RingCommand command, Action<RingCommand> due) : WheelTimer
+{
+    protected override void Due(long nowMs) => due(command);
+}
+
 /// <summary>A read, write or other command that the engine's device server has the handler do.</summary>
-sealed class DeviceCall(byte[] cdb, DataBuffer from, DataBuffer into, long arrivedMs)
+sealed class DeviceCall(byte[] cdb, DataBuffer from, DataBuffer into)
 {
     readonly TaskCompletionSource<ScsiResult> _completion = new(); // continues on the reactor, inside the reaping
 
@@ -96,8 +126,6 @@ sealed class DeviceCall(byte[] cdb, DataBuffer from, DataBuffer into, long arriv
     public DataBuffer From { get; } = from;
 
     public DataBuffer Into { get; } = into;
-
-    public long ArrivedMs { get; } = arrivedMs;
 
     public ValueTask<ScsiResult> Completion => new(_completion.Task);
 

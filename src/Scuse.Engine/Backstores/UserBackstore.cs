@@ -12,19 +12,25 @@ namespace Scuse.Engine.Backstores;
 /// this one dies.
 /// </summary>
 /// <remarks>
-/// Touched only by the owning reactor. How commands wait and get to the ring is the <see cref="CommandQueue"/>'s business; here is what they mean.
+/// Touched only by the owning reactor. How commands wait and get to the ring is the <see cref="CommandQueue"/>'s business, what is told about it the
+/// <see cref="LunJournal"/>'s; here is what they mean.
 /// </remarks>
-sealed partial class UserBackstore : IBackstore
+sealed class UserBackstore : IBackstore, ICommandQueueOwner
 {
+    static readonly ScsiResult CommunicationFailure = ScsiResult.Check(SenseKey.NotReady, AdditionalSense.CommunicationFailure);
+
     readonly Reactor _reactor;
-    readonly LunOptions _options;
-    readonly ILogger _logger;
     readonly Action<HandlerLink, string> _dropped;
     readonly CommandQueue _queue;
+    readonly LunJournal _journal;
+    readonly List<RingCommand> _kept = [];
+    readonly List<ushort> _ids = [];
     readonly byte[] _sense = new byte[RingAbi.SenseBytes];
     BlockDeviceInfo? _info;
     DeviceServer? _deviceServer;
     LogicalUnit _unit = null!;
+    Action? _drained;
+    bool _isHandlerExpected;
 
     /// <param name="options">The logical unit's configuration.</param>
     /// <param name="reactor">The owner.</param>
@@ -32,27 +38,57 @@ sealed partial class UserBackstore : IBackstore
     /// <param name="dropped">Called when the backstore itself gives a handler up, with the reason.</param>
     public UserBackstore(LunOptions options, Reactor reactor, ILogger logger, Action<HandlerLink, string> dropped)
     {
-        _options = options;
+        Options = options;
         _reactor = reactor;
-        _logger = logger;
         _dropped = dropped;
-        _queue = new CommandQueue(HasMemory, command => Fail(command, ScsiResult.Check(SenseKey.IllegalRequest, AdditionalSense.InvalidFieldInCdb)));
-        reactor.AddTicker(Tick);
+        _queue = new CommandQueue(this, options.QueueFullTimeoutMs);
+        _journal = new LunJournal(options.Number, logger);
     }
 
-    public bool IsOpen => _info is not null;
+    public LunOptions Options { get; }
+
+    /// <summary>The handler there is; null while there is none.</summary>
+    public HandlerLink? Link => _queue.Link;
 
     /// <summary>Whether there is a handler now.</summary>
     public bool IsAttached => _queue.Link is not null;
 
+    /// <summary>Every command there is, those in the pool included.</summary>
+    public IReadOnlyList<RingCommand> Commands => _queue.Commands;
+
+    /// <summary>How many commands wait for room, or for a handler.</summary>
+    public int Waiting => _queue.Waiting;
+
+    /// <summary>How many answered commands' blocks the handler keeps.</summary>
+    public int Kept => _kept.Count;
+
+    /// <summary>What happened lately.</summary>
+    public LunEvents Events => _journal.Events;
+
+    /// <summary>Whether the operator holds commands back.</summary>
+    public bool IsBlocked { get; private set; }
+
+    /// <summary>Whether posting waits until the handler has answered what it has.</summary>
+    public bool IsDraining { get; private set; }
+
     /// <summary>The logical unit it stands behind.</summary>
     public LogicalUnit LogicalUnit => _unit;
+
+    public bool IsOpen => _info is not null;
+
+    public bool IsRefusing => Link is null && !_isHandlerExpected && Options.OnHandlerLoss != HandlerLossPolicy.Hold;
+
+    public ScsiResult Refusal => Options.OnHandlerLoss == HandlerLossPolicy.Busy ? ScsiResult.With(ScsiStatus.Busy) : CommunicationFailure;
 
     public PassLevel PassLevel { get; private set; }
 
     public BlockDeviceInfo Info => _info!;
 
     public DeviceServer DeviceServer => _deviceServer!;
+
+    public TimerWheel Timers => _unit.Timers;
+
+    public long NowMs => _unit.NowMs;
 
     public void Bind(LogicalUnit logicalUnit) => _unit = logicalUnit;
 
@@ -70,28 +106,53 @@ sealed partial class UserBackstore : IBackstore
 
     public void Submit(ScsiTask task) => _queue.WantSlot((RingCommand)task.BackstoreState!);
 
-    public bool Cancel(ScsiTask task)
+    public void Announce(AbortCause cause, IReadOnlyList<ScsiTask> tasks)
+    {
+        if (Link is not { } link)
+        {
+            return;
+        }
+
+        _ids.Clear();
+        foreach (ScsiTask task in tasks)
+        {
+            if (!task.IsUnwanted && task.BackstoreState is RingCommand { State: RingCommandState.Posted } command) // told once
+            {
+                _ids.Add(command.Id);
+            }
+        }
+
+        if (_ids.Count > 0 || cause >= AbortCause.LogicalUnitReset)
+        {
+            link.TellTaskManagement((byte)cause, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_ids));
+        }
+    }
+
+    public void IsLate(ScsiTask task, TaskLateness lateness, long ageMs)
     {
         if (task.BackstoreState is not RingCommand command)
         {
-            return false;
+            return;
         }
 
-        if (command.State == RingCommandState.Posted && !command.IsAbortTold)
+        if (lateness == TaskLateness.Slow)
         {
-            command.IsAbortTold = true;
-            _queue.Link!.TellAborted(command);
+            _journal.Slow(NowMs, Describe(command), WhereIs(command), ageMs);
         }
-
-        return _queue.TryWithdraw(command);
+        else if (command.State == RingCommandState.Posted)
+        {
+            Link!.TellTaskManagement((byte)AbortCause.AbortTask, [command.Id]);
+        }
     }
+
+    public bool Cancel(ScsiTask task) => task.BackstoreState is RingCommand command && _queue.TryWithdraw(command);
 
     public void Abandon(ScsiTask task)
     {
         if (task.BackstoreState is RingCommand command)
         {
             task.BackstoreState = null;
-            GiveUp(command, task.Cdb[0]);
+            GiveUp(command);
         }
     }
 
@@ -100,24 +161,47 @@ sealed partial class UserBackstore : IBackstore
         if (task.BackstoreState is RingCommand command)
         {
             task.BackstoreState = null;
-            _queue.Free(command);
+            command.Task = null;
+            FreeUnlessKept(command);
             _queue.Pump();
+        }
+    }
+
+    void FreeUnlessKept(RingCommand command)
+    {
+        if (command.IsKept)
+        {
+            command.State = RingCommandState.Kept;
+        }
+        else
+        {
+            _queue.Free(command);
         }
     }
 
     /// <summary>A command of the device server's own.</summary>
     public ValueTask<ScsiResult> CallAsync(byte[] cdb, DataBuffer from, DataBuffer into)
     {
-        var call = new DeviceCall(cdb, from, into, _reactor.NowMs);
+        if (IsRefusing)
+        {
+            return new(Refusal);
+        }
+
+        var call = new DeviceCall(cdb, from, into);
         RingCommand command = _queue.Rent();
         command.Call = call;
         command.OutLength = from.Length;
         command.InLength = into.Length;
+        if (Options.CommandTimeoutMs > 0)
+        {
+            Timers.Set(command.Deadline ??= new RingCommandTimer(command, CallIsOverdue), NowMs + Options.CommandTimeoutMs);
+        }
+
         _queue.WantMemory(command);
         return call.Completion;
     }
 
-    void HasMemory(RingCommand command)
+    void ICommandQueueOwner.HasMemory(RingCommand command)
     {
         if (command.Call is { } call)
         {
@@ -131,6 +215,15 @@ sealed partial class UserBackstore : IBackstore
         }
     }
 
+    void ICommandQueueOwner.IsTooLarge(RingCommand command) =>
+        Finish(command, ScsiResult.Check(SenseKey.IllegalRequest, AdditionalSense.InvalidFieldInCdb));
+
+    void ICommandQueueOwner.IsQueueFull(RingCommand command)
+    {
+        _journal.QueueFull(NowMs, Describe(command), Options.QueueFullTimeoutMs);
+        Finish(command, ScsiResult.With(ScsiStatus.TaskSetFull));
+    }
+
     // ---- answers ----
 
     public bool Reap(HandlerLink link)
@@ -142,17 +235,16 @@ sealed partial class UserBackstore : IBackstore
             Answered(link.Take(answer.Id), link, answer);
         }
 
-        if (link.Ring.Violation is { } violation && link == _queue.Link)
+        if (link.Ring.Violation is { } violation && link == Link)
         {
-            LogViolation(_logger, _unit.Number, link.HandlerName, link.Pid, violation);
-            Lose();
-            _dropped(link, violation);
+            GiveUp(link, violation, isViolation: true);
             return true;
         }
 
         if (any)
         {
             _queue.Pump();
+            TellIfDrained();
         }
 
         return any;
@@ -161,19 +253,26 @@ sealed partial class UserBackstore : IBackstore
     void Answered(RingCommand command, HandlerLink link, RingAnswer answer)
     {
         command.State = RingCommandState.Answered;
+        if ((answer.Flags & ResponseFlags.KeepBuffer) != 0)
+        {
+            command.IsKept = true;
+            _kept.Add(command);
+        }
+
         if (command.Task is null && command.Call is null)
         {
-            _queue.Free(command); // overdue: its initiator was told long ago
+            FreeUnlessKept(command); // overdue: its initiator was told long ago
             return;
         }
 
         if ((answer.Flags & ResponseFlags.UnknownOp) != 0)
         {
-            Fail(command, ScsiResult.Check(SenseData.InvalidOperationCode));
+            Finish(command, ScsiResult.Check(SenseData.InvalidOperationCode));
             return;
         }
 
         var status = (ScsiStatus)answer.Status;
+        bool hasLength = (answer.Flags & ResponseFlags.ReadLength) != 0;
         ReadOnlySpan<byte> sense = default;
         if (status == ScsiStatus.CheckCondition)
         {
@@ -181,38 +280,49 @@ sealed partial class UserBackstore : IBackstore
             sense = SenseLength.Cut(_sense);
             if (sense.IsEmpty)
             {
-                Fail(command, ScsiResult.Check(SenseKey.HardwareError, AdditionalSense.InternalTargetFailure));
+                Finish(command, ScsiResult.Check(SenseKey.HardwareError, AdditionalSense.InternalTargetFailure));
                 return;
             }
         }
 
-        // A read length that fills all the room says nothing of what there would have been beyond it: then the CDB tells.
-        bool isShort = (answer.Flags & ResponseFlags.ReadLength) != 0 && answer.ReadLength < (uint)command.InLength;
-        int dataInLength = isShort ? (int)answer.ReadLength : -1;
+        // A read length that fills all the room says nothing of what there would have been beyond it: then the CDB tells, for GOOD.
+        bool isShort = hasLength && answer.ReadLength < (uint)command.InLength;
+        int dataInLength = isShort ? (int)answer.ReadLength
+            : hasLength && status != ScsiStatus.Good ? command.InLength
+            : -1;
         if (command.Task is { } task)
         {
             _unit.HandlerAnswered(task, status, sense, dataInLength);
         }
         else
         {
-            CompleteCall(command, status, sense);
+            CompleteCall(command, status, sense, dataInLength);
         }
     }
 
-    void CompleteCall(RingCommand command, ScsiStatus status, ReadOnlySpan<byte> sense)
+    void CompleteCall(RingCommand command, ScsiStatus status, ReadOnlySpan<byte> sense, int dataInLength)
     {
         DeviceCall call = command.Call!;
-        if (status == ScsiStatus.Good)
-        {
-            call.Into.CopyFrom(command.Blocks.DataIn(command.InLength));
-        }
-
-        ScsiResult result = new(status, sense.IsEmpty ? default : SenseData.Parse(sense), status == ScsiStatus.Good ? command.InLength : 0);
-        _queue.Free(command);
+        int length = dataInLength < 0 && status == ScsiStatus.Good ? command.InLength : Math.Max(dataInLength, 0);
+        call.Into.CopyFrom(command.Blocks.DataIn(command.InLength));
+        ScsiResult result = new(status, sense.IsEmpty ? default : SenseData.Parse(sense), length);
+        EndCall(command);
         call.Complete(result);
     }
 
-    void Fail(RingCommand command, ScsiResult result)
+    void EndCall(RingCommand command)
+    {
+        command.Call = null;
+        if (command.Deadline is { } deadline)
+        {
+            Timers.Clear(deadline);
+        }
+
+        FreeUnlessKept(command);
+    }
+
+    /// <summary>Ends a command that stands in no queue and that no handler has.</summary>
+    void Finish(RingCommand command, ScsiResult result)
     {
         if (command.Task is { } task)
         {
@@ -220,37 +330,26 @@ sealed partial class UserBackstore : IBackstore
         }
         else if (command.Call is { } call)
         {
-            _queue.Free(command);
+            EndCall(command);
             call.Complete(result);
         }
         else
         {
-            _queue.Free(command);
+            FreeUnlessKept(command);
         }
     }
 
-    /// <summary>The device server's own calls have the same time limit as tasks.</summary>
-    void Tick(long nowMs)
+    void CallIsOverdue(RingCommand command)
     {
-        if (_options.CommandTimeoutMs == 0)
-        {
-            return;
-        }
-
-        for (int i = 0; i < _queue.Commands.Count; i++)
-        {
-            RingCommand command = _queue.Commands[i];
-            if (command.Call is { } call && nowMs - call.ArrivedMs >= _options.CommandTimeoutMs)
-            {
-                GiveUp(command, call.Cdb[0]);
-                call.Complete(ScsiResult.Check(SenseKey.NotReady, AdditionalSense.CommunicationFailure));
-            }
-        }
+        DeviceCall call = command.Call!;
+        GiveUp(command);
+        call.Complete(CommunicationFailure);
     }
 
     /// <summary>The command has missed its time limit. What the handler has stays the handler's until it answers or is gone.</summary>
-    void GiveUp(RingCommand command, byte operationCode)
+    void GiveUp(RingCommand command)
     {
+        _journal.TimedOut(Describe(command), WhereIs(command), Options.CommandTimeoutMs);
         if (command.State == RingCommandState.Posted)
         {
             command.Task = null;
@@ -262,8 +361,155 @@ sealed partial class UserBackstore : IBackstore
             _queue.TryWithdraw(command);
             _queue.Free(command);
         }
+    }
 
-        LogOverdue(_logger, _unit.Number, operationCode, _options.CommandTimeoutMs);
+    /// <summary>What the handler kept beyond its answers is given back.</summary>
+    public void FreeKept(HandlerLink link, ReadOnlySpan<ushort> ids)
+    {
+        foreach (ushort id in ids)
+        {
+            if (link != Link)
+            {
+                return;
+            }
+
+            int index = _kept.FindIndex(command => command.Id == id);
+            if (index < 0)
+            {
+                GiveUp(link, $"the handler freed id {id}, which it does not keep", isViolation: true);
+                return;
+            }
+
+            link.Ring.ReleaseKept(id);
+            LetGo(index);
+        }
+
+        _queue.Pump();
+    }
+
+    void LetGo(int index)
+    {
+        RingCommand command = _kept[index];
+        _kept.RemoveAt(index);
+        command.IsKept = false;
+        if (command.State == RingCommandState.Kept)
+        {
+            _queue.Free(command);
+        }
+    }
+
+    // ---- operators ----
+
+    /// <summary>Holds back what would be posted: commands wait, each within its limits. What the handler has goes on. The kernel's block_dev.</summary>
+    public void Block()
+    {
+        if (!IsBlocked)
+        {
+            IsBlocked = true;
+            _queue.IsPaused = true;
+            _journal.Blocked();
+        }
+    }
+
+    /// <summary>Lets commands through again.</summary>
+    public void Unblock()
+    {
+        if (IsBlocked)
+        {
+            IsBlocked = false;
+            _journal.Unblocked();
+            GoOn();
+        }
+    }
+
+    /// <summary>
+    /// Ends every command that a handler was given, and gives the handler up with its region: it, or the next one, starts anew. Commands that were never
+    /// posted wait on. The kernel's reset_ring. Returns how many were ended.
+    /// </summary>
+    public int ResetRing(RingReset how)
+    {
+        if (Link is { } link)
+        {
+            Reap(link); // what is answered is answered
+        }
+
+        HandlerLink? dropped = Link;
+        if (dropped is not null)
+        {
+            StopLink();
+        }
+
+        List<RingCommand> posted = [.. _queue.Commands.Where(static command => command is { State: RingCommandState.WantsSlot, WasPosted: true })];
+        foreach (RingCommand command in posted)
+        {
+            _queue.TryWithdraw(command);
+            Finish(command, how == RingReset.Busy ? ScsiResult.With(ScsiStatus.Busy) : CommunicationFailure);
+        }
+
+        _journal.RingReset(posted.Count, how);
+        if (dropped is not null)
+        {
+            _dropped(dropped, "its ring was reset");
+            EndWaiting();
+        }
+
+        return posted.Count;
+    }
+
+    // ---- replacement ----
+
+    /// <summary>
+    /// Posts nothing more until <see cref="Resume"/>, or until another handler attaches. <paramref name="drained"/> is called once, perhaps before this returns: when the
+    /// handler has nothing left to answer, or is gone.
+    /// </summary>
+    public void Drain(Action drained)
+    {
+        IsDraining = true;
+        _isHandlerExpected = true;
+        _queue.IsPaused = true;
+        _queue.IsWaitingLimited = false;
+        _drained = drained;
+        _journal.Draining(Link?.Outstanding ?? 0);
+        TellIfDrained();
+    }
+
+    /// <summary>Ends a drain: posting goes on.</summary>
+    public void Resume()
+    {
+        if (IsDraining)
+        {
+            _journal.Resumed();
+            _isHandlerExpected = Link is not null && _isHandlerExpected;
+            EndDraining();
+            GoOn();
+            if (Link is null)
+            {
+                _isHandlerExpected = false;
+                EndWaiting();
+            }
+        }
+    }
+
+    void EndDraining()
+    {
+        IsDraining = false;
+        _drained = null;
+        _queue.IsWaitingLimited = true;
+    }
+
+    void TellIfDrained()
+    {
+        if (_drained is { } drained && Link is not { Outstanding: > 0 })
+        {
+            _drained = null;
+            drained();
+        }
+    }
+
+    void GoOn()
+    {
+        _queue.IsPaused = IsBlocked || IsDraining;
+        _queue.Pump();
     }
 
     // ---- handlers come and go ----
@@ -278,100 +524,139 @@ sealed partial class UserBackstore : IBackstore
         _deviceServer ??= new DeviceServer(new RingBlockDevice(this));
         link.Join(this, _reactor);
         int repeated = _queue.Start(link);
-        LogAttached(_logger, _unit.Number, link.HandlerName, link.Pid);
-        if (repeated > 0)
-        {
-            LogRepeated(_logger, _unit.Number, repeated);
-        }
-
+        _isHandlerExpected = false;
+        EndDraining();
+        _journal.Attached(link, repeated);
         if (first)
         {
             _unit.Opened();
         }
         else if (resized)
         {
+            _journal.Resized(info.SizeBytes);
             _unit.CapacityChanged();
         }
 
-        _queue.Pump();
+        GoOn();
     }
 
-    /// <summary>The handler is gone. What it had taken and not answered is kept for the next one.</summary>
+    /// <summary>The handler is gone. What it had taken and not answered is kept for the next one, or ended, by policy.</summary>
     /// <param name="link">The handler's region.</param>
     /// <param name="reason">How it ended, for the operator.</param>
     /// <param name="asPlanned">Whether it was asked to go.</param>
     public void Detach(HandlerLink link, string reason, bool asPlanned = false)
     {
-        if (link != _queue.Link)
+        if (link != Link)
         {
             return;
         }
 
         Reap(link); // what it answered before it died is answered
-        if (link == _queue.Link)
+        if (link == Link)
         {
-            if (asPlanned)
-            {
-                LogRemoved(_logger, _unit.Number, link.HandlerName, link.Pid);
-            }
-            else
-            {
-                LogDetached(_logger, _unit.Number, link.HandlerName, link.Pid, reason, link.Ring.Outstanding);
-            }
-
+            _isHandlerExpected |= asPlanned;
+            _journal.Detached(link, reason, asPlanned);
             Lose();
         }
     }
 
-    /// <summary>Keeps what the handler had, but for what nobody waits for any more.</summary>
+    /// <summary>Gives a handler up that cannot be trusted any more.</summary>
+    void GiveUp(HandlerLink link, string reason, bool isViolation)
+    {
+        if (isViolation)
+        {
+            _journal.Violation(link, reason);
+        }
+        else
+        {
+            _journal.Hung(link);
+        }
+
+        Lose();
+        _dropped(link, reason);
+    }
+
+    /// <summary>Keeps what the handler had for the next one, but for what nobody waits for any more and what must not be done twice; or ends it, by policy.</summary>
     void Lose()
     {
-        foreach (RingCommand command in _queue.Stop())
+        int notRepeated = 0;
+        foreach (RingCommand command in StopLink())
         {
-            if (command.Call is null && command.Task is not { IsUnwanted: false })
+            if (!command.IsWanted)
             {
                 _queue.TryWithdraw(command);
-                Fail(command, ScsiResult.Check(SenseKey.AbortedCommand, AdditionalSense.None));
+                Finish(command, ScsiResult.Check(SenseKey.AbortedCommand, AdditionalSense.None));
+            }
+            else if (!RepeatableCommands.Includes(command.Cdb[0]))
+            {
+                notRepeated++;
+                _queue.TryWithdraw(command);
+                Finish(command, ScsiResult.Check(SenseKey.AbortedCommand, AdditionalSense.CommunicationFailure));
+            }
+        }
+
+        if (notRepeated > 0)
+        {
+            _journal.NotRepeated(notRepeated);
+        }
+
+        EndWaiting();
+        TellIfDrained();
+    }
+
+    IReadOnlyList<RingCommand> StopLink()
+    {
+        while (_kept.Count > 0)
+        {
+            LetGo(_kept.Count - 1);
+        }
+
+        return _queue.Stop();
+    }
+
+    /// <summary>Without a handler, and by policy without hope for one: everything that waits ends.</summary>
+    void EndWaiting()
+    {
+        if (!IsRefusing)
+        {
+            return;
+        }
+
+        RingCommand[] waiting = [.. _queue.Commands.Where(static command => command.State is RingCommandState.WantsMemory or RingCommandState.WantsSlot).OrderBy(static command => command.Sequence)];
+        foreach (RingCommand command in waiting)
+        {
+            if (_queue.TryWithdraw(command))
+            {
+                Finish(command, Refusal);
             }
         }
     }
 
     /// <summary>
     /// The handler has missed a command's time limit: it is given up, so that nothing it still does can touch a newer command's data.
-    /// Not in the middle of a tick, which walks the tasks.
+    /// Not at once: the timers are being walked, and what else is overdue is to be failed first.
     /// </summary>
     void ReplaceHung()
     {
-        HandlerLink hung = _queue.Link!;
+        HandlerLink hung = Link!;
         _reactor.Post(() =>
         {
-            if (hung == _queue.Link)
+            if (hung == Link)
             {
-                LogHung(_logger, _unit.Number, hung.HandlerName, hung.Pid);
-                Lose();
-                _dropped(hung, "it did not answer in time");
+                GiveUp(hung, "it did not answer in time", isViolation: false);
             }
         });
     }
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "LUN {Lun}: handler {Handler} (pid {Pid}) did not answer in time and is given up; the LUN is held until a handler attaches anew")]
-    static partial void LogHung(ILogger logger, int lun, string handler, int pid);
+    // ---- for people ----
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "LUN {Lun}: handler {Handler} attached (pid {Pid})")]
-    static partial void LogAttached(ILogger logger, int lun, string handler, int pid);
+    static string Describe(RingCommand command) => CommandText.Of(command.Cdb);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "LUN {Lun}: {Repeated} commands held for it are repeated")]
-    static partial void LogRepeated(ILogger logger, int lun, int repeated);
-
-    [LoggerMessage(Level = LogLevel.Information, Message = "LUN {Lun}: handler {Handler} (pid {Pid}) has ended")]
-    static partial void LogRemoved(ILogger logger, int lun, string handler, int pid);
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "LUN {Lun}: handler {Handler} (pid {Pid}) is gone: {Reason}; {Held} commands held for the next one")]
-    static partial void LogDetached(ILogger logger, int lun, string handler, int pid, string reason, int held);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "LUN {Lun}: handler {Handler} (pid {Pid}) broke the ring's rules: {Violation}; the LUN is held until a handler attaches anew")]
-    static partial void LogViolation(ILogger logger, int lun, string handler, int pid, string violation);
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "LUN {Lun}: command {OperationCode:X2}h was not answered within {LimitMs} ms and has failed with LUN COMMUNICATION FAILURE")]
-    static partial void LogOverdue(ILogger logger, int lun, byte operationCode, int limitMs);
+    static string WhereIs(RingCommand command) => command.State switch
+    {
+        RingCommandState.Posted => "with the handler",
+        RingCommandState.WantsMemory => "waiting for room",
+        RingCommandState.WantsSlot => "waiting for a handler or for room in its ring",
+        _ => "under way",
+    };
 }

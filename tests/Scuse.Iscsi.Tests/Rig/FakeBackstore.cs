@@ -81,6 +81,18 @@ sealed class FakeBackstore(int segmentBytes = 4096) : IBackstore
         tasks.ForEach(Execute);
     }
 
+    public bool IsRefusing => false;
+
+    public ScsiResult Refusal => ScsiResult.With(ScsiStatus.Busy);
+
+    public void Announce(AbortCause cause, IReadOnlyList<ScsiTask> tasks)
+    {
+    }
+
+    public void IsLate(ScsiTask task, TaskLateness lateness, long ageMs)
+    {
+    }
+
     public bool Cancel(ScsiTask task)
     {
         if (IsBusyWhenCancelled && Submitted.Contains(task))
