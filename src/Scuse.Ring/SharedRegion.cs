@@ -23,6 +23,15 @@ readonly unsafe struct SharedRegion
         _length = length;
     }
 
+#if SCUSE_TRACE_ACCESS
+    /// <summary>
+    /// Called on the accessing thread before each access, with the method's name, offset and length. It exists only in the build of this code that
+    /// tests/Simulation makes for itself, to end or switch between the two ends of a ring at any access.
+    /// </summary>
+    [ThreadStatic]
+    internal static Action<string, long, int>? BeforeAccess;
+#endif
+
     public long Length => _length;
 
     /// <summary>Nothing after this load is done before it.</summary>
@@ -32,7 +41,13 @@ readonly unsafe struct SharedRegion
     public void StoreRelease32(long offset, uint value) => Volatile.Write(ref *(uint*)At(offset, sizeof(uint)), value);
 
     /// <summary>Everything before is seen by all before anything after is done; orders even a store before a later load.</summary>
-    public static void FullFence() => Interlocked.MemoryBarrier();
+    public static void FullFence()
+    {
+#if SCUSE_TRACE_ACCESS
+        BeforeAccess?.Invoke(nameof(FullFence), 0, 0);
+#endif
+        Interlocked.MemoryBarrier();
+    }
 
     /// <summary>One load, never repeated by the compiler: the value can be checked and then used.</summary>
     public uint LoadOnce32(long offset) => Volatile.Read(ref *(uint*)At(offset, sizeof(uint)));
@@ -58,8 +73,14 @@ readonly unsafe struct SharedRegion
 
     // SAFETY: the range is checked against the length that whoever mapped the region vouched for, so the pointer never leaves it.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+#if SCUSE_TRACE_ACCESS
+    byte* At(long offset, int length, [CallerMemberName] string access = "")
+    {
+        BeforeAccess?.Invoke(access, offset, length);
+#else
     byte* At(long offset, int length)
     {
+#endif
         if ((ulong)offset > (ulong)_length || (ulong)length > (ulong)(_length - offset))
             ThrowOutside(offset, length, _length);
         return _start + offset;
