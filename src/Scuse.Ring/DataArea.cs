@@ -4,20 +4,24 @@ namespace Scuse.Ring;
 
 /// <summary>The target's account of which blocks of a data area are in use. It touches no shared memory.</summary>
 /// <remarks>
-/// The lowest free block is taken first, so that the pages ever touched stay few and near the start. Used by one thread at a time.
+/// <para>The lowest free block is taken first, so what was ever touched is a prefix of the area: <see cref="HighWaterBlocks"/>. It only grows until somebody
+/// who has given memory back to the system says so with <see cref="Trim"/>.</para>
+/// <para>Used by one thread at a time.</para>
 /// </remarks>
 public sealed class DataArea
 {
     const int BitsPerWord = 64;
+    const int FirstWords = 4;
 
     readonly long _dataOffset;
     readonly int _blockBytes;
 
-    // Bit set: the block is free. Bits past the last block stay clear.
-    readonly ulong[] _free;
+    // Bit set: the block is free. Bits past the last block stay clear. Covers at least the prefix ever touched, not always the whole area:
+    // what it does not cover is free, and an area that is hardly used costs hardly anything.
+    ulong[] _free;
 
     // Bit set: that word of _free has a free block in it.
-    readonly ulong[] _wordsWithFree;
+    ulong[] _wordsWithFree;
 
     // No word of _free below this one has a free block.
     int _lowestWord;
@@ -29,8 +33,9 @@ public sealed class DataArea
         _dataOffset = layout.DataOffset;
         _blockBytes = layout.BlockBytes;
         BlockCount = layout.BlockCount;
-        _free = AllSet(BlockCount);
-        _wordsWithFree = AllSet(_free.Length);
+        _free = new ulong[Math.Min(FirstWords, WordsFor(BlockCount))];
+        _wordsWithFree = new ulong[WordsFor(_free.Length)];
+        SetFree(firstWord: 0);
     }
 
     /// <summary>How many blocks the area has.</summary>
@@ -39,8 +44,17 @@ public sealed class DataArea
     /// <summary>How many blocks are taken.</summary>
     public int BlocksInUse { get; private set; }
 
-    /// <summary>The highest block that was ever taken, counted from 0; -1 before the first. Memory beyond it was never touched.</summary>
-    public int HighestBlockEverUsed { get; private set; } = -1;
+    /// <summary>How many blocks, counted from the area's start, may have been touched since the area was fresh or last trimmed.</summary>
+    public int HighWaterBlocks { get; private set; }
+
+    /// <summary>How many blocks, counted from the area's start, held all that was in use at any time since <see cref="ResetPeak"/>.</summary>
+    public int PeakBlocks { get; private set; }
+
+    /// <summary>How many blocks so many bytes take.</summary>
+    public int BlocksFor(long lengthBytes) => (int)((lengthBytes + _blockBytes - 1) / _blockBytes);
+
+    /// <summary>By how much taking so many blocks would raise <see cref="HighWaterBlocks"/>: exactly, since every free block below it is taken first.</summary>
+    public int GrowthFor(int blocks) => Math.Max(0, blocks - (HighWaterBlocks - BlocksInUse));
 
     /// <summary>Takes blocks for so many bytes and appends them to <paramref name="into"/>, adjacent blocks as one extent; all or nothing.</summary>
     /// <param name="lengthBytes">How many bytes are to be held; 0 takes nothing. The last extent ends with the last of them, the rest of its block goes unused.</param>
@@ -55,6 +69,10 @@ public sealed class DataArea
         var blocks = BlocksFor(lengthBytes);
         if (blocks > BlockCount - BlocksInUse)
             return false;
+        var highWater = HighWaterBlocks + GrowthFor(blocks);
+        if (highWater > _free.Length * BitsPerWord)
+            Cover(highWater);
+        HighWaterBlocks = highWater;
         BlocksInUse += blocks;
 
         long unplacedBytes = lengthBytes;
@@ -85,7 +103,7 @@ public sealed class DataArea
             _lowestWord = word;
         }
         AppendRun(into, runStart, runEnd, unplacedBytes);
-        HighestBlockEverUsed = Math.Max(HighestBlockEverUsed, runEnd - 1);
+        PeakBlocks = Math.Max(PeakBlocks, runEnd);
         return true;
     }
 
@@ -98,6 +116,36 @@ public sealed class DataArea
             Free(extent);
     }
 
+    /// <summary>How many blocks, counted from the area's start, hold all that is in use. It is searched for, downwards from <see cref="HighWaterBlocks"/>.</summary>
+    public int CountPrefixInUse()
+    {
+        if (BlocksInUse == 0)
+            return 0;
+        for (var word = WordsFor(HighWaterBlocks) - 1; word >= 0; word--)
+        {
+            // Bits that stand for no block look taken, which only the last word has.
+            var taken = ~_free[word] & Mask(0, Math.Min(BitsPerWord, BlockCount - word * BitsPerWord));
+            if (taken != 0)
+                return word * BitsPerWord + BitOperations.Log2(taken) + 1;
+        }
+        return 0;
+    }
+
+    /// <summary>Starts a new measurement of <see cref="PeakBlocks"/>, from what is in use now.</summary>
+    public void ResetPeak() => PeakBlocks = CountPrefixInUse();
+
+    /// <summary>Lowers <see cref="HighWaterBlocks"/> to <paramref name="keepBlocks"/>: the memory of the blocks from there on is to be given back to the system.</summary>
+    /// <param name="keepBlocks">How many blocks stay, counted from the area's start; not fewer than <see cref="CountPrefixInUse"/>.</param>
+    /// <returns>The stretch of the region that is no longer counted as touched; empty if there is none.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A block beyond is in use.</exception>
+    public DataExtent Trim(int keepBlocks)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(keepBlocks, CountPrefixInUse());
+        var blocks = Math.Max(0, HighWaterBlocks - keepBlocks);
+        HighWaterBlocks -= blocks;
+        return new DataExtent(_dataOffset + (long)HighWaterBlocks * _blockBytes, (long)blocks * _blockBytes);
+    }
+
     void Free(DataExtent extent)
     {
         var (first, offsetInBlock) = Math.DivRem(extent.Offset - _dataOffset, _blockBytes);
@@ -107,6 +155,8 @@ public sealed class DataArea
 
         var block = (int)first;
         var end = block + BlocksFor(extent.Length);
+        if (end > HighWaterBlocks)
+            throw new InvalidOperationException($"{extent} holds a block that is free already");
         _lowestWord = Math.Min(_lowestWord, block / BitsPerWord);
         while (block < end)
         {
@@ -121,8 +171,6 @@ public sealed class DataArea
             block += count;
         }
     }
-
-    int BlocksFor(long lengthBytes) => (int)((lengthBytes + _blockBytes - 1) / _blockBytes);
 
     // The caller knows that a free block exists at or above this word.
     int NextWordWithFree(int word)
@@ -143,14 +191,25 @@ public sealed class DataArea
         return length;
     }
 
-    static ulong Mask(int first, int count) => (count == BitsPerWord ? ulong.MaxValue : (1UL << count) - 1) << first;
-
-    static ulong[] AllSet(int bits)
+    void Cover(int blocks)
     {
-        var words = new ulong[(bits + BitsPerWord - 1) / BitsPerWord];
-        words.AsSpan().Fill(ulong.MaxValue);
-        if (bits % BitsPerWord != 0)
-            words[^1] = Mask(0, bits % BitsPerWord);
-        return words;
+        var covered = _free.Length;
+        Array.Resize(ref _free, Math.Min(Math.Max(WordsFor(blocks), covered * 2), WordsFor(BlockCount)));
+        Array.Resize(ref _wordsWithFree, WordsFor(_free.Length));
+        SetFree(covered);
     }
+
+    // The words from this one on come into the account, all free.
+    void SetFree(int firstWord)
+    {
+        for (var word = firstWord; word < _free.Length; word++)
+        {
+            _free[word] = Mask(0, Math.Min(BitsPerWord, BlockCount - word * BitsPerWord));
+            _wordsWithFree[word / BitsPerWord] |= 1UL << (word % BitsPerWord);
+        }
+    }
+
+    static int WordsFor(int bits) => (bits + BitsPerWord - 1) / BitsPerWord;
+
+    static ulong Mask(int first, int count) => (count == BitsPerWord ? ulong.MaxValue : (1UL << count) - 1) << first;
 }

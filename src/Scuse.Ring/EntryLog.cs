@@ -11,7 +11,7 @@ readonly record struct EntryRecord(uint Offset, uint Length, byte Operation, ush
 sealed class EntryLog
 {
     // The length is a power of two, so that a mask wraps the indices.
-    EntryRecord[] _records = new EntryRecord[64];
+    EntryRecord[] _records = new EntryRecord[16];
     int _first;
 
     public int Count { get; private set; }

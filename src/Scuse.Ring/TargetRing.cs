@@ -18,6 +18,7 @@ public readonly record struct RingAnswer(ushort Id, byte Status, ResponseFlags F
 public sealed class TargetRing
 {
     const byte CheckCondition = 0x02;
+    const int FirstIds = 32;
     const ResponseFlags KnownFlags = ResponseFlags.UnknownOp | ResponseFlags.ReadLength | ResponseFlags.KeepBuffer;
 
     enum IdState : byte { NeverUsed, Answered, Outstanding, Kept }
@@ -27,13 +28,16 @@ public sealed class TargetRing
     readonly uint _ringOffset;
     readonly uint _ringBytes;
     readonly EntryLog _entries = new();
-    readonly IdState[] _ids;
+    readonly int _maxOutstanding;
     readonly byte[] _sense = new byte[RingAbi.SenseBytes];
 
-    // First in, first out: an id rests as long as possible, so that a late second answer is recognized as one.
-    readonly ushort[] _freeIds;
+    // First in, first out: an id rests as long as possible, so that a late second answer is recognized as one. Ids that were never used come first
+    // and are not in it. Both arrays have room for the ids used so far, so that an idle ring costs little.
+    IdState[] _ids = new IdState[FirstIds + 1];
+    ushort[] _freeIds = new ushort[FirstIds];
     int _firstFreeId;
     int _freeIdCount;
+    int _idsEverUsed;
 
     // Where the next entry goes, what the handler has been shown of it, and where the first entry not yet cleaned up starts.
     uint _head;
@@ -67,11 +71,7 @@ public sealed class TargetRing
         Flags = flags;
         _ringOffset = (uint)layout.CommandRingOffset;
         _ringBytes = (uint)layout.CommandRingBytes;
-        _ids = new IdState[maxOutstanding + 1];
-        _freeIds = new ushort[maxOutstanding];
-        _freeIdCount = maxOutstanding;
-        for (var i = 0; i < maxOutstanding; i++)
-            _freeIds[i] = (ushort)(i + 1);
+        _maxOutstanding = maxOutstanding;
     }
 
     /// <summary>The region's layout.</summary>
@@ -86,13 +86,16 @@ public sealed class TargetRing
     /// <summary>How many answered commands' ids the handler keeps with <see cref="ResponseFlags.KeepBuffer"/>.</summary>
     public int Kept { get; private set; }
 
-    /// <summary>Bytes of the command ring that are taken by entries not yet cleaned up.</summary>
+    /// <summary>Bytes of the command ring that are taken by entries not yet cleaned up. With none, nothing in the ring will be read again by either end.</summary>
     public int CommandRingBytesInUse => (int)_usedBytes;
 
     /// <summary>How the handler broke a rule, for a person to read; null as long as it has not. From then on nothing is reaped.</summary>
     public string? Violation { get; private set; }
 
-    /// <summary>Makes a region ready before anyone uses it: zeroes mailbox and command ring and writes the mailbox. The data area is left alone.</summary>
+    /// <summary>
+    /// Makes a region ready before anyone uses it: writes the mailbox and touches nothing else. The command ring may hold anything, since each entry is
+    /// zeroed as it is posted and what was not posted is never read; so fresh memory costs one page.
+    /// </summary>
     /// <param name="region">Where the region is mapped; at least <see cref="RingLayout.RegionBytes"/> long, on a multiple of 8.</param>
     /// <param name="layout">The region's layout.</param>
     /// <param name="flags">What the target can do.</param>
@@ -100,7 +103,7 @@ public sealed class TargetRing
     {
         ArgumentNullException.ThrowIfNull(layout);
         var shared = new SharedRegion(region, layout.RegionBytes);
-        shared.ZeroPlain(0, layout.CommandRingOffset + layout.CommandRingBytes);
+        shared.ZeroPlain(0, RingAbi.MailboxBytes);
         shared.StorePlain32(RingAbi.CommandRingOffsetOffset, (uint)layout.CommandRingOffset);
         shared.StorePlain32(RingAbi.CommandRingSizeOffset, (uint)layout.CommandRingBytes);
         // Whoever sees the version sees the rest; a handler normally learns of the region only later, over its socket.
@@ -125,7 +128,7 @@ public sealed class TargetRing
         var entryBytes = bytesBeforeCdb + RingAbi.RoundUp(cdb.Length, RingAbi.EntryAlignment);
         if (cdb.Length > RingAbi.MaxCdbBytes || entryBytes > _ringBytes / 2)
             return PostResult.TooLarge;
-        if (_freeIdCount == 0)
+        if (_freeIdCount == 0 && _idsEverUsed == _maxOutstanding)
             return PostResult.NoFreeId;
         if (!TryMakeRoom((uint)entryBytes))
             return PostResult.RingFull;
@@ -295,9 +298,19 @@ public sealed class TargetRing
 
     ushort TakeId()
     {
-        var id = _freeIds[_firstFreeId];
-        _firstFreeId = _firstFreeId + 1 == _freeIds.Length ? 0 : _firstFreeId + 1;
-        _freeIdCount--;
+        ushort id;
+        if (_idsEverUsed < _maxOutstanding)
+        {
+            id = (ushort)++_idsEverUsed;
+            if (id == _ids.Length)
+                GrowIds();
+        }
+        else
+        {
+            id = _freeIds[_firstFreeId];
+            _firstFreeId = _firstFreeId + 1 == _freeIds.Length ? 0 : _firstFreeId + 1;
+            _freeIdCount--;
+        }
         _ids[id] = IdState.Outstanding;
         return id;
     }
@@ -307,6 +320,14 @@ public sealed class TargetRing
         _freeIds[(_firstFreeId + _freeIdCount) % _freeIds.Length] = id;
         _freeIdCount++;
         _ids[id] = IdState.Answered;
+    }
+
+    // Only while there are ids that were never used, and until then none is taken from the queue: it starts at its first place.
+    void GrowIds()
+    {
+        var ids = Math.Min(_freeIds.Length * 2, _maxOutstanding);
+        Array.Resize(ref _freeIds, ids);
+        Array.Resize(ref _ids, ids + 1);
     }
 
     bool TryLoadTail()

@@ -1,3 +1,5 @@
+using CsCheck;
+
 namespace Scuse.Ring.Tests;
 
 public sealed class DataAreaTests
@@ -19,7 +21,7 @@ public sealed class DataAreaTests
         var area = new DataArea(Layout);
 
         Assert.Equal([Blocks(0, 130, lessBytes: 4095)], Allocate(area, 129 * 4096 + 1));
-        Assert.Equal((130, 200, 129), (area.BlocksInUse, area.BlockCount, area.HighestBlockEverUsed));
+        Assert.Equal((130, 200, 130), (area.BlocksInUse, area.BlockCount, area.HighWaterBlocks));
     }
 
     [Fact]
@@ -67,7 +69,7 @@ public sealed class DataAreaTests
 
         Assert.False(area.TryAllocate(199 * 4096 + 1, list));
 
-        Assert.Equal((0, 1, 0), (list.Count, area.BlocksInUse, area.HighestBlockEverUsed));
+        Assert.Equal((0, 1, 1), (list.Count, area.BlocksInUse, area.HighWaterBlocks));
     }
 
     [Fact]
@@ -90,7 +92,7 @@ public sealed class DataAreaTests
         var area = new DataArea(Layout);
 
         Assert.Empty(Allocate(area, 0));
-        Assert.Equal((0, -1), (area.BlocksInUse, area.HighestBlockEverUsed));
+        Assert.Equal((0, 0), (area.BlocksInUse, area.HighWaterBlocks));
     }
 
     [Fact]
@@ -133,36 +135,155 @@ public sealed class DataAreaTests
     }
 
     [Fact]
-    public void A_random_walk_agrees_with_a_naive_model()
+    public void What_an_allocation_adds_to_what_was_touched_is_known_beforehand()
     {
-        var seed = Environment.TickCount;
-        var random = new Random(seed);
         var area = new DataArea(Layout);
-        var used = new bool[Layout.BlockCount];
-        var live = new List<DataExtent[]>();
+        var low = Allocate(area, 10 * 4096);
+        Allocate(area, 4096);
+        area.Free(low);
 
-        for (var step = 0; step < 50_000; step++)
+        Assert.Equal((0, 0, 3), (area.GrowthFor(0), area.GrowthFor(10), area.GrowthFor(13)));
+        Allocate(area, 13 * 4096);
+        Assert.Equal(14, area.HighWaterBlocks);
+    }
+
+    [Fact]
+    public void Trimming_takes_the_free_tail_and_nothing_in_use()
+    {
+        var area = new DataArea(Layout);
+        var blocks = Enumerable.Range(0, 100).Select(_ => Allocate(area, 4096)).ToArray();
+        foreach (var extents in blocks[71..].Append(blocks[3]))
+            area.Free(extents);
+
+        Assert.Equal(71, area.CountPrefixInUse());
+        Assert.Throws<ArgumentOutOfRangeException>(() => area.Trim(70));
+        Assert.Equal(Blocks(90, 10), area.Trim(90));
+        Assert.Equal(Blocks(71, 19), area.Trim(71));
+        Assert.Equal(Blocks(71, 0), area.Trim(71));
+        Assert.Equal((71, 70), (area.HighWaterBlocks, area.BlocksInUse));
+        Assert.Equal([Blocks(3, 1), Blocks(71, 1)], Allocate(area, 8192));
+        Assert.Equal(72, area.HighWaterBlocks);
+    }
+
+    [Fact]
+    public void Trimming_more_than_was_touched_changes_nothing()
+    {
+        var area = new DataArea(Layout);
+        area.Free(Allocate(area, 5 * 4096));
+
+        Assert.Equal(0, area.Trim(6).Length);
+        Assert.Equal(5, area.HighWaterBlocks);
+    }
+
+    [Fact]
+    public void The_peak_is_what_was_in_use_at_once_since_it_was_last_reset()
+    {
+        var area = new DataArea(Layout);
+        var large = Allocate(area, 150 * 4096);
+        area.Free(large);
+        Allocate(area, 2 * 4096);
+        Assert.Equal(150, area.PeakBlocks);
+
+        area.ResetPeak();
+        Assert.Equal(2, area.PeakBlocks);
+        area.Free(Allocate(area, 7 * 4096));
+        Assert.Equal(9, area.PeakBlocks);
+    }
+
+    [Fact]
+    public void An_area_that_is_hardly_used_costs_little_memory()
+    {
+        var layout = RingLayout.Create(4096 - RingAbi.MailboxBytes, 1L << 40);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        var area = new DataArea(layout);
+        area.TryAllocate(1, new ExtentList());
+
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 1, 2048);
+    }
+
+    /// <summary>The account as one would write it down on paper: a flag for each block.</summary>
+    sealed class Model
+    {
+        readonly bool[] _used = new bool[Layout.BlockCount];
+
+        public List<DataExtent[]> Live { get; } = [];
+
+        public int HighWater { get; private set; }
+
+        public int Peak { get; private set; }
+
+        public int InUse => _used.Count(used => used);
+
+        public int Prefix => Array.LastIndexOf(_used, true) + 1;
+
+        public DataExtent[]? Allocate(int bytes)
         {
-            if (live.Count > 0 && random.Next(100) < 48)
+            var extents = Naive(_used, bytes);
+            if (extents is { Length: > 0 })
             {
-                var index = random.Next(live.Count);
-                area.Free(live[index]);
-                Mark(live[index], used, false);
-                live.RemoveAt(index);
+                Mark(extents, _used, true);
+                Live.Add(extents);
+                HighWater = Math.Max(HighWater, Prefix);
+                Peak = Math.Max(Peak, (int)((extents[^1].Offset + extents[^1].Length - Layout.DataOffset + 4095) / 4096));
             }
-            else
-            {
-                var bytes = random.Next(10) == 0 ? random.Next(300 * 4096) : random.Next(1, 12 * 4096);
-                var list = new ExtentList();
-                var expected = Naive(used, bytes);
-                Assert.True(expected is not null == area.TryAllocate(bytes, list), $"seed {seed}, step {step}");
-                Assert.True(list.AsSpan().SequenceEqual(expected ?? []), $"seed {seed}, step {step}");
-                if (list.Count > 0)
-                    live.Add(list.AsSpan().ToArray());
-                Mark(list.AsSpan(), used, true);
-            }
-            Assert.True(used.Count(u => u) == area.BlocksInUse, $"seed {seed}, step {step}");
+            return extents;
         }
+
+        public DataExtent[] Free(int pick)
+        {
+            var extents = Live[pick % Live.Count];
+            Live.Remove(extents);
+            Mark(extents, _used, false);
+            return extents;
+        }
+
+        public int Trim(int keep)
+        {
+            var trimmed = Math.Max(0, HighWater - keep);
+            HighWater -= trimmed;
+            return trimmed;
+        }
+
+        public void ResetPeak() => Peak = Prefix;
+    }
+
+    [Fact]
+    public void Whatever_is_done_to_it_the_account_agrees_with_one_kept_by_hand()
+    {
+        Gen.Select(Gen.Int[0, 9], Gen.Int[0, 1_000_000]).Array[0, 400].Sample(steps =>
+        {
+            var (area, model) = (new DataArea(Layout), new Model());
+            foreach (var (kind, number) in steps)
+            {
+                switch (kind)
+                {
+                    case <= 4:
+                        var bytes = kind == 0 ? number % (300 * 4096) : number % (12 * 4096);
+                        var growth = area.GrowthFor(area.BlocksFor(bytes));
+                        var (touched, list) = (area.HighWaterBlocks, new ExtentList());
+                        var expected = model.Allocate(bytes);
+                        Assert.Equal(expected is not null, area.TryAllocate(bytes, list));
+                        Assert.Equal(expected ?? [], list.AsSpan());
+                        Assert.Equal(expected is null ? touched : touched + growth, area.HighWaterBlocks);
+                        break;
+                    case <= 7 when model.Live.Count > 0:
+                        area.Free(model.Free(number));
+                        break;
+                    case 8:
+                        var keep = Math.Max(model.Prefix, number % Layout.BlockCount);
+                        var trimmed = model.Trim(keep);
+                        Assert.Equal(Blocks(model.HighWater, trimmed), area.Trim(keep));
+                        break;
+                    case 9:
+                        area.ResetPeak();
+                        model.ResetPeak();
+                        break;
+                }
+                Assert.Equal(
+                    (model.InUse, model.HighWater, model.Peak, model.Prefix),
+                    (area.BlocksInUse, area.HighWaterBlocks, area.PeakBlocks, area.CountPrefixInUse()));
+            }
+        });
     }
 
     static void Mark(ReadOnlySpan<DataExtent> extents, bool[] used, bool value)
