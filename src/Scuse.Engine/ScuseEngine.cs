@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
 using Scuse.Engine.Backstores;
+using Scuse.Engine.Management;
 using Scuse.Engine.Portals;
 using Scuse.Engine.Reactors;
 using Scuse.Engine.Supervision;
@@ -36,9 +37,11 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         _logger = loggers.CreateLogger("scuse");
         _reactor = new Reactor("scuse reactor 0", options.SpinMicroseconds, _logger);
         List<LogicalUnit> units = [];
+        List<UserBackstore> backstores = [];
         foreach (LunOptions lun in options.Luns)
         {
             var backstore = new UserBackstore(lun, _reactor, _logger, (link, reason) => _attach!.Drop(link, reason));
+            backstores.Add(backstore);
             units.Add(new LogicalUnit(lun.Number, backstore) { CommandTimeoutMs = lun.CommandTimeoutMs });
             _slots.Add(new DeviceSlot(lun, options.TargetName, backstore, _reactor));
         }
@@ -47,6 +50,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         var server = new IscsiServer(options.Iscsi);
         server.Add(_target);
         _portal = new Portal(options.Portal, _reactor, server, options.LoopbackSendBufferBytes, _logger);
+        Management = new EngineManagement(options, _reactor, server, _portal, backstores);
         try
         {
             _attach = new AttachServer(options.SocketPath, _slots, _logger);
@@ -66,6 +70,9 @@ public sealed partial class ScuseEngine : IAsyncDisposable
 
     /// <summary>Where initiators connect, with the port that was picked.</summary>
     public IPEndPoint Portal => _portal.Address;
+
+    /// <summary>What an operator can ask of it while it runs.</summary>
+    public EngineManagement Management { get; }
 
     /// <summary>Where handlers attach.</summary>
     public string SocketPath => _attach.SocketPath;

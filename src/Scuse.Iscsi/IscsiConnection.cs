@@ -59,6 +59,9 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
     /// <summary>The <c>ip:port</c> that the initiator reached us at.</summary>
     public string LocalAddress { get; }
 
+    /// <summary>When the connection was accepted, on the owner's clock in milliseconds.</summary>
+    public long AcceptedMs => _acceptedMs;
+
     /// <summary>The session, once login has succeeded.</summary>
     public IscsiSession? Session { get; private set; }
 

@@ -89,6 +89,9 @@ public sealed class TargetRing
     /// <summary>Bytes of the command ring that are taken by entries not yet cleaned up. With none, nothing in the ring will be read again by either end.</summary>
     public int CommandRingBytesInUse => (int)_usedBytes;
 
+    /// <summary>Up to where answers have been reaped, as a ring offset: where the first entry not yet cleaned up starts.</summary>
+    public uint ReapedOffset => _cleaned;
+
     /// <summary>How the handler broke a rule, for a person to read; null as long as it has not. From then on nothing is reaped.</summary>
     public string? Violation { get; private set; }
 

@@ -1,11 +1,18 @@
 using System.CommandLine;
 using Scuse.Cli;
+using Scuse.Cli.Commands;
 
 // A mistake on the command line is one line, not a page of usage.
 var root = new RootCommand("SCSI in userspace: disks over iSCSI, each served by a process of its own.")
 {
     ServeCommand.Create(),
     HandlerCommand.Create(),
+    new LsCommand(),
+    new StatusCommand(),
+    new SessionsCommand(),
+    new EventsCommand(),
+    RingCommand.Create(),
+    LunCommand.Create(),
 };
 ParseResult command = root.Parse(args.Length == 0 ? ["--help"] : args);
 if (command.Errors.Count > 0)

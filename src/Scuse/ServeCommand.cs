@@ -5,6 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
+using Scuse.Cli.Control;
 using Scuse.Cli.Serving;
 using Scuse.Engine;
 using Scuse.Iscsi;
@@ -28,6 +29,7 @@ static class ServeCommand
         var advertise = new Option<string?>("--advertise") { Description = "The portal that discovery tells initiators, where it differs from the one they came by", HelpName = "HOST:PORT" };
         var target = new Option<string?>("--target") { Description = "The target's name", HelpName = "IQN" };
         var socket = new Option<string?>("--socket") { Description = "Where handlers attach", HelpName = "PATH" };
+        var control = new Option<string?>("--control") { Description = "Where operators ask; PATH of --socket with .control when not given", HelpName = "PATH" };
         var timeout = new Option<int>("--command-timeout") { Description = "Seconds that a command may take before it fails; 0 is for ever", HelpName = "SECONDS", DefaultValueFactory = _ => 30 };
         var spin = new Option<int>("--spin") { Description = "Microseconds to stay awake after the last activity; 0 is never", HelpName = "MICROSECONDS", DefaultValueFactory = _ => 50 };
         var queueFull = new Option<int>("--qfull-timeout") { Description = "Seconds that a command waits for room before it ends with TASK SET FULL; -1 is as long as --command-timeout", HelpName = "SECONDS", DefaultValueFactory = _ => -1 };
@@ -36,7 +38,7 @@ static class ServeCommand
         var globalDataArea = new Option<string>("--global-data-area") { Description = "The same for all logical units together", HelpName = "SIZE", DefaultValueFactory = _ => "2G" };
         var keep = new Option<int>("--keep-handlers") { Description = "Seconds that handlers outlive the engine, to be taken over by the next one at the same --socket; 0: they end with it", HelpName = "SECONDS", DefaultValueFactory = _ => 0 };
         var allocations = new Option<bool>("--report-allocations") { Hidden = true };
-        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, advertise, target, socket, timeout, queueFull, loss, dataArea, globalDataArea, keep, spin, allocations };
+        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, advertise, target, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, spin, allocations };
         command.SetAction(async (parsed, cancellation) =>
         {
             try
@@ -62,7 +64,7 @@ static class ServeCommand
                     Iscsi = new IscsiOptions { AdvertisedPortal = parsed.GetValue(advertise) },
                 };
                 options = parsed.GetValue(target) is { } name ? options with { TargetName = TargetNames.Check(name) } : options;
-                return await RunAsync(options, parsed.GetValue(allocations), cancellation);
+                return await RunAsync(options, parsed.GetValue(control) ?? ControlSocket.PathFor(options.SocketPath), parsed.GetValue(allocations), cancellation);
             }
             catch (FormatException exception)
             {
@@ -78,7 +80,7 @@ static class ServeCommand
         return command;
     }
 
-    static async Task<int> RunAsync(EngineOptions options, bool reportAllocations, CancellationToken cancellation)
+    static async Task<int> RunAsync(EngineOptions options, string controlSocket, bool reportAllocations, CancellationToken cancellation)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
         builder.Logging.AddConsole(console =>
@@ -91,8 +93,8 @@ static class ServeCommand
         builder.Logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None); // what keeps the engine from starting is told below, in one line
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromMilliseconds(options.DrainMs * 3));
         builder.Services.Configure<ConsoleLifetimeOptions>(lifetime => lifetime.SuppressStatusMessages = true);
-        builder.Services.AddSingleton(options);
-        builder.Services.AddHostedService<EngineService>();
+        builder.Services.AddHostedService(services => new EngineService(
+            options, controlSocket, services.GetRequiredService<ILoggerFactory>(), services.GetRequiredService<IHostApplicationLifetime>()));
         using IHost host = builder.Build();
         using AllocationReport? report = reportAllocations ? new AllocationReport("engine") : null;
         try

@@ -67,6 +67,10 @@ sealed class HandlerLink : IReactorRing, IEventSource
     /// <summary>The descriptors a handler needs, in the order the attach protocol says.</summary>
     public Microsoft.Win32.SafeHandles.SafeFileHandle[] Descriptors => [_memory.Handle, _toHandler.Handle, _toTarget.Handle];
 
+    /// <summary>The region's memory as a descriptor of its own, for reading: it outlives the link, and reading what was never touched takes up no memory.</summary>
+    public Microsoft.Win32.SafeHandles.SafeFileHandle OpenMemory() =>
+        File.OpenHandle($"/proc/self/fd/{_memory.Handle.DangerousGetHandle()}", FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+
     public int Outstanding => Ring.Outstanding;
 
     public bool HasAnswers => Ring.HasAnswers;

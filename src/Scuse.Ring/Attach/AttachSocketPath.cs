@@ -12,7 +12,9 @@ public static class AttachSocketPath
     /// <param name="processId">The engine's process.</param>
     public static string OfProcess(Func<string, string?> environment, int processId) => Path.Combine(Folder(environment), $"engine-{processId}.sock");
 
-    static string Folder(Func<string, string?> environment)
+    /// <summary>The folder where the sockets of this user's engines are, unless somebody says otherwise.</summary>
+    /// <param name="environment">Looks up an environment variable.</param>
+    public static string Folder(Func<string, string?> environment)
     {
         ArgumentNullException.ThrowIfNull(environment);
         if (environment("XDG_RUNTIME_DIR") is { Length: > 0 } runtime)

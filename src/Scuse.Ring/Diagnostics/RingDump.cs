@@ -45,6 +45,16 @@ public sealed record RingDump
     /// <summary>Whether everything parsed.</summary>
     public bool IsSound => Problems.Count == 0 && Entries.All(static entry => entry.Problem is null) && Answered.All(static entry => entry.Problem is null);
 
+    /// <summary>The same, with the commands named by whoever knows SCSI, which the ring does not.</summary>
+    public RingDump WithOperations(Func<byte[], string> nameOf)
+    {
+        ArgumentNullException.ThrowIfNull(nameOf);
+        return this with
+        {
+            Entries = [.. Entries.Select(entry => entry.Request is { } request ? entry with { Request = request with { Command = nameOf(request.Cdb) } } : entry)],
+        };
+    }
+
     /// <summary>Decodes a copy of a region, or of its start.</summary>
     /// <param name="bytes">The region's bytes, at least those of mailbox and ring.</param>
     /// <param name="regionBytes">The whole region's length where <paramref name="bytes"/> is only its start.</param>
@@ -161,7 +171,11 @@ public sealed record RingEntryDump
 /// <param name="CdbOffset">cdb_off, in bytes from the region's start.</param>
 /// <param name="Data">Where its data lies or is to go; Data-Out of a bidirectional command.</param>
 /// <param name="BidiDataIn">Where Data-In of a bidirectional command is to go.</param>
-public sealed record RingRequestDump(byte[] Cdb, ulong CdbOffset, IReadOnlyList<RingExtentDump> Data, IReadOnlyList<RingExtentDump> BidiDataIn);
+public sealed record RingRequestDump(byte[] Cdb, ulong CdbOffset, IReadOnlyList<RingExtentDump> Data, IReadOnlyList<RingExtentDump> BidiDataIn)
+{
+    /// <summary>What the command is called; null unless <see cref="RingDump.WithOperations"/> told.</summary>
+    public string? Command { get; init; }
+}
 
 /// <summary>An iovec.</summary>
 /// <param name="Offset">Where the data is, in bytes from the region's start.</param>

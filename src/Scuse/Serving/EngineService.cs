@@ -1,28 +1,31 @@
 using System.Net;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Scuse.Cli.Control;
 using Scuse.Engine;
 
 namespace Scuse.Cli.Serving;
 
-/// <summary>The engine as a hosted service; says the URLs once it is up.</summary>
-sealed class EngineService(EngineOptions options, ILoggerFactory loggers, IHostApplicationLifetime lifetime) : IHostedService, IAsyncDisposable
+/// <summary>The engine and its control interface as a hosted service; says the URLs once it is up.</summary>
+sealed class EngineService(EngineOptions options, string controlSocket, ILoggerFactory loggers, IHostApplicationLifetime lifetime) : IHostedService, IAsyncDisposable
 {
     ScuseEngine? _engine;
+    ControlServer? _control;
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         _engine = new ScuseEngine(options, loggers);
         try
         {
+            _control = new ControlServer(_engine.Management, controlSocket, loggers.CreateLogger("scuse"));
+
             // A signal while handlers are still coming up is a wish to stop, too.
             using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.ApplicationStopping);
             await _engine.StartAsync(stopping.Token);
         }
         catch
         {
-            await _engine.DisposeAsync();
-            _engine = null;
+            await DisposeAsync();
             throw;
         }
 
@@ -32,13 +35,33 @@ sealed class EngineService(EngineOptions options, ILoggerFactory loggers, IHostA
         }
     }
 
-    public Task StopAsync(CancellationToken cancellationToken) => _engine?.StopAsync() ?? Task.CompletedTask;
-
-    public async ValueTask DisposeAsync()
+    /// <summary>Operators can watch to the end.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
     {
         if (_engine is not null)
         {
+            await _engine.StopAsync();
+        }
+
+        await StopControlAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopControlAsync();
+        if (_engine is not null)
+        {
             await _engine.DisposeAsync();
+            _engine = null;
+        }
+    }
+
+    async ValueTask StopControlAsync()
+    {
+        if (_control is { } control)
+        {
+            _control = null;
+            await control.DisposeAsync();
         }
     }
 

@@ -1,0 +1,194 @@
+using System.Diagnostics;
+using System.Reflection;
+using Scuse.Engine.Backstores;
+using Scuse.Engine.Portals;
+using Scuse.Engine.Reactors;
+using Scuse.Iscsi;
+
+namespace Scuse.Engine.Management;
+
+/// <summary>
+/// What an operator can ask of a running engine. Each call has the reactor take a look between two turns and returns immutable records; none takes
+/// longer than <see cref="Deadline"/>, unless it says so. It costs nothing while nobody calls.
+/// </summary>
+/// <remarks>From any thread but the reactor's.</remarks>
+public sealed class EngineManagement
+{
+    /// <summary>How long a call may take at most.</summary>
+    public static readonly TimeSpan Deadline = TimeSpan.FromSeconds(5);
+
+    static readonly string ProgramVersion = typeof(EngineManagement).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "";
+
+    readonly EngineOptions _options;
+    readonly Reactor _reactor;
+    readonly IscsiServer _server;
+    readonly Portal _portal;
+    readonly SortedDictionary<int, UserBackstore> _backstores;
+    readonly DateTimeOffset _since = DateTimeOffset.UtcNow;
+
+    internal EngineManagement(EngineOptions options, Reactor reactor, IscsiServer server, Portal portal, IEnumerable<UserBackstore> backstores)
+    {
+        _options = options;
+        _reactor = reactor;
+        _server = server;
+        _portal = portal;
+        _backstores = new(backstores.ToDictionary(static backstore => backstore.Options.Number));
+    }
+
+    /// <summary>The engine as a whole.</summary>
+    /// <exception cref="ManagementException">It came to nothing.</exception>
+    public Task<EngineStatus> GetStatusAsync(CancellationToken cancellation = default) => AskAsync(Status, cancellation);
+
+    /// <summary>Every logical unit, LUN 0 first.</summary>
+    /// <exception cref="ManagementException">It came to nothing.</exception>
+    public Task<IReadOnlyList<LunStatus>> GetLunsAsync(CancellationToken cancellation = default) =>
+        AskAsync<IReadOnlyList<LunStatus>>(() => [.. _backstores.Values.Select(LunReport.Of)], cancellation);
+
+    /// <summary>One logical unit.</summary>
+    /// <exception cref="ManagementException">It came to nothing.</exception>
+    public Task<LunStatus> GetLunAsync(int lun, CancellationToken cancellation = default) => AskAsync(lun, LunReport.Of, cancellation);
+
+    /// <summary>Every session that initiators have, the oldest first.</summary>
+    /// <exception cref="ManagementException">It came to nothing.</exception>
+    public Task<IReadOnlyList<SessionStatus>> GetSessionsAsync(CancellationToken cancellation = default) =>
+        AskAsync<IReadOnlyList<SessionStatus>>(
+            () =>
+            {
+                DateTimeOffset now = DateTimeOffset.UtcNow;
+                return [.. _server.Sessions.Select(session => SessionOf(session, now)).OrderBy(static session => session.Since)];
+            },
+            cancellation);
+
+    /// <summary>The last events of a logical unit, or of all of them, oldest first.</summary>
+    /// <exception cref="ManagementException">It came to nothing.</exception>
+    public Task<IReadOnlyList<LunEventStatus>> GetEventsAsync(int? lun = null, CancellationToken cancellation = default) =>
+        lun is { } number
+            ? AskAsync<IReadOnlyList<LunEventStatus>>(number, static backstore => [.. LunReport.EventsOf(backstore)], cancellation)
+            : AskAsync<IReadOnlyList<LunEventStatus>>(() => [.. _backstores.Values.SelectMany(LunReport.EventsOf).OrderBy(static happened => happened.At)], cancellation);
+
+    /// <summary>A logical unit's ring, decoded, with what the engine knows of every command.</summary>
+    /// <exception cref="ManagementException">It came to nothing.</exception>
+    public async Task<RingStatus> GetRingAsync(int lun, CancellationToken cancellation = default)
+    {
+        Func<RingStatus> report = await AskAsync(lun, backstore => LunReport.SnapshotRing(backstore, _reactor.NowMs), cancellation);
+        return report();
+    }
+
+    /// <summary>The memory that a logical unit shares with its handler, to be copied.</summary>
+    /// <exception cref="ManagementException">It came to nothing: there is no handler, for one.</exception>
+    public Task<SavedRegion> OpenRegionAsync(int lun, CancellationToken cancellation = default) =>
+        AskAsync(
+            lun,
+            static backstore => LunReport.OpenRegion(backstore)
+                ?? throw new ManagementException(ManagementProblem.Refused, $"LUN {backstore.Options.Number} has no handler, and so no ring"),
+            cancellation);
+
+    // ---- operations ----
+
+    /// <summary>Holds back what would be posted to the handler; what it has goes on. The kernel's block_dev.</summary>
+    /// <exception cref="ManagementException">It came to nothing.</exception>
+    public Task<OperationOutcome> BlockAsync(int lun, CancellationToken cancellation = default) => OperateAsync(
+        lun,
+        static backstore =>
+        {
+            backstore.Block();
+            return 0;
+        },
+        cancellation);
+
+    /// <summary>Lets commands through again.</summary>
+    /// <exception cref="ManagementException">It came to nothing.</exception>
+    public Task<OperationOutcome> UnblockAsync(int lun, CancellationToken cancellation = default) => OperateAsync(
+        lun,
+        static backstore =>
+        {
+            backstore.Unblock();
+            return 0;
+        },
+        cancellation);
+
+    /// <summary>Ends every command that the handler was given, and gives the handler up with its region. The kernel's reset_ring.</summary>
+    /// <exception cref="ManagementException">It came to nothing.</exception>
+    public Task<OperationOutcome> ResetRingAsync(int lun, RingReset how, CancellationToken cancellation = default) =>
+        OperateAsync(lun, backstore => backstore.ResetRing(how), cancellation);
+
+    Task<OperationOutcome> OperateAsync(int lun, Func<UserBackstore, int> operate, CancellationToken cancellation) => AskAsync(
+        lun,
+        backstore =>
+        {
+            int ended = operate(backstore);
+            return new OperationOutcome(LunReport.Of(backstore), ended);
+        },
+        cancellation);
+
+    // ---- how it is done ----
+
+    EngineStatus Status()
+    {
+        using var process = Process.GetCurrentProcess();
+        return new EngineStatus
+        {
+            Version = ProgramVersion,
+            Pid = Environment.ProcessId,
+            Since = _since,
+            Target = _options.TargetName,
+            Portal = _portal.Address.ToString(),
+            AttachSocket = _options.SocketPath,
+            MemoryBytes = process.WorkingSet64,
+            Sessions = _server.Sessions.Count,
+            Luns = _backstores.Values.CountBy(LunReport.StateOf).ToDictionary(),
+            Outstanding = _backstores.Values.Sum(static backstore => backstore.Link?.Outstanding ?? 0),
+            Waiting = _backstores.Values.Sum(LunReport.WaitingIn),
+            DataAreaBytesInUse = _backstores.Values.Sum(static backstore => backstore.Link is { } link ? (long)link.DataArea.BlocksInUse * link.Ring.Layout.BlockBytes : 0),
+            DataAreaBytesLimit = _options.GlobalDataAreaBytes,
+        };
+    }
+
+    SessionStatus SessionOf(IscsiSession session, DateTimeOffset now) => new()
+    {
+        Initiator = session.InitiatorName,
+        Address = session.Connection.RemoteAddress,
+        Portal = session.Connection.LocalAddress,
+        Isid = $"0x{session.Isid:x12}",
+        Tsih = session.Tsih,
+        IsDiscovery = session.IsDiscovery,
+        Since = now.AddMilliseconds(session.Connection.AcceptedMs - _reactor.NowMs),
+        Connections = 1,
+        Outstanding = session.OutstandingTasks,
+        Commands = session.Commands,
+        ReadBytes = session.DataInBytes,
+        WrittenBytes = session.DataOutBytes,
+        TaskManagementRequests = session.TaskManagementRequests,
+    };
+
+    Task<T> AskAsync<T>(int lun, Func<UserBackstore, T> question, CancellationToken cancellation)
+    {
+        UserBackstore backstore = Find(lun);
+        return AskAsync(() => question(backstore), cancellation);
+    }
+
+    UserBackstore Find(int lun) =>
+        _backstores.TryGetValue(lun, out UserBackstore? backstore)
+            ? backstore
+            : throw new ManagementException(ManagementProblem.NotFound, $"there is no LUN {lun}; there are {_backstores.Count}, from {_backstores.Keys.First()} to {_backstores.Keys.Last()}");
+
+    async Task<T> AskAsync<T>(Func<T> question, CancellationToken cancellation)
+    {
+        if (!_reactor.IsRunning)
+        {
+            throw new ManagementException(ManagementProblem.NotRunning, "the engine is not running");
+        }
+
+        T answer = default!;
+        try
+        {
+            await _reactor.InvokeAsync(() => answer = question()).WaitAsync(Deadline, cancellation);
+        }
+        catch (TimeoutException)
+        {
+            throw new ManagementException(ManagementProblem.TooLate, $"the engine did not answer within {Deadline.TotalSeconds:0} s");
+        }
+
+        return answer;
+    }
+}

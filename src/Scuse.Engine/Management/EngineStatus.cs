@@ -1,0 +1,287 @@
+using Scuse.Ring.Diagnostics;
+using Scuse.Target;
+
+namespace Scuse.Engine.Management;
+
+/// <summary>An engine at one moment.</summary>
+public sealed record EngineStatus
+{
+    /// <summary>The version of the program.</summary>
+    public required string Version { get; init; }
+
+    /// <summary>The engine's process.</summary>
+    public required int Pid { get; init; }
+
+    /// <summary>When it started.</summary>
+    public required DateTimeOffset Since { get; init; }
+
+    /// <summary>The target's iSCSI name.</summary>
+    public required string Target { get; init; }
+
+    /// <summary>Where initiators connect.</summary>
+    public required string Portal { get; init; }
+
+    /// <summary>Where handlers attach.</summary>
+    public required string AttachSocket { get; init; }
+
+    /// <summary>Where operators ask; empty where the program around the engine has no such place.</summary>
+    public string ControlSocket { get; init; } = "";
+
+    /// <summary>The memory that the process holds, in bytes.</summary>
+    public required long MemoryBytes { get; init; }
+
+    /// <summary>How many sessions initiators have.</summary>
+    public required int Sessions { get; init; }
+
+    /// <summary>How many logical units there are in each state; states without any are left out.</summary>
+    public required IReadOnlyDictionary<LunState, int> Luns { get; init; }
+
+    /// <summary>How many commands the handlers have.</summary>
+    public required int Outstanding { get; init; }
+
+    /// <summary>How many commands wait: for room, for a handler, or because they are blocked.</summary>
+    public required int Waiting { get; init; }
+
+    /// <summary>How many bytes of all data areas commands hold.</summary>
+    public required long DataAreaBytesInUse { get; init; }
+
+    /// <summary>The most that they may hold.</summary>
+    public required long DataAreaBytesLimit { get; init; }
+}
+
+/// <summary>What a logical unit does with commands that come now.</summary>
+public enum LunState
+{
+    /// <summary>They go to its handler.</summary>
+    Serving,
+
+    /// <summary>There is no handler: they wait, or end, by policy.</summary>
+    WaitingForHandler,
+
+    /// <summary>An operator holds them back.</summary>
+    Blocked,
+
+    /// <summary>They wait until the handler has answered what it has: it is being replaced, or the engine stops.</summary>
+    Draining,
+}
+
+/// <summary>A logical unit at one moment.</summary>
+public sealed record LunStatus
+{
+    /// <summary>The logical unit number.</summary>
+    public required int Number { get; init; }
+
+    /// <summary>What the operator wrote.</summary>
+    public required string Spec { get; init; }
+
+    /// <summary>The name under which a handler attaches.</summary>
+    public required string Device { get; init; }
+
+    /// <summary>Logical units of the same pool share a handler process; null: it has one of its own.</summary>
+    public string? Pool { get; init; }
+
+    /// <summary>What it does with commands that come now.</summary>
+    public required LunState State { get; init; }
+
+    /// <summary>The capacity in bytes; 0 until the first handler has told.</summary>
+    public required long SizeBytes { get; init; }
+
+    /// <summary>The logical block length in bytes; 0 until the first handler has told.</summary>
+    public required int BlockSize { get; init; }
+
+    /// <summary>The pass level; null until the first handler has told.</summary>
+    public PassLevel? Level { get; init; }
+
+    /// <summary>What becomes of commands while there is no handler.</summary>
+    public required HandlerLossPolicy OnHandlerLoss { get; init; }
+
+    /// <summary>How long a command may take, in milliseconds; 0: for ever.</summary>
+    public required int CommandTimeoutMs { get; init; }
+
+    /// <summary>How long a command may wait for room, in milliseconds; -1: as long as <see cref="CommandTimeoutMs"/>.</summary>
+    public required int QueueFullTimeoutMs { get; init; }
+
+    /// <summary>The handler that serves it; null while there is none.</summary>
+    public HandlerStatus? Handler { get; init; }
+
+    /// <summary>How many commands the handler has.</summary>
+    public required int Outstanding { get; init; }
+
+    /// <summary>How many commands wait for room in the ring or the data area.</summary>
+    public required int WaitingForRoom { get; init; }
+
+    /// <summary>How many commands are held: for the next handler, because the operator blocked them, or until a drain ends.</summary>
+    public required int Held { get; init; }
+
+    /// <summary>How many answered commands' data blocks the handler keeps.</summary>
+    public required int Kept { get; init; }
+
+    /// <summary>The room for data.</summary>
+    public required DataAreaStatus DataArea { get; init; }
+}
+
+/// <summary>A handler that serves a logical unit.</summary>
+public sealed record HandlerStatus
+{
+    /// <summary>What it calls itself.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Its process.</summary>
+    public required int Pid { get; init; }
+}
+
+/// <summary>The room for the data of a logical unit's commands.</summary>
+/// <param name="LimitBytes">The most it may hold, in bytes.</param>
+/// <param name="BlockBytes">The length of a block.</param>
+/// <param name="BlocksInUse">How many blocks commands hold now.</param>
+/// <param name="HighWaterBlocks">How many blocks, from the first one on, may hold memory.</param>
+public sealed record DataAreaStatus(long LimitBytes, int BlockBytes, int BlocksInUse, int HighWaterBlocks)
+{
+    /// <summary>How many bytes commands hold now.</summary>
+    public long BytesInUse => (long)BlocksInUse * BlockBytes;
+}
+
+/// <summary>An initiator's session at one moment.</summary>
+public sealed record SessionStatus
+{
+    /// <summary>The initiator's iSCSI name.</summary>
+    public required string Initiator { get; init; }
+
+    /// <summary>Where it is.</summary>
+    public required string Address { get; init; }
+
+    /// <summary>Where it reached the engine.</summary>
+    public required string Portal { get; init; }
+
+    /// <summary>The initiator's part of the session identifier, in hexadecimal.</summary>
+    public required string Isid { get; init; }
+
+    /// <summary>The engine's part of the session identifier.</summary>
+    public required int Tsih { get; init; }
+
+    /// <summary>Whether it only asks which targets there are.</summary>
+    public required bool IsDiscovery { get; init; }
+
+    /// <summary>When its connection was accepted.</summary>
+    public required DateTimeOffset Since { get; init; }
+
+    /// <summary>How many connections it has.</summary>
+    public required int Connections { get; init; }
+
+    /// <summary>How many commands have no answer yet.</summary>
+    public required int Outstanding { get; init; }
+
+    /// <summary>How many commands have begun.</summary>
+    public required long Commands { get; init; }
+
+    /// <summary>How many bytes went to the initiator.</summary>
+    public required long ReadBytes { get; init; }
+
+    /// <summary>How many bytes came from the initiator.</summary>
+    public required long WrittenBytes { get; init; }
+
+    /// <summary>How many task management requests came.</summary>
+    public required long TaskManagementRequests { get; init; }
+}
+
+/// <summary>Something that happened to a logical unit.</summary>
+/// <param name="Lun">The logical unit number.</param>
+/// <param name="At">When.</param>
+/// <param name="Kind">What kind of thing.</param>
+/// <param name="Text">One line for a person.</param>
+public sealed record LunEventStatus(int Lun, DateTimeOffset At, LunEventKind Kind, string Text);
+
+/// <summary>A logical unit's ring at one moment: what stands in the shared region, and what the engine itself knows of the commands.</summary>
+public sealed record RingStatus
+{
+    /// <summary>The logical unit number.</summary>
+    public required int Lun { get; init; }
+
+    /// <summary>When.</summary>
+    public required DateTimeOffset At { get; init; }
+
+    /// <summary>What the logical unit does with commands that come now.</summary>
+    public required LunState State { get; init; }
+
+    /// <summary>The handler whose ring it is; null while there is none.</summary>
+    public HandlerStatus? Handler { get; init; }
+
+    /// <summary>What stands in the region; null while there is no handler.</summary>
+    public RingDump? Ring { get; init; }
+
+    /// <summary>The room for data; null while there is no handler.</summary>
+    public DataAreaStatus? DataArea { get; init; }
+
+    /// <summary>Every command that is not answered, or whose data is still in use, in the order of their arrival.</summary>
+    public required IReadOnlyList<CommandStatus> Commands { get; init; }
+}
+
+/// <summary>Where a command is.</summary>
+public enum CommandState
+{
+    /// <summary>It waits for blocks of the data area.</summary>
+    WaitingForMemory,
+
+    /// <summary>Its data is being brought.</summary>
+    Collecting,
+
+    /// <summary>It waits for room in the ring, or for a handler.</summary>
+    WaitingForSlot,
+
+    /// <summary>The handler has it.</summary>
+    WithHandler,
+
+    /// <summary>The handler has it, but nobody waits for it any more: it was aborted, or its session is gone.</summary>
+    Aborted,
+
+    /// <summary>The handler has it, and its time is up: the initiator was told.</summary>
+    Overdue,
+
+    /// <summary>It is answered; its data is on the way.</summary>
+    Answered,
+
+    /// <summary>It is answered, and the handler keeps its data blocks.</summary>
+    Kept,
+}
+
+/// <summary>A command as the engine knows it.</summary>
+public sealed record CommandStatus
+{
+    /// <summary>Its id in the ring; 0 while it is not posted.</summary>
+    public required int Id { get; init; }
+
+    /// <summary>Where it is.</summary>
+    public required CommandState State { get; init; }
+
+    /// <summary>What it is, such as <c>WRITE(10) of 8 blocks at 4096</c>; empty where only the handler's copy is left.</summary>
+    public required string Command { get; init; }
+
+    /// <summary>For how long it has been with the logical unit, in milliseconds.</summary>
+    public required long AgeMs { get; init; }
+
+    /// <summary>For how long the handler has had it, in milliseconds; null while it has not.</summary>
+    public long? WithHandlerMs { get; init; }
+
+    /// <summary>How much of its time is left, in milliseconds; null where there is no limit, or it no longer counts.</summary>
+    public long? TimeLeftMs { get; init; }
+
+    /// <summary>The initiator port it came from; <c>engine</c> for a command of the engine's own; empty where nobody waits for it.</summary>
+    public required string Initiator { get; init; }
+
+    /// <summary>The initiator's task tag; null for a command of the engine's own.</summary>
+    public uint? Tag { get; init; }
+
+    /// <summary>Whether a handler was given it: then it may have been executed.</summary>
+    public required bool WasPosted { get; init; }
+
+    /// <summary>Bytes for the device.</summary>
+    public required int DataOutBytes { get; init; }
+
+    /// <summary>Room for bytes from the device.</summary>
+    public required int DataInBytes { get; init; }
+}
+
+/// <summary>What an operation came to.</summary>
+/// <param name="Lun">The logical unit as it is now.</param>
+/// <param name="EndedCommands">How many commands the operation ended.</param>
+public sealed record OperationOutcome(LunStatus Lun, int EndedCommands);

@@ -1,0 +1,23 @@
+using System.CommandLine;
+using Scuse.Cli.Control;
+using Scuse.Engine.Management;
+
+namespace Scuse.Cli.Commands;
+
+/// <summary><c>scuse status</c>: a running engine as a whole.</summary>
+sealed class StatusCommand() : ControlCommand("status", "Say how a running engine is")
+{
+    protected override Task AnswerAsync(ControlClient? engine, ParseResult parsed, bool asJson, CancellationToken cancellation) =>
+        ShowAsync(engine!, "status", ControlJson.Default.EngineStatus, asJson, Show, cancellation);
+
+    static void Show(EngineStatus status) => Report.Facts(
+        ("engine", $"scuse {status.Version}, process {status.Pid}, up {Report.Ago(status.Since)}, {Report.Size(status.MemoryBytes)} of memory"),
+        ("target", status.Target),
+        ("portal", status.Portal),
+        ("attach socket", status.AttachSocket),
+        ("control socket", status.ControlSocket),
+        ("sessions", Report.Number(status.Sessions)),
+        ("LUNs", string.Join(", ", status.Luns.OrderBy(static state => state.Key).Select(static state => $"{state.Value} {NameOf(state.Key)}"))),
+        ("commands", $"{status.Outstanding} with handlers, {status.Waiting} waiting"),
+        ("data areas", $"{Report.Size(status.DataAreaBytesInUse)} in use, at most {Report.Size(status.DataAreaBytesLimit)}"));
+}

@@ -1,0 +1,125 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Scuse.Engine;
+using Scuse.Engine.Backstores;
+using Scuse.Engine.Management;
+
+namespace Scuse.Cli.Control;
+
+/// <summary>The resources of the control interface. docs/control.md.</summary>
+static class ControlApi
+{
+    /// <summary>How long the whole region is, in the answer to a request for its bytes; those left out at the end are zero.</summary>
+    public const string RegionLengthHeader = "Scuse-Region-Length";
+
+    const string ProblemType = "application/problem+json";
+    const int CopyBytes = 256 << 10;
+
+    public static void Map(WebApplication application, EngineManagement management, string controlSocket)
+    {
+        application.Use(static next => context => AnswerAsync(next, context));
+        application.MapGet("/status", Get(ControlJson.Default.EngineStatus, async context => await management.GetStatusAsync(context.RequestAborted) with { ControlSocket = controlSocket }));
+        application.MapGet("/luns", Get(ControlJson.Default.IReadOnlyListLunStatus, context => management.GetLunsAsync(context.RequestAborted)));
+        application.MapGet("/luns/{lun}", Get(ControlJson.Default.LunStatus, context => management.GetLunAsync(Lun(context), context.RequestAborted)));
+        application.MapGet("/luns/{lun}/events", Get(ControlJson.Default.IReadOnlyListLunEventStatus, context => management.GetEventsAsync(Lun(context), context.RequestAborted)));
+        application.MapGet("/luns/{lun}/ring", Get(ControlJson.Default.RingStatus, context => management.GetRingAsync(Lun(context), context.RequestAborted)));
+        application.MapGet("/luns/{lun}/region", context => SendRegionAsync(context, management));
+        application.MapGet("/sessions", Get(ControlJson.Default.IReadOnlyListSessionStatus, context => management.GetSessionsAsync(context.RequestAborted)));
+        application.MapGet("/events", Get(ControlJson.Default.IReadOnlyListLunEventStatus, context => management.GetEventsAsync(null, context.RequestAborted)));
+
+        // What an operator has begun is done to its end, also when he hangs up.
+        application.MapPost("/luns/{lun}/block", Get(ControlJson.Default.OperationOutcome, context => management.BlockAsync(Lun(context))));
+        application.MapPost("/luns/{lun}/unblock", Get(ControlJson.Default.OperationOutcome, context => management.UnblockAsync(Lun(context))));
+        application.MapPost("/luns/{lun}/reset", Get(ControlJson.Default.OperationOutcome, context => management.ResetRingAsync(Lun(context), How(context))));
+        application.MapFallback("{*path}", static context => throw new ManagementException(ManagementProblem.NotFound, $"there is no {context.Request.Method} {context.Request.Path}"));
+    }
+
+    static RequestDelegate Get<T>(JsonTypeInfo<T> type, Func<HttpContext, Task<T>> answer) => async context =>
+    {
+        T value = await answer(context);
+        context.Response.ContentType = "application/json";
+        await JsonSerializer.SerializeAsync(context.Response.Body, value, type, context.RequestAborted);
+        await context.Response.WriteAsync("\n", context.RequestAborted);
+    };
+
+    /// <summary>Whatever goes wrong becomes one line with the right status.</summary>
+    static async Task AnswerAsync(RequestDelegate next, HttpContext context)
+    {
+        try
+        {
+            await next(context);
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            // Nobody waits for the answer.
+        }
+        catch (ManagementException exception) when (!context.Response.HasStarted)
+        {
+            (int status, string title) = exception.Problem switch
+            {
+                ManagementProblem.NotFound => (StatusCodes.Status404NotFound, "Not found"),
+                ManagementProblem.Refused => (StatusCodes.Status409Conflict, "Refused"),
+                ManagementProblem.TooLate => (StatusCodes.Status504GatewayTimeout, "Too late"),
+                _ => (StatusCodes.Status503ServiceUnavailable, "Not running"),
+            };
+            await SayAsync(context, status, title, exception.Message);
+        }
+        catch (Exception exception) when (exception is FormatException or JsonException or BadHttpRequestException && !context.Response.HasStarted)
+        {
+            await SayAsync(context, StatusCodes.Status400BadRequest, "Bad request", exception.Message);
+        }
+        catch (EngineException exception) when (!context.Response.HasStarted)
+        {
+            await SayAsync(context, StatusCodes.Status409Conflict, "Refused", exception.Message);
+        }
+    }
+
+    static async Task SayAsync(HttpContext context, int status, string title, string detail)
+    {
+        context.Response.StatusCode = status;
+        context.Response.ContentType = ProblemType;
+        await JsonSerializer.SerializeAsync(context.Response.Body, new Problem(title, status, detail), ControlJson.Default.Problem, context.RequestAborted);
+        await context.Response.WriteAsync("\n", context.RequestAborted);
+    }
+
+    static int Lun(HttpContext context)
+    {
+        string text = context.GetRouteValue("lun") as string ?? "";
+        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int lun) ? lun : throw new FormatException($"'{text}' is not the number of a LUN");
+    }
+
+    static RingReset How(HttpContext context) => ((string?)context.Request.Query["how"]) switch
+    {
+        null or "" or "busy" => RingReset.Busy,
+        "fail" => RingReset.Fail,
+        string other => throw new FormatException($"how '{other}' is neither busy nor fail"),
+    };
+
+    /// <summary>The region's bytes from its start up to the last that may hold anything; without data, up to the data area.</summary>
+    static async Task SendRegionAsync(HttpContext context, EngineManagement management)
+    {
+        bool withData = ((string?)context.Request.Query["data"]) switch
+        {
+            null or "" or "false" or "0" => false,
+            "true" or "1" => true,
+            string other => throw new FormatException($"data '{other}' is neither true nor false"),
+        };
+        using SavedRegion region = await management.OpenRegionAsync(Lun(context), context.RequestAborted);
+        long end = withData ? region.UsedBytes : region.RingBytes;
+        context.Response.ContentType = "application/octet-stream";
+        context.Response.ContentLength = end;
+        context.Response.Headers[RegionLengthHeader] = region.RegionBytes.ToString(CultureInfo.InvariantCulture);
+        for (long offset = 0; offset < end;)
+        {
+            int length = (int)Math.Min(CopyBytes, end - offset);
+            int read = region.Read(context.Response.BodyWriter.GetSpan(length)[..length], offset);
+            context.Response.BodyWriter.Advance(read);
+            offset += read;
+            await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
+        }
+    }
+}
