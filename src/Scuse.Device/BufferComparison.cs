@@ -1,6 +1,6 @@
 namespace Scuse.Device;
 
-/// <summary>Comparing data that lies in several pieces.</summary>
+/// <summary>Comparing and combining data that lies in several pieces.</summary>
 static class BufferComparison
 {
     /// <summary>The position of the first byte that differs, or -1. Both buffers have the same length.</summary>
@@ -81,6 +81,28 @@ static class BufferComparison
                 int length = Math.Min(piece.Length, data.Length - at);
                 data.CopyFrom(piece.Span[..length], at);
                 at += length;
+            }
+        }
+    }
+
+    /// <summary>Sets in <paramref name="data"/> every bit that is set in <paramref name="mask"/>; both have the same length.</summary>
+    public static void Or(DataBuffer data, DataBuffer mask)
+    {
+        int at = 0;
+        foreach (Memory<byte> piece in data)
+        {
+            Span<byte> into = piece.Span;
+            foreach (Memory<byte> part in mask.Slice(at, into.Length))
+            {
+                Span<byte> some = into[..part.Length];
+                ReadOnlySpan<byte> bits = part.Span;
+                for (int i = 0; i < some.Length; i++)
+                {
+                    some[i] |= bits[i];
+                }
+
+                into = into[part.Length..];
+                at += part.Length;
             }
         }
     }

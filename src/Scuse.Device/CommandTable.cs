@@ -18,6 +18,9 @@ enum CommandNeeds : byte
     /// <summary>The Unmap feature: without it the command does not exist.</summary>
     UnmapFeature = 4,
 
+    /// <summary>Nobody else may come between its reading and its writing.</summary>
+    Atomic = 16,
+
     /// <summary>It is done, and reports nothing, even when a deferred error waits to be told. SAM-5 clause 5.14.</summary>
     IgnoresDeferredErrors = 8,
 }
@@ -51,19 +54,25 @@ static class CommandTable
         Entry("12 01 FF FF FF 04", TransferDirection.In, CommandNeeds.IgnoresDeferredErrors, InquiryCommands.Inquiry),
         Entry("1A 08 FF FF FF 04", TransferDirection.In, CommandNeeds.None, ModeCommands.ModeSense6),
         Entry("1B 01 00 0F F7 04", TransferDirection.None, CommandNeeds.None, UnitCommands.StartStopUnit),
+        Entry("1E 00 00 00 03 04", TransferDirection.None, CommandNeeds.None, UnitCommands.PreventAllowMediumRemoval),
         Entry("25 00 FF FF FF FF 00 00 01 04", TransferDirection.In, CommandNeeds.None, CapacityCommands.ReadCapacity10),
         Entry("28 F8 FF FF FF FF 00 FF FF 04", TransferDirection.In, Reads, ReadWriteCommands.Read),
         Entry("2A F8 FF FF FF FF 00 FF FF 04", TransferDirection.Out, Writes, ReadWriteCommands.Write),
         Entry("2E F6 FF FF FF FF 00 FF FF 04", TransferDirection.Out, Writes, VerifyCommands.WriteAndVerify),
         Entry("2F F6 FF FF FF FF 00 FF FF 04", TransferDirection.Out, Reads, VerifyCommands.Verify),
+        Entry("34 02 FF FF FF FF 00 FF FF 04", TransferDirection.None, Reads, CacheCommands.PreFetch),
         Entry("35 02 FF FF FF FF 00 FF FF 04", TransferDirection.None, CommandNeeds.Medium, CacheCommands.SynchronizeCache),
+        Entry("37 00 1F 00 00 00 00 FF FF 04", TransferDirection.In, CommandNeeds.None, DefectCommands.ReadDefectData10),
         Entry("41 FE FF FF FF FF 00 FF FF 04", TransferDirection.Out, Writes, WriteSameCommands.WriteSame),
         Entry("42 01 00 00 00 00 00 FF FF 04", TransferDirection.Out, Writes | CommandNeeds.UnmapFeature, UnmapCommands.Unmap),
         Entry("5A 18 FF FF 00 00 00 FF FF 04", TransferDirection.In, CommandNeeds.None, ModeCommands.ModeSense10),
         Entry("88 F8 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.In, Reads, ReadWriteCommands.Read),
+        Entry("89 F8 FF FF FF FF FF FF FF FF 00 00 00 FF 00 04", TransferDirection.Out, Writes | CommandNeeds.Atomic, AtomicCommands.CompareAndWrite),
         Entry("8A F8 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, ReadWriteCommands.Write),
+        Entry("8B F8 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes | CommandNeeds.Atomic, AtomicCommands.OrWrite),
         Entry("8E F6 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, VerifyCommands.WriteAndVerify),
         Entry("8F F6 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Reads, VerifyCommands.Verify),
+        Entry("90 02 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.None, Reads, CacheCommands.PreFetch),
         Entry("91 02 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.None, CommandNeeds.Medium, CacheCommands.SynchronizeCache),
         Entry("93 FF FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, WriteSameCommands.WriteSame),
         Entry("9E 10 FF FF FF FF FF FF FF FF FF FF FF FF 01 04", TransferDirection.In, CommandNeeds.None, CapacityCommands.ReadCapacity16, ServiceAction.ReadCapacity16),
@@ -73,6 +82,7 @@ static class CommandTable
         Entry("AA F8 FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, ReadWriteCommands.Write),
         Entry("AE F6 FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, VerifyCommands.WriteAndVerify),
         Entry("AF F6 FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Reads, VerifyCommands.Verify),
+        Entry("B7 1F 00 00 00 00 FF FF FF FF 00 04", TransferDirection.In, CommandNeeds.None, DefectCommands.ReadDefectData12),
     ];
 
     /// <summary>By operation code: null for none, one entry, or several that differ by service action.</summary>

@@ -10,7 +10,12 @@ namespace Scuse.Device;
 /// failure are results with sense data; an exception that the block device throws goes through to the caller. Reads and writes allocate nothing when the
 /// device completes at once.
 /// </remarks>
-public sealed class DeviceServer(IBlockDevice device)
+/// <param name="device">The device.</param>
+/// <param name="keepsAtomicCommandsApart">
+/// Whether the device server itself sees to it that nothing comes between a COMPARE AND WRITE's reading and its writing; false where the caller does, as a
+/// logical unit in the engine.
+/// </param>
+public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsApart = false)
 {
     /// <summary>The most bytes that <see cref="TargetPortDesignators"/> may have.</summary>
     public const int MaxTargetPortDesignatorBytes = 1024;
@@ -20,6 +25,8 @@ public sealed class DeviceServer(IBlockDevice device)
 
     static readonly SupportedCommand ReportLuns =
         new([OperationCode.ReportLuns, 0x00, 0xFF, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x04]);
+
+    readonly AtomicGate? _gate = keepsAtomicCommandsApart ? new AtomicGate() : null;
 
     // Written by START STOP UNIT, read by every command; each access stands alone.
     volatile bool _isStopped;
@@ -74,9 +81,19 @@ public sealed class DeviceServer(IBlockDevice device)
     {
         BlockDeviceInfo info = Device.Info;
         ReadOnlySpan<byte> cdb = command.Cdb.Span;
-        return TryAdmit(info, cdb, out CommandEntry entry, out SenseData refusal)
-            ? entry.Handler(this, info, command)
-            : new(ScsiResult.Check(refusal));
+        if (!TryAdmit(info, cdb, out CommandEntry entry, out SenseData refusal))
+        {
+            return new(ScsiResult.Check(refusal));
+        }
+
+        if (_gate is not { } gate)
+        {
+            return entry.Handler(this, info, command);
+        }
+
+        return (entry.Needs & CommandNeeds.Atomic) != 0
+            ? gate.RunAloneAsync(this, entry, info, command)
+            : gate.RunAsync(this, entry, info, command);
     }
 
     /// <summary>

@@ -22,10 +22,13 @@ public enum BlockCommandKind : byte
 
     /// <summary>SYNCHRONIZE CACHE(10) and (16).</summary>
     SynchronizeCache,
+
+    /// <summary>PRE-FETCH(10) and (16).</summary>
+    PreFetch,
 }
 
 /// <summary>
-/// A CDB that names a range of logical blocks: READ, WRITE, WRITE AND VERIFY, VERIFY, WRITE SAME and SYNCHRONIZE CACHE in all their lengths
+/// A CDB that names a range of logical blocks: READ, WRITE, WRITE AND VERIFY, VERIFY, WRITE SAME, SYNCHRONIZE CACHE and PRE-FETCH in all their lengths
 /// up to 16 bytes. SBC-3 clauses 5.11 to 5.13, 5.26 to 5.31 and 5.33 to 5.44; the 6-byte ones SBC-2.
 /// </summary>
 public readonly ref struct BlockTransferCdb
@@ -62,7 +65,7 @@ public readonly ref struct BlockTransferCdb
 
     /// <summary>
     /// How many blocks: the TRANSFER LENGTH, VERIFICATION LENGTH or NUMBER OF LOGICAL BLOCKS. A zero in READ(6) and WRITE(6) is already 256 here;
-    /// in WRITE SAME and SYNCHRONIZE CACHE zero means all to the end of the medium.
+    /// in WRITE SAME, SYNCHRONIZE CACHE and PRE-FETCH zero means all to the end of the medium.
     /// </summary>
     public uint BlockCount { get; }
 
@@ -70,10 +73,10 @@ public readonly ref struct BlockTransferCdb
     public int BlockCountOffset { get; }
 
     /// <summary>RDPROTECT, WRPROTECT or VRPROTECT: how protection information is to be checked; 0 to 7.</summary>
-    public int Protect => Kind == BlockCommandKind.SynchronizeCache ? 0 : _flags >> 5;
+    public int Protect => Kind is BlockCommandKind.SynchronizeCache or BlockCommandKind.PreFetch ? 0 : _flags >> 5;
 
     /// <summary>DPO: the blocks are not worth keeping in a cache.</summary>
-    public bool Dpo => Kind is not (BlockCommandKind.WriteSame or BlockCommandKind.SynchronizeCache) && (_flags & 0x10) != 0;
+    public bool Dpo => Kind is not (BlockCommandKind.WriteSame or BlockCommandKind.SynchronizeCache or BlockCommandKind.PreFetch) && (_flags & 0x10) != 0;
 
     /// <summary>FUA: the medium itself is to be read or written, not only a cache.</summary>
     public bool Fua => Kind is BlockCommandKind.Read or BlockCommandKind.Write && (_flags & 0x08) != 0;
@@ -93,8 +96,8 @@ public readonly ref struct BlockTransferCdb
     /// <summary>PBDATA or LBDATA of WRITE SAME, which SBC-3 has made obsolete: the address would be written into each block.</summary>
     public bool WritesAddresses => Kind == BlockCommandKind.WriteSame && (_flags & 0x06) != 0;
 
-    /// <summary>IMMED of SYNCHRONIZE CACHE: the answer does not wait for the work.</summary>
-    public bool Immed => Kind == BlockCommandKind.SynchronizeCache && (_flags & 0x02) != 0;
+    /// <summary>IMMED of SYNCHRONIZE CACHE and PRE-FETCH: the answer does not wait for the work.</summary>
+    public bool Immed => Kind is BlockCommandKind.SynchronizeCache or BlockCommandKind.PreFetch && (_flags & 0x02) != 0;
 
     /// <summary>Reads a CDB that is known to be one of these and long enough.</summary>
     /// <exception cref="ArgumentException">It is not.</exception>
@@ -154,6 +157,9 @@ public readonly ref struct BlockTransferCdb
                 return true;
             case OperationCode.SynchronizeCache10 or OperationCode.SynchronizeCache16:
                 kind = BlockCommandKind.SynchronizeCache;
+                return true;
+            case OperationCode.PreFetch10 or OperationCode.PreFetch16:
+                kind = BlockCommandKind.PreFetch;
                 return true;
             default:
                 kind = default;

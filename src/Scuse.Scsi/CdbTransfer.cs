@@ -81,8 +81,6 @@ public readonly record struct CdbTransfer(TransferDirection Direction, long Leng
             case OperationCode.PreventAllowMediumRemoval:
             case OperationCode.Reserve6:
             case OperationCode.Release6:
-            case OperationCode.PreFetch10:
-            case OperationCode.PreFetch16:
                 return None;
 
             case OperationCode.RequestSense:

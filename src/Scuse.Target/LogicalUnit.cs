@@ -15,6 +15,7 @@ public sealed class LogicalUnit
 
     readonly Queue<ScsiTask> _waitingForControlMemory = new();
     readonly List<ScsiTask> _scratch = [];
+    readonly AtomicTasks _atomic = new();
     long _controlBytes;
 
     /// <summary>A logical unit with a number, over a backstore.</summary>
@@ -300,6 +301,23 @@ public sealed class LogicalUnit
 
     internal void Execute(ScsiTask task)
     {
+        if (task.Responder == Responder.Handler && !task.Timer.IsSet)
+        {
+            StartTimer(task);
+        }
+
+        // At level all the handler has every command, and sees to that itself.
+        bool isKeptApart = Backstore.IsOpen && Backstore.PassLevel == PassLevel.Io && (!_atomic.IsIdle || MediumRange.IsAtomic(task.Cdb[0]));
+        if (isKeptApart && !_atomic.TryStart(task, Tasks))
+        {
+            return;
+        }
+
+        Start(task);
+    }
+
+    void Start(ScsiTask task)
+    {
         task.State = TaskState.Executing;
         switch (task.Responder)
         {
@@ -307,11 +325,6 @@ public sealed class LogicalUnit
                 Finish(task, Backstore.Refusal); // the handler went while the data came
                 break;
             case Responder.Handler:
-                if (!task.Timer.IsSet)
-                {
-                    StartTimer(task);
-                }
-
                 Backstore.Submit(task);
                 break;
             case Responder.TargetCore:
@@ -440,10 +453,28 @@ public sealed class LogicalUnit
             return;
         }
 
-        Timers.Clear(task.Timer);
-        Tasks.Remove(task.Place);
+        Leave(task);
         task.State = TaskState.Completed;
         task.Transport.OnCompleted(task);
+        StartWaiting();
+    }
+
+    void Leave(ScsiTask task)
+    {
+        Timers.Clear(task.Timer);
+        Tasks.Remove(task.Place);
+        if (!_atomic.IsIdle)
+        {
+            _atomic.Ended(task);
+        }
+    }
+
+    void StartWaiting()
+    {
+        while (!_atomic.IsIdle && _atomic.TryTakeReady(Tasks, out ScsiTask ready))
+        {
+            Start(ready);
+        }
     }
 
     /// <summary>The last step of every task: its memory goes back.</summary>
@@ -502,6 +533,7 @@ public sealed class LogicalUnit
         {
             case TaskState.Held:
             case TaskState.Collecting:
+            case TaskState.WaitingForBlocks:
                 Discard(task);
                 return true;
             case TaskState.Preparing when task.Responder != Responder.Handler:
@@ -516,8 +548,7 @@ public sealed class LogicalUnit
 
     void Discard(ScsiTask task)
     {
-        Timers.Clear(task.Timer);
-        Tasks.Remove(task.Place);
+        Leave(task);
         List<TaskManagementRequest>? waiting = task.AbortedBy;
         task.AbortedBy = null;
         Target.Release(task);
@@ -528,6 +559,8 @@ public sealed class LogicalUnit
                 ScsiTarget.OneLess(request);
             }
         }
+
+        StartWaiting();
     }
 
     // ---- deadlines ----
@@ -544,7 +577,7 @@ public sealed class LogicalUnit
     /// <summary>The task has been with the backstore for longer than <see cref="CommandTimeoutMs"/>: it fails with 02/08/00, as in the kernel.</summary>
     internal void IsOverdue(ScsiTask task)
     {
-        if (task.State is TaskState.Preparing or TaskState.Executing)
+        if (task.State is TaskState.Preparing or TaskState.WaitingForBlocks or TaskState.Executing)
         {
             Backstore.Abandon(task);
         }

@@ -87,7 +87,7 @@ public sealed class ScsiTarget
                 unit.Backstore.Announce(AbortCause.AbortTaskSet, tasks);
             }
 
-            foreach (ScsiTask task in tasks.Where(static task => task.State != TaskState.Idle))
+            foreach (ScsiTask task in YoungestFirst(tasks))
             {
                 unit.Drop(task, tellTransport: false);
             }
@@ -248,16 +248,25 @@ public sealed class ScsiTarget
 
     static void Abort(TaskManagementRequest request, IReadOnlyList<ScsiTask> tasks)
     {
-        foreach (ScsiTask task in tasks)
+        foreach (ScsiTask task in YoungestFirst(tasks))
         {
-            if (task.State == TaskState.Idle)
-            {
-                continue; // letting go of one before it has let go of this one too
-            }
-
             request.Waiting++;
             (task.AbortedBy ??= []).Add(request);
             task.LogicalUnit!.Drop(task, tellTransport: true);
+        }
+    }
+
+    /// <summary>
+    /// Tasks to be dropped, so that letting go of one does not start another that waits for it and is to go as well. One that has gone meanwhile is left out.
+    /// </summary>
+    static IEnumerable<ScsiTask> YoungestFirst(IReadOnlyList<ScsiTask> tasks)
+    {
+        for (int i = tasks.Count - 1; i >= 0; i--)
+        {
+            if (tasks[i].State != TaskState.Idle)
+            {
+                yield return tasks[i];
+            }
         }
     }
 

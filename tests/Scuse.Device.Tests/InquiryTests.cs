@@ -61,7 +61,7 @@ public sealed class InquiryTests
     [Fact]
     public async Task Supported_pages_are_listed_in_ascending_order_SPC_4_7_8_15()
     {
-        Assert.Equal(Unit.Hex("00 00 00 06 00 80 83 B0 B1 B2"), (await Disk.Do("12 01 00 00 FF 00")).AssertGood().Data);
+        Assert.Equal(Unit.Hex("00 00 00 07 00 80 83 86 B0 B1 B2"), (await Disk.Do("12 01 00 00 FF 00")).AssertGood().Data);
     }
 
     [Theory]
@@ -133,10 +133,14 @@ public sealed class InquiryTests
     }
 
     [Fact]
+    public async Task Page_86h_says_SIMPLE_tasks_and_a_volatile_cache_SPC_4_7_8_7() =>
+        Assert.Equal(Unit.Hex("00 86 00 3C 00 01 01" + string.Concat(Enumerable.Repeat("00", 57))), (await Disk.Do("12 01 86 00 FF 00")).AssertGood().Data);
+
+    [Fact]
     public async Task Page_B0h_has_these_bytes_SBC_3_6_6_4()
     {
         string expected =
-            "00 B0 00 3C  01 00 0008  00010000  00000800  00000000" + // WSNZ, granularity 8, 32 MiB at most, 1 MiB best
+            "00 B0 00 3C  01 FF 0008  00010000  00000800  00000000" + // WSNZ, granularity 8, 32 MiB at most, 1 MiB best
             "00100000  00000100  00000008  00000000" + // unmap 1 Mi blocks in 256 ranges, granularity 8
             "0000000000010000" + // WRITE SAME as much as a WRITE: 32 MiB
             string.Concat(Enumerable.Repeat("00", 20));

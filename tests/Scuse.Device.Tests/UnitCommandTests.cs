@@ -97,4 +97,12 @@ public sealed class UnitCommandTests
         Assert.Equal(sense, (await unit.Do(cdb)).SenseAt);
         Assert.False(unit.Server.IsStopped);
     }
+
+    [Theory]
+    [InlineData("1E 00 00 00 00 00", "Good")]
+    [InlineData("1E 00 00 00 01 00", "Good")]
+    [InlineData("1E 00 00 00 02 00", "05/24/00@4")]
+    [InlineData("1E 00 00 00 03 00", "05/24/00@4")]
+    public async Task Preventing_the_removal_of_what_cannot_be_removed_is_granted_SBC_3_5_10(string cdb, string sense) =>
+        Assert.Equal(sense, (await new Unit().Do(cdb)).SenseAt);
 }

@@ -38,6 +38,15 @@ sealed class FakeBackstore : IBackstore
 
     public int Released { get; private set; }
 
+    /// <summary>Whether the device server's own reads wait for <see cref="FinishRead"/>.</summary>
+    public bool HoldsReads
+    {
+        get => _device.Reads is not null;
+        set => _device.Reads = value ? new() : null;
+    }
+
+    public int ReadsUnderWay => _device.Reads!.Count;
+
     public bool IsRefusing { get; set; }
 
     public ScsiResult Refusal => ScsiResult.With(ScsiStatus.Busy);
@@ -80,6 +89,9 @@ sealed class FakeBackstore : IBackstore
 
     public void IsLate(ScsiTask task, TaskLateness lateness, long ageMs) => Late.Add(lateness);
 
+    /// <summary>The oldest of the device server's own reads ends; it read zeros.</summary>
+    public void FinishRead() => _device.Reads!.Dequeue().SetResult(ScsiResult.Good);
+
     public bool Cancel(ScsiTask task) => Waiting.Remove(task);
 
     public void Abandon(ScsiTask task)
@@ -100,7 +112,19 @@ sealed class FakeBackstore : IBackstore
     {
         public BlockDeviceInfo Info { get; } = new() { SizeBytes = Blocks * BlockSize, Serial = "0123", Features = BlockDeviceFeatures.Flush };
 
-        public ValueTask<ScsiResult> ReadAsync(long offset, DataBuffer into, CancellationToken aborted) => new(ScsiResult.GoodWith(into.Length));
+        public Queue<TaskCompletionSource<ScsiResult>>? Reads { get; set; }
+
+        public ValueTask<ScsiResult> ReadAsync(long offset, DataBuffer into, CancellationToken aborted)
+        {
+            if (Reads is null)
+            {
+                return new(ScsiResult.GoodWith(into.Length));
+            }
+
+            TaskCompletionSource<ScsiResult> reading = new();
+            Reads.Enqueue(reading);
+            return new(reading.Task);
+        }
 
         public ValueTask<ScsiResult> WriteAsync(long offset, DataBuffer from, bool forceUnitAccess, CancellationToken aborted) => new(ScsiResult.Good);
 

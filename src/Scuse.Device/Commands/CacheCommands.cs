@@ -2,9 +2,16 @@ using Scuse.Scsi;
 
 namespace Scuse.Device.Commands;
 
-/// <summary>SYNCHRONIZE CACHE(10) and (16), and flushing for others. SBC-3 clauses 5.26 and 5.27.</summary>
+/// <summary>PRE-FETCH(10) and (16), SYNCHRONIZE CACHE(10) and (16), and flushing for others. SBC-3 clauses 5.8, 5.9, 5.26 and 5.27.</summary>
 static class CacheCommands
 {
+    // There is no cache of our own to bring blocks into, which GOOD says; CONDITION MET would say that they all found room in it.
+    public static ValueTask<ScsiResult> PreFetch(DeviceServer server, BlockDeviceInfo info, in DeviceCommand command)
+    {
+        BlockTransferCdb cdb = BlockTransferCdb.Parse(command.Cdb.Span);
+        return BlockRange.TryLocate(info, cdb.Lba, cdb.BlockCount, out _) ? new(ScsiResult.Good) : ControlResponse.Refuse(SenseData.LbaOutOfRange);
+    }
+
     public static ValueTask<ScsiResult> SynchronizeCache(DeviceServer server, BlockDeviceInfo info, in DeviceCommand command)
     {
         BlockTransferCdb cdb = BlockTransferCdb.Parse(command.Cdb.Span);

@@ -3,7 +3,7 @@ using Scuse.Scsi;
 
 namespace Scuse.Device.Commands;
 
-/// <summary>TEST UNIT READY, REQUEST SENSE (SPC-4 clauses 6.47 and 6.39) and START STOP UNIT (SBC-3 clause 5.25).</summary>
+/// <summary>TEST UNIT READY, REQUEST SENSE (SPC-4 clauses 6.47 and 6.39), START STOP UNIT and PREVENT ALLOW MEDIUM REMOVAL (SBC-3 clauses 5.25 and 5.10).</summary>
 static class UnitCommands
 {
     // A stopped unit never comes this far.
@@ -19,6 +19,14 @@ static class UnitCommands
         Span<byte> data = stackalloc byte[maxSenseLength];
         int length = (cdb[1] & desc) != 0 ? sense.WriteDescriptor(data) : sense.WriteFixed(data);
         return ControlResponse.Send(command, data[..length], cdb[4]);
+    }
+
+    // The medium cannot be removed, so that preventing it is granted and changes nothing. Values above 1 are obsolete.
+    public static ValueTask<ScsiResult> PreventAllowMediumRemoval(DeviceServer server, BlockDeviceInfo info, in DeviceCommand command)
+    {
+        const int preventOffset = 4;
+        const byte preventMask = 0x03, obsolete = 0x02;
+        return (command.Cdb.Span[preventOffset] & preventMask & obsolete) != 0 ? ControlResponse.RefuseField(preventOffset) : new(ScsiResult.Good);
     }
 
     public static ValueTask<ScsiResult> StartStopUnit(DeviceServer server, BlockDeviceInfo info, in DeviceCommand command)

@@ -14,7 +14,7 @@ static class VpdPages
     /// <summary>In ascending order, as the clause wants them listed.</summary>
     static ReadOnlySpan<byte> Supported =>
     [
-        VpdPage.SupportedPages, VpdPage.UnitSerialNumber, VpdPage.DeviceIdentification,
+        VpdPage.SupportedPages, VpdPage.UnitSerialNumber, VpdPage.DeviceIdentification, VpdPage.ExtendedInquiryData,
         VpdPage.BlockLimits, VpdPage.BlockDeviceCharacteristics, VpdPage.LogicalBlockProvisioning,
     ];
 
@@ -34,6 +34,9 @@ static class VpdPages
                 break;
             case VpdPage.DeviceIdentification:
                 bodyLength = WriteDeviceIdentification(body, info, targetPortDesignators);
+                break;
+            case VpdPage.ExtendedInquiryData:
+                bodyLength = WriteExtendedInquiryData(page);
                 break;
             case VpdPage.BlockLimits:
                 bodyLength = WriteBlockLimits(page, info);
@@ -84,7 +87,17 @@ static class VpdPages
         return body.Length - at.Length;
     }
 
-    // SBC-3 clause 6.6.4; offsets are those of the page. Fields that stay zero: no COMPARE AND WRITE, no limit reported.
+    // SPC-4 clause 7.8.7; offsets are those of the page.
+    static int WriteExtendedInquiryData(Span<byte> page)
+    {
+        const int bodyLength = 0x3C;
+        const byte simpsup = 0x01, vSup = 0x01;
+        page[5] = simpsup; // the task attributes there are: SIMPLE
+        page[6] = vSup; // a write cache, where there is one, is volatile
+        return bodyLength;
+    }
+
+    // SBC-3 clause 6.6.4; offsets are those of the page. Fields that stay zero: no limit reported.
     static int WriteBlockLimits(Span<byte> page, BlockDeviceInfo info)
     {
         const int bodyLength = 0x3C;
@@ -92,6 +105,7 @@ static class VpdPages
         uint granularity = (uint)Math.Max(1, BlockLimits.GranularityBytes / info.BlockSize);
         uint maxTransfer = BlockLimits.MaxTransferBlocks(info);
         page[4] = wsnz;
+        page[5] = BlockLimits.MaxCompareAndWriteBlocks(info); // MAXIMUM COMPARE AND WRITE LENGTH
         BinaryPrimitives.WriteUInt16BigEndian(page[6..], (ushort)granularity); // OPTIMAL TRANSFER LENGTH GRANULARITY
         BinaryPrimitives.WriteUInt32BigEndian(page[8..], maxTransfer); // MAXIMUM TRANSFER LENGTH
         BinaryPrimitives.WriteUInt32BigEndian(page[12..], Math.Min(maxTransfer, (uint)(BlockLimits.OptimalTransferBytes / info.BlockSize))); // OPTIMAL TRANSFER LENGTH

@@ -1,0 +1,53 @@
+using System.Buffers.Binary;
+using Scuse.Scsi;
+
+namespace Scuse.Target;
+
+/// <summary>The logical blocks that a command reads or writes, as far as its CDB tells.</summary>
+/// <param name="First">The first block.</param>
+/// <param name="Last">The last block.</param>
+readonly record struct MediumRange(ulong First, ulong Last)
+{
+    const int LbaOffset = 2;
+
+    /// <summary>Every block there may be.</summary>
+    static MediumRange All => new(0, ulong.MaxValue);
+
+    /// <summary>Whether the command has to be atomic: it writes what depends on what it reads.</summary>
+    public static bool IsAtomic(byte operationCode) => operationCode is OperationCode.CompareAndWrite or OperationCode.OrWrite16;
+
+    /// <summary>The blocks of a command; false when it touches none.</summary>
+    public static bool TryGet(ReadOnlySpan<byte> cdb, out MediumRange range)
+    {
+        range = default;
+        if (cdb.IsEmpty || cdb.Length < Cdb.Length(cdb))
+        {
+            return false;
+        }
+
+        switch (cdb[0])
+        {
+            case OperationCode.CompareAndWrite:
+                return TryMake(BinaryPrimitives.ReadUInt64BigEndian(cdb[LbaOffset..]), cdb[13], zeroIsAll: false, out range);
+            case OperationCode.OrWrite16:
+                return TryMake(BinaryPrimitives.ReadUInt64BigEndian(cdb[LbaOffset..]), BinaryPrimitives.ReadUInt32BigEndian(cdb[10..]), zeroIsAll: false, out range);
+            case OperationCode.Unmap or OperationCode.FormatUnit or OperationCode.Sanitize or OperationCode.ThirdPartyCopyOut:
+                range = All; // their ranges are in the parameter list
+                return true;
+        }
+
+        return BlockTransferCdb.TryParse(cdb, out BlockTransferCdb blocks)
+            && blocks.Kind is not (BlockCommandKind.SynchronizeCache or BlockCommandKind.PreFetch)
+            && TryMake(blocks.Lba, blocks.BlockCount, blocks.Kind == BlockCommandKind.WriteSame, out range);
+    }
+
+    static bool TryMake(ulong lba, uint count, bool zeroIsAll, out MediumRange range)
+    {
+        ulong last = count == 0 ? ulong.MaxValue : lba + count - 1;
+        range = new MediumRange(lba, last < lba ? ulong.MaxValue : last);
+        return count > 0 || zeroIsAll;
+    }
+
+    /// <summary>Whether a block is in both.</summary>
+    public bool Overlaps(in MediumRange other) => First <= other.Last && other.First <= Last;
+}

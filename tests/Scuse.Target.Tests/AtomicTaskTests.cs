@@ -1,0 +1,140 @@
+namespace Scuse.Target.Tests;
+
+/// <summary>What must be atomic has its blocks for itself, at pass level io, where reads and writes go straight to the handler.</summary>
+public sealed class AtomicTaskTests
+{
+    readonly FakeBackstore _disk = new() { HoldsReads = true };
+    readonly ScsiTarget _target;
+    readonly Initiator _initiator;
+
+    public AtomicTaskTests()
+    {
+        _target = new ScsiTarget("iqn.2026-11.example:t", [new LogicalUnit(0, _disk)]);
+        _initiator = new Initiator(_target);
+    }
+
+    ScsiTask CompareAndWrite(byte lba)
+    {
+        byte[] cdb = [0x89, 0, 0, 0, 0, 0, 0, 0, 0, lba, 0, 0, 0, 1, 0, 0];
+        ScsiTask task = _initiator.Send(cdb, dataOut: 1024);
+        _target.DataArrived(task);
+        return task;
+    }
+
+    ScsiTask Write(uint lba)
+    {
+        ScsiTask task = _initiator.Send(Cdbs.Write10(lba, 1), dataOut: 512);
+        _target.DataArrived(task);
+        return task;
+    }
+
+    [Fact]
+    public void It_waits_for_writes_under_way_to_its_blocks()
+    {
+        ScsiTask write = Write(5);
+
+        CompareAndWrite(5);
+        Assert.Equal(0, _disk.ReadsUnderWay);
+        _disk.Answer(write);
+
+        Assert.Equal(1, _disk.ReadsUnderWay);
+    }
+
+    [Fact]
+    public void It_does_not_wait_for_writes_to_other_blocks()
+    {
+        Write(4);
+        Write(6);
+
+        CompareAndWrite(5);
+
+        Assert.Equal(1, _disk.ReadsUnderWay);
+    }
+
+    [Fact]
+    public void Writes_to_its_blocks_wait_for_it_and_others_do_not()
+    {
+        ScsiTask atomic = CompareAndWrite(5);
+        ScsiTask same = Write(5), other = Write(6);
+
+        Assert.Equal([other], _disk.Submitted);
+        _disk.FinishRead();
+
+        Assert.Contains(atomic, _initiator.Completed);
+        Assert.Equal([other, same], _disk.Submitted);
+    }
+
+    [Fact]
+    public void Two_for_the_same_blocks_run_one_after_the_other()
+    {
+        CompareAndWrite(5);
+        CompareAndWrite(5);
+        Assert.Equal(1, _disk.ReadsUnderWay);
+
+        _disk.FinishRead();
+
+        Assert.Equal(1, _disk.ReadsUnderWay);
+        _disk.FinishRead();
+        Assert.Equal(2, _initiator.Completed.Count);
+    }
+
+    [Fact]
+    public void Who_came_later_does_not_overtake_who_waits_for_the_same_blocks()
+    {
+        ScsiTask first = Write(5);
+        CompareAndWrite(5);
+        ScsiTask later = Write(5);
+
+        _disk.Answer(first);
+        Assert.DoesNotContain(later, _disk.Submitted);
+        _disk.FinishRead();
+
+        Assert.Equal([later], _disk.Submitted);
+    }
+
+    [Fact]
+    public void One_that_waits_is_aborted_at_once_and_those_behind_it_go_on()
+    {
+        ScsiTask write = Write(5);
+        ScsiTask atomic = CompareAndWrite(5);
+        ScsiTask behind = Write(5);
+
+        _initiator.Manage(TaskManagementFunction.AbortTask, atomic);
+
+        Assert.Equal([TaskManagementResponse.FunctionComplete], _initiator.Answers);
+        Assert.Equal([write, behind], _disk.Submitted);
+        _disk.Answer(write);
+        _disk.Answer(behind);
+        Assert.Equal(0, _disk.ReadsUnderWay);
+    }
+
+    [Fact]
+    public void Nothing_is_left_behind_when_the_nexus_goes()
+    {
+        ScsiTask write = Write(5);
+        CompareAndWrite(5);
+        Write(5);
+
+        _target.Detach(_initiator.Nexus);
+        _disk.Answer(write);
+        var next = new Initiator(_target, "iqn.2026-11.example:b,i,0x000000000002");
+        ScsiTask task = next.Send(Cdbs.Write10(5, 1), dataOut: 512);
+        _target.DataArrived(task);
+
+        Assert.Equal([task], _disk.Submitted);
+    }
+
+    [Fact]
+    public void A_command_that_waits_for_blocks_fails_at_its_time_limit()
+    {
+        CompareAndWrite(5);
+        ScsiTask write = Write(5);
+
+        _target.Tick(30_000);
+
+        Assert.Contains(write, _initiator.Completed);
+        Assert.Equal("02/08/00", Initiator.OutcomeOf(write));
+        _disk.FinishRead();
+        Assert.Empty(_disk.Submitted);
+    }
+}
