@@ -12,9 +12,17 @@ public class Allocations
         byte[] write = new byte[48 + 4096];
         var buffers = new Memory<byte>[64];
         Run(initiator, read, write, buffers, 1000);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        Run(initiator, read, write, buffers, 100_000);
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+
+        // What commands allocate shows in every round; what the runtime allocates when it exchanges code for faster code shows in one.
+        long least = long.MaxValue;
+        for (int round = 0; round < 5 && least > 0; round++)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            Run(initiator, read, write, buffers, 100_000);
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+
+        Assert.Equal(0, least);
     }
 
     static void Run(Initiator initiator, byte[] read, byte[] write, Memory<byte>[] buffers, int count)
