@@ -30,6 +30,9 @@ public sealed class MemoryHandler : BlockHandler
     /// <inheritdoc/>
     public override string Product => "memory";
 
+    /// <inheritdoc/>
+    public override bool IsVolatile => true;
+
     /// <summary>Makes a disk as a spec such as <c>256M</c> or <c>256M?block=4096</c> says; what the spec leaves open is as the operator asked.</summary>
     /// <exception cref="FormatException">The spec is wrong; the message is one line for a person.</exception>
     public static MemoryHandler Open(string spec, DeviceInfo device)

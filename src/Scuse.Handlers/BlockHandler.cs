@@ -17,7 +17,7 @@ public enum WriteFlags
 /// <remarks>
 /// <para>Offsets and lengths are in bytes, multiples of the block size and inside the device: that has been checked. A buffer is the shared
 /// data area itself, and is valid until the returned task completes.</para>
-/// <para>All methods are called on one thread, the serving thread, one after another: a method that waits for a disk or a network should
+/// <para>All methods of one device are called on one thread, a serving thread, one after another; a process with many devices has a few such threads. A method that waits for a disk or a network should
 /// return a task that is not complete yet, so that other commands go on. Any number of such tasks may be under way, in any overlap, and they
 /// may complete on any thread and in any order. What completes at once costs no allocation.</para>
 /// <para>Errors are exceptions. A <see cref="ScsiException"/> says what the initiator is told; any other becomes HARDWARE ERROR (04/44/00)
@@ -36,6 +36,9 @@ public abstract class BlockHandler
 
     /// <summary>Whether it cannot be written; what the operator wants unless overridden. Read once, after opening.</summary>
     public virtual bool IsReadOnly => Device.ReadOnly;
+
+    /// <summary>Whether what was written is gone with this process: such a handler is not replaced by another one unless the operator insists.</summary>
+    public virtual bool IsVolatile => false;
 
     /// <summary>Product identification for INQUIRY, at most 16 ASCII characters; empty for the target's own.</summary>
     public virtual string Product => "";
@@ -75,7 +78,16 @@ public abstract class BlockHandler
     public virtual ValueTask WriteZeroesAsync(long offset, long length, bool mayUnmap, CancellationToken aborted) =>
         throw new NotSupportedException("WriteZeroesAsync is not overridden, and Features says that it can be called");
 
-    /// <summary>Lets go of what was opened. Called once, last, when no other call is under way; writes without a flush may be lost, as on a real disk.</summary>
+    /// <summary>
+    /// Tells of task management, LOGICAL UNIT RESET and the like, after the abort tokens of the commands concerned have been set. Commands go on meanwhile;
+    /// nothing waits for the returned task but <see cref="CloseAsync"/>.
+    /// </summary>
+    public virtual ValueTask OnTaskManagementAsync(TaskManagementNotice notice) => ValueTask.CompletedTask;
+
+    /// <summary>
+    /// Lets go of what was opened, quickly: a successor may be waiting for it. Called once, last, when no other call is under way; writes without a flush may be
+    /// lost, as on a real disk.
+    /// </summary>
     public virtual ValueTask CloseAsync() => ValueTask.CompletedTask;
 
     static bool Overrides(Delegate method) => method.Method.DeclaringType != typeof(BlockHandler);

@@ -18,13 +18,28 @@ public abstract class CommandHandler
     /// <summary>Logical block length in bytes, 512 or 4096; it tells how much data a CDB that counts in blocks moves.</summary>
     public virtual int BlockSize => Device.BlockSize;
 
+    /// <summary>Whether what was written is gone with this process: such a handler is not replaced by another one unless the operator insists.</summary>
+    public virtual bool IsVolatile => false;
+
+    /// <summary>
+    /// Whether the target lets go of a command whose buffers are kept (<see cref="CommandResult.KeepBuffers"/>); otherwise its answer waits until they are given
+    /// back. Set before the first command comes, and anew when another target takes over.
+    /// </summary>
+    protected internal bool CanKeepBuffers { get; internal set; }
+
     /// <summary>The most bytes that one command may move; 0 leaves it to the target.</summary>
     public virtual int MaxTransferBytes => 0;
 
-    /// <summary>Does one command. Its memory is valid until the returned task completes.</summary>
+    /// <summary>Does one command. Its memory is valid until the returned task completes, or as long as <see cref="CommandResult.KeepBuffers"/> holds it.</summary>
     public abstract ValueTask<CommandResult> ExecuteAsync(ScsiCommand command);
 
-    /// <summary>Lets go of what was opened. Called once, last, when no command is under way.</summary>
+    /// <summary>
+    /// Tells of task management, LOGICAL UNIT RESET and the like, after the abort tokens of the commands concerned have been set. Commands go on meanwhile;
+    /// nothing waits for the returned task but <see cref="CloseAsync"/>.
+    /// </summary>
+    public virtual ValueTask OnTaskManagementAsync(TaskManagementNotice notice) => ValueTask.CompletedTask;
+
+    /// <summary>Lets go of what was opened, quickly: a successor may be waiting for it. Called once, last, when no command is under way.</summary>
     public virtual ValueTask CloseAsync() => ValueTask.CompletedTask;
 }
 
@@ -60,6 +75,12 @@ public readonly record struct CommandResult
 
     /// <summary>How many bytes of Data-In there are, when that is not all of the buffer. With CHECK CONDITION, so much data goes with the sense data.</summary>
     public int? DataInLength { get; init; }
+
+    /// <summary>
+    /// A hold on the command's buffers: the initiator gets its answer, and the memory stays the handler's until the hold is disposed of. Null: the buffers go
+    /// with the answer.
+    /// </summary>
+    public KeptBuffers? KeepBuffers { get; init; }
 
     /// <summary>Whether the operation code is not known here.</summary>
     public bool IsUnknownOperation { get; init; }

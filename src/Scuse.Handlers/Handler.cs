@@ -96,7 +96,7 @@ public static class Handler
             return StartTarget(options);
         }
 
-        HandlerHost host = new(options, open, Console.Error);
+        using HandlerHost host = new(options, open, Console.Error);
         bool startedByTarget = Environment.GetEnvironmentVariable(AttachMessage.SocketVariable) == options.Socket && Console.IsInputRedirected;
         using SignalStop signals = new(host, startedByTarget);
         return await host.RunAsync().ConfigureAwait(false);

@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using Scuse.Attach;
 using Scuse.Linux;
-using Scuse.Ring;
 using Scuse.Ring.Attach;
 using Scuse.Serving;
 
@@ -10,185 +9,128 @@ namespace Scuse;
 /// <summary>Opens a device: given what was asked for and the pass level, makes the server of its commands.</summary>
 delegate ValueTask<CommandServer> OpenDevice(DeviceInfo device, string askedLevel, ErrorLog log);
 
-/// <summary>One run of a handler: attaches, opens, serves until it is over, closes.</summary>
-sealed class HandlerHost(HandlerOptions options, OpenDevice open, TextWriter errors)
+/// <summary>One run of a handler: its devices, each with a life of its own, and the threads that serve them.</summary>
+sealed class HandlerHost : IDisposable
 {
     internal const int ExitOrderly = 0, ExitFailed = 1, ExitUsage = 2;
 
-    readonly ErrorLog _log = new(errors);
-    readonly Lock _stopLock = new();
+    // More would only take turns on the processors that the target and its initiators need as well.
+    const int MaxServingThreads = 4;
 
-    // Guarded by _stopLock: the loop to stop, once there is one; whether it should not even start.
-    ServingLoop? _loop;
-    bool _stopped;
+    // When one device hangs and the process has to go, the others get so long to answer what they have.
+    const int HungGraceMs = 5000;
+
+    readonly OpenDevice _open;
+    readonly TextWriter _errors;
+    readonly ErrorLog _log;
+    readonly CancellationTokenSource _stopping = new();
+    readonly Watcher _watcher = new();
+    readonly Lock _lock = new();
+
+    // Guarded by _lock.
+    readonly List<ServingThread> _threads = [];
+    string? _lastAttachFailure;
+
+    internal HandlerHost(HandlerOptions options, OpenDevice open, TextWriter errors)
+    {
+        Options = options;
+        _open = open;
+        _errors = TextWriter.Synchronized(errors);
+        _log = new ErrorLog(_errors);
+        Door = new TargetDoor(options.Socket, _watcher, _stopping.Token);
+        Watch = new TargetWatch(_watcher, _errors);
+    }
+
+    internal HandlerOptions Options { get; }
+
+    internal TargetDoor Door { get; }
+
+    internal TargetWatch Watch { get; }
+
+    /// <summary>Whether the process is asked to end.</summary>
+    internal bool IsStopping => _stopping.IsCancellationRequested;
 
     /// <summary>Runs to the end and returns the process exit code.</summary>
     internal async Task<int> RunAsync()
     {
-        if (options.Device is not { } name)
+        if (Options.Devices.Count == 0)
         {
             _log.Line($"which device? give --device NAME, or set {AttachMessage.DeviceVariable}; --serve starts a target around this program");
             return ExitUsage;
         }
 
-        try
+        bool several = Options.Devices.Count > 1;
+        List<DeviceRun> devices = [.. Options.Devices.Select(
+            name => new DeviceRun(this, name, Options.Replace, several ? new ErrorLog(_errors, name) : _log, _open))];
+        using CancellationTokenRegistration stop = _stopping.Token.Register(() => devices.ForEach(static device => device.RequestStop()));
+        List<Task<DeviceEnd>> running = [.. devices.Select(device => device.RunAsync(Door.Connect))];
+        bool allOrderly = true;
+        while (running.Count > 0)
         {
-            using AttachSession session = AttachSession.Connect(options.Socket);
-            return await AttachAsync(session, name).ConfigureAwait(false);
-        }
-        catch (AttachException failure)
-        {
-            _log.Line(failure.Message);
-            return ExitFailed;
-        }
-    }
-
-    /// <summary>Asks from another thread to answer what has been taken and to end.</summary>
-    internal void RequestStop()
-    {
-        lock (_stopLock)
-        {
-            _stopped = true;
-            _loop?.RequestStop();
-        }
-    }
-
-    async Task<int> AttachAsync(AttachSession session, string name)
-    {
-        DeviceMessage asked = session.Greet(name, options.Name);
-        using TargetWatch? watch = TargetWatch.Start(session.TargetPid);
-        DeviceInfo device = new()
-        {
-            Name = asked.Device,
-            RequestedSizeBytes = asked.SizeBytes > 0 ? asked.SizeBytes : options.SizeBytes,
-            RequestedBlockSize = asked.BlockSize > 0 ? asked.BlockSize : options.BlockSize,
-            Config = asked.Config.Length > 0 ? asked.Config : options.Config,
-            Serial = asked.Serial,
-            ReadOnly = asked.ReadOnly,
-            Arguments = options.Rest,
-        };
-
-        CommandServer server;
-        try
-        {
-            server = await open(device, asked.Level, _log).ConfigureAwait(false);
-        }
-        catch (Exception failure)
-        {
-            string line = ErrorLog.OneLine(failure.Message);
-            session.ReportFailure(line);
-            _log.Line($"cannot open '{name}': {line}");
-            return ExitFailed;
-        }
-
-        int exit = ExitFailed;
-        try
-        {
-            exit = await ServeAsync(session, server).ConfigureAwait(false);
-        }
-        finally
-        {
-            try
+            Task<DeviceEnd> ended = await Task.WhenAny(running).ConfigureAwait(false);
+            running.Remove(ended);
+            DeviceEnd how = await ended.ConfigureAwait(false);
+            allOrderly &= how == DeviceEnd.Orderly;
+            if (how == DeviceEnd.Hung)
             {
-                await server.CloseAsync().ConfigureAwait(false);
-            }
-            catch (Exception failure)
-            {
-                _log.Line($"closing '{name}' failed: {ErrorLog.OneLine(failure.Message)}");
-                exit = ExitFailed;
+                RequestStop();
+                await Task.WhenAny(Task.WhenAll(running), Task.Delay(HungGraceMs)).ConfigureAwait(false);
+                break;
             }
         }
 
-        return exit;
+        return allOrderly ? ExitOrderly : ExitFailed;
     }
 
-    async Task<int> ServeAsync(AttachSession session, CommandServer server)
-    {
-        RegionGrant? grant = session.ReportReady(server.Ready);
-        if (grant is null)
-        {
-            return ExitOrderly;
-        }
+    /// <summary>Asks from any thread to answer what has been taken and to end.</summary>
+    internal void RequestStop() => _stopping.Cancel();
 
-        MappedRegion? region = null;
-        ServingLoop? loop = null;
-        using EventFd doorbell = EventFd.FromHandle(grant.Doorbell);
-        using EventFd targetDoorbell = EventFd.FromHandle(grant.TargetDoorbell);
-        try
+    /// <summary>The serving thread with the fewest rings, or a new one while that helps.</summary>
+    internal ServingThread ThreadForOneMore()
+    {
+        lock (_lock)
         {
-            try
+            ServingThread? least = _threads.MinBy(static thread => thread.Load);
+            if (least is null || (least.Load > 0 && _threads.Count < Math.Min(MaxServingThreads, Processor.Count)))
             {
-                using (grant.Memory)
+                least = new ServingThread(Options.SpinMicroseconds);
+                _threads.Add(least);
+            }
+
+            return least;
+        }
+    }
+
+    /// <summary>Says why a device could not be attached; once, where many devices have the same to say.</summary>
+    internal void TellAttachFailure(ErrorLog log, AttachException failure)
+    {
+        lock (_lock)
+        {
+            if (failure.Problem == AttachProblem.NoTarget)
+            {
+                if (failure.Message == _lastAttachFailure)
                 {
-                    region = MappedRegion.Map(grant.Memory, grant.Message.MapBytes);
+                    return;
                 }
 
-                bool waitFlags = Array.IndexOf(grant.Message.Ring, ReadyMessage.RingWaitFlags) >= 0;
-                loop = new ServingLoop(server, region, doorbell, targetDoorbell, session, waitFlags, options.SpinMicroseconds);
-            }
-            catch (Exception failure) when (failure is RingFormatException or LinuxException or ArgumentException)
-            {
-                throw new AttachException($"the region that the target passed is unusable: {ErrorLog.OneLine(failure.Message)}", failure);
-            }
-
-            lock (_stopLock)
-            {
-                _loop = loop;
-                if (_stopped)
-                {
-                    loop.RequestStop();
-                }
-            }
-
-            ServingEnd end = await RunOnOwnThread(loop).ConfigureAwait(false);
-            if (end == ServingEnd.RingBroken)
-            {
-                _log.Line($"the target broke the ring: {loop.Violation}");
-            }
-
-            if (loop.Abandoned > 0)
-            {
-                _log.Line($"{loop.Abandoned} commands did not end after the target was gone");
-            }
-
-            return end == ServingEnd.RingBroken || loop.Abandoned > 0 ? ExitFailed : ExitOrderly;
-        }
-        finally
-        {
-            lock (_stopLock)
-            {
-                _loop = null;
-            }
-
-            // A command that never ended may still write to its buffer, and ends by touching the loop's doorbell: both go with the process then.
-            if (loop is null || loop.Abandoned == 0)
-            {
-                loop?.Dispose();
-                region?.Dispose();
+                _lastAttachFailure = failure.Message;
+                log = _log;
             }
         }
+
+        log.Line(failure.Message);
     }
 
-    static Task<ServingEnd> RunOnOwnThread(ServingLoop loop)
+    public void Dispose()
     {
-        TaskCompletionSource<ServingEnd> ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        Thread thread = new(() =>
+        foreach (ServingThread thread in _threads)
         {
-            try
-            {
-                ended.SetResult(loop.Run());
-            }
-            catch (Exception failure)
-            {
-                ended.SetException(failure);
-            }
-        })
-        {
-            IsBackground = true,
-            Name = "scuse serving",
-        };
-        thread.Start();
-        return ended.Task;
+            thread.Dispose();
+        }
+
+        Door.Dispose();
+        _watcher.Dispose();
+        _stopping.Dispose();
     }
 }
 

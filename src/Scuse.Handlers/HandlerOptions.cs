@@ -13,7 +13,8 @@ sealed record HandlerOptions
 
     internal const string Usage = """
         options of every handler:
-          --device NAME      the device to serve (default: $SCUSE_DEVICE)
+          --device NAME      the device to serve, or several: repeated, or separated by commas (default: $SCUSE_DEVICE)
+          --replace          take over from the handler that serves them ($SCUSE_REPLACE=1)
           --socket PATH      the target's attach socket (default: $SCUSE_SOCKET, else the well-known one of this user)
           --name NAME        what the handler is called in messages (default: this program's name)
           --size SIZE        capacity, with K, M, G or T, where the target asks for none (default: 1G)
@@ -28,7 +29,11 @@ sealed record HandlerOptions
 
     internal string Socket { get; private set; } = "";
 
-    internal string? Device { get; private set; }
+    /// <summary>The devices to serve, each once.</summary>
+    internal List<string> Devices { get; } = [];
+
+    /// <summary>Whether to take them over from the handler that serves them.</summary>
+    internal bool Replace { get; private set; }
 
     internal string Name { get; private set; } = AppDomain.CurrentDomain.FriendlyName;
 
@@ -60,7 +65,7 @@ sealed record HandlerOptions
         HandlerOptions options = new()
         {
             Socket = NullIfEmpty(environment(AttachMessage.SocketVariable)) ?? AttachSocketPath.WellKnown(environment),
-            Device = NullIfEmpty(environment(AttachMessage.DeviceVariable)),
+            Replace = environment(AttachMessage.ReplaceVariable) == "1",
         };
         if (NullIfEmpty(environment(SpinVariable)) is { } spin)
         {
@@ -94,6 +99,9 @@ sealed record HandlerOptions
                 case "--help" when equals < 0:
                     options.Help = true;
                     continue;
+                case "--replace" when equals < 0:
+                    options.Replace = true;
+                    continue;
             }
 
             if (name is not ("--socket" or "--device" or "--name" or "--config" or "--size" or "--block-size" or "--spin-us" or "--portal" or "--target"))
@@ -114,6 +122,12 @@ sealed record HandlerOptions
             options.Set(name, value);
         }
 
+        // What the command line says counts alone.
+        if (options.Devices.Count == 0 && NullIfEmpty(environment(AttachMessage.DeviceVariable)) is { } devices)
+        {
+            options.AddDevices(AttachMessage.DeviceVariable, devices);
+        }
+
         return options.Serve || options.ServeArguments.Count == 0
             ? options
             : throw new FormatException($"option '{options.ServeArguments[0]}' goes with --serve");
@@ -127,7 +141,7 @@ sealed record HandlerOptions
                 Socket = value;
                 break;
             case "--device":
-                Device = value;
+                AddDevices(name, value);
                 break;
             case "--name":
                 Name = value;
@@ -149,6 +163,24 @@ sealed record HandlerOptions
             case "--spin-us":
                 SpinMicroseconds = ParseSpin(name, value);
                 break;
+        }
+    }
+
+    void AddDevices(string source, string names)
+    {
+        foreach (string name in names.Split(','))
+        {
+            if (name.Length == 0)
+            {
+                throw new FormatException($"{source} '{names}' has an empty name in it");
+            }
+
+            if (Devices.Contains(name))
+            {
+                throw new FormatException($"device '{name}' is named twice");
+            }
+
+            Devices.Add(name);
         }
     }
 

@@ -34,6 +34,16 @@ public sealed class AttachTests
     }
 
     [Fact]
+    public void A_disk_that_is_gone_with_its_process_says_so()
+    {
+        using FakeTarget target = new();
+
+        target.Serve(device => new Memory.MemoryHandler(device.SizeBytes, 512));
+
+        Assert.Contains("volatile", target.Ready!.Features);
+    }
+
+    [Fact]
     public void A_device_that_the_operator_wants_read_only_offers_nothing_that_writes()
     {
         using FakeTarget target = new();

@@ -13,8 +13,10 @@ sealed class FakeTarget : IDisposable
     const int TimeoutMs = 10_000;
     const MailboxFlags Offered = MailboxFlags.OutOfOrder | MailboxFlags.ReadLength | MailboxFlags.TaskManagement;
 
-    readonly TempFolder _folder = new();
+    readonly TempFolder? _folder;
+    readonly SeqPacketListener? _ownListener;
     readonly SeqPacketListener _listener;
+    readonly MailboxFlags _flags;
     readonly RingLayout _layout = RingLayout.Create(64 * 1024 - RingAbi.MailboxBytes, 4 << 20);
     readonly MemFd _memory;
     readonly MappedRegion _region;
@@ -27,9 +29,19 @@ sealed class FakeTarget : IDisposable
     readonly Dictionary<ushort, byte[]> _senses = [];
     bool _waitFlags;
 
-    public FakeTarget(MailboxFlags flags = Offered)
+    /// <param name="flags">What its mailbox offers.</param>
+    /// <param name="path">Where it listens; null: in a folder of its own.</param>
+    /// <param name="listener">Another's, where several devices are attached; then it has none of its own.</param>
+    public FakeTarget(MailboxFlags flags = Offered, string? path = null, SeqPacketListener? listener = null)
     {
-        _listener = SeqPacketListener.Listen(_folder["attach"]);
+        _flags = flags;
+        if (listener is null)
+        {
+            _folder = path is null ? new TempFolder() : null;
+            _ownListener = listener = SeqPacketListener.Listen(path ?? _folder!["attach"]);
+        }
+
+        _listener = listener;
         _memory = MemFd.Create("fake target", _layout.RegionBytes);
         _region = MappedRegion.Map(_memory.Handle, _layout.RegionBytes);
         TargetRing.Format(_region.Address, _layout, flags);
@@ -38,6 +50,8 @@ sealed class FakeTarget : IDisposable
     }
 
     public string SocketPath => _listener.Path;
+
+    public SeqPacketListener Listener => _listener;
 
     public StringWriter HandlerErrors { get; } = new();
 
@@ -66,9 +80,9 @@ sealed class FakeTarget : IDisposable
         return this;
     }
 
-    public FakeTarget Serve(Func<DeviceInfo, CommandHandler> open)
+    public FakeTarget Serve(Func<DeviceInfo, CommandHandler> open, params string[] args)
     {
-        Start(open);
+        Start(open, args);
         Handshake(null, waitFlags: true);
         return this;
     }
@@ -76,10 +90,19 @@ sealed class FakeTarget : IDisposable
     public void Handshake(DeviceMessage? device, bool waitFlags)
     {
         AcceptHello();
-        Send(device ?? new DeviceMessage { Device = "disk", SizeBytes = 1 << 20, Serial = "TEST0001" });
+        Introduce(device, waitFlags);
+    }
+
+    /// <summary>Goes on with a handler that has said hello.</summary>
+    public void Introduce(DeviceMessage? device = null, bool waitFlags = true)
+    {
+        Send(device ?? new DeviceMessage { Device = Hello!.Device, SizeBytes = 1 << 20, Serial = "TEST0001" });
         Ready = (ReadyMessage)Receive()!;
         GiveRegion(waitFlags);
     }
+
+    /// <summary>Whether the handler has sent something, or closed.</summary>
+    public bool CanReceive() => Socket.Receive(new byte[AttachMessage.MaxBytes], null, 0) >= 0;
 
     public void AcceptHello()
     {
@@ -87,11 +110,32 @@ sealed class FakeTarget : IDisposable
         Hello = (HelloMessage)Receive()!;
     }
 
+    /// <summary>Takes over a connection whose <c>hello</c> another target has read.</summary>
+    public void Adopt(FakeTarget accepted)
+    {
+        (Socket, Hello) = (accepted.Socket, accepted.Hello);
+        accepted.Socket = null!;
+    }
+
+    /// <summary>Whether somebody waits to be accepted; that one is turned away without a word.</summary>
+    public bool TurnAway()
+    {
+        using SeqPacketSocket? socket = _listener.Accept();
+        return socket is not null;
+    }
+
+    /// <summary>Is gone, as far as the handler can see: the connection and the listener are closed.</summary>
+    public void Die()
+    {
+        _ownListener?.Dispose();
+        Socket.Dispose();
+    }
+
     public void GiveRegion(bool waitFlags, long? mapBytes = null)
     {
         _waitFlags = waitFlags;
         Socket.Send(
-            new RegionMessage { MapBytes = mapBytes ?? _layout.RegionBytes, Ring = waitFlags ? ["waitFlags"] : [] }.ToBytes(),
+            new RegionMessage { MapBytes = mapBytes ?? _layout.RegionBytes, Ring = Abilities() }.ToBytes(),
             [_memory.Handle, _toHandler.Handle, _toTarget.Handle]);
     }
 
@@ -141,8 +185,21 @@ sealed class FakeTarget : IDisposable
         Show();
     }
 
-    /// <summary>Waits for the answer to one command.</summary>
-    public Answer Take(PostedCommand posted)
+    /// <summary>Whether one command has been answered by now.</summary>
+    public bool HasAnswerTo(PostedCommand posted)
+    {
+        while (_ring.TryReap(out RingAnswer answer))
+        {
+            _early[answer.Id] = answer;
+            _senses[answer.Id] = new byte[RingAbi.SenseBytes];
+            _ring.CopySense(_senses[answer.Id]);
+        }
+
+        return _early.ContainsKey(posted.Id);
+    }
+
+    /// <summary>Waits for the answer to one command; its memory is free then, unless it is said to be kept.</summary>
+    public Answer Take(PostedCommand posted, bool free = true)
     {
         RingAnswer answer;
         while (!_early.Remove(posted.Id, out answer))
@@ -153,11 +210,33 @@ sealed class FakeTarget : IDisposable
         }
 
         byte[] data = posted.Extents.Length == 0 ? [] : Copy(posted.Extents).ToArray();
-        _data.Free(posted.Extents);
+        if (free)
+        {
+            _data.Free(posted.Extents);
+        }
+
         return new Answer((ScsiStatus)answer.Status, answer.Flags, answer.ReadLength, _senses[posted.Id], data);
     }
 
     public Answer Execute(ReadOnlySpan<byte> cdb, ReadOnlySpan<byte> dataOut = default, int dataInLength = 0) => Take(Post(cdb, dataOut, dataInLength));
+
+    string[] Abilities() =>
+        [.. (_waitFlags ? new[] { "waitFlags" } : []), .. (_flags.HasFlag(MailboxFlags.KeepBuffer) ? new[] { "keepBuf" } : [])];
+
+    /// <summary>How many answered commands are kept.</summary>
+    public int Kept => _ring.Kept;
+
+    /// <summary>Frees what the handler's next message names.</summary>
+    public ushort[] FreeKept()
+    {
+        ushort[] ids = ((FreeKeptMessage)Receive()!).Ids;
+        foreach (ushort id in ids)
+        {
+            _ring.ReleaseKept(id);
+        }
+
+        return ids;
+    }
 
     /// <summary>Whether an answer is there by now.</summary>
     public bool HasAnswer => _ring.HasAnswers;
@@ -226,25 +305,41 @@ sealed class FakeTarget : IDisposable
 
     public void RemoveDevice() => Send(new RemoveMessage());
 
+    public void ReleaseDevice() => Send(new ReleaseMessage());
+
+    /// <summary>Goes on with the handler that another target started.</summary>
+    public FakeTarget InheritFrom(FakeTarget other)
+    {
+        (Run, Host) = (other.Run, other.Host);
+        return this;
+    }
+
     public async Task<int> ExitCode() => await Run.WaitAsync(TimeSpan.FromMilliseconds(TimeoutMs));
 
     public void Dispose()
     {
         Socket?.Dispose();
         Run.Wait(TimeoutMs);
-        _listener.Dispose();
+        _ownListener?.Dispose();
         _region.Dispose();
         _memory.Dispose();
         _toHandler.Dispose();
         _toTarget.Dispose();
-        _folder.Dispose();
+        _folder?.Dispose();
     }
 
     void Start(OpenDevice open, string[] args)
     {
-        HandlerOptions options = HandlerOptions.Parse(["--socket", SocketPath, "--device", "disk", .. args], _ => null);
+        string[] device = args.Contains("--device") ? [] : ["--device", "disk"];
+        HandlerOptions options = HandlerOptions.Parse(["--socket", SocketPath, .. device, .. args], _ => null);
         Host = new HandlerHost(options, open, HandlerErrors);
-        Run = Task.Run(Host.RunAsync);
+        Run = Task.Run(async () =>
+        {
+            using (Host)
+            {
+                return await Host.RunAsync();
+            }
+        });
     }
 
     void Show()

@@ -63,6 +63,9 @@ public sealed class MemoryHandlerTests
     }
 
     [Fact]
+    public void What_was_written_goes_with_the_process() => Assert.True(MemoryHandler.Open("1M", s_device).IsVolatile);
+
+    [Fact]
     public void It_offers_unmap_and_zero_writes_and_needs_no_flush() =>
         Assert.Equal(BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes, MemoryHandler.Open("1M", s_device).Features);
 }

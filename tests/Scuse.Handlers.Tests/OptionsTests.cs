@@ -80,8 +80,28 @@ public sealed class HandlerOptionsTests
 
         HandlerOptions options = HandlerOptions.Parse(["--socket=/arg", "--size", "2K"], environment.GetValueOrDefault);
 
-        Assert.Equal(("/arg", "env", 2048), (options.Socket, options.Device, options.SizeBytes));
+        Assert.Equal(("/arg", "env", 2048), (options.Socket, options.Devices.Single(), options.SizeBytes));
     }
+
+    [Theory]
+    [InlineData("a,b,c", new string[0], new[] { "a", "b", "c" })]
+    [InlineData("a", new[] { "--device", "b,c", "--device=d" }, new[] { "b", "c", "d" })]
+    public void Devices_are_named_one_by_one_or_in_a_list(string environment, string[] args, string[] devices) =>
+        Assert.Equal(devices, HandlerOptions.Parse(args, name => name == "SCUSE_DEVICE" ? environment : null).Devices);
+
+    [Theory]
+    [InlineData("a,", "--device 'a,' has an empty name in it")]
+    [InlineData("a,b,a", "device 'a' is named twice")]
+    public void A_list_of_devices_that_makes_no_sense_is_one_line(string devices, string message) =>
+        Assert.Equal(message, Assert.Throws<FormatException>(() => HandlerOptions.Parse(["--device", devices], _ => null)).Message);
+
+    [Theory]
+    [InlineData(null, new string[0], false)]
+    [InlineData("0", new string[0], false)]
+    [InlineData("1", new string[0], true)]
+    [InlineData(null, new[] { "--replace" }, true)]
+    public void A_successor_is_told_so_by_an_option_or_by_the_environment(string? environment, string[] args, bool replaces) =>
+        Assert.Equal(replaces, HandlerOptions.Parse(args, name => name == "SCUSE_REPLACE" ? environment : null).Replace);
 
     [Theory]
     [InlineData("--colour", "option '--colour' is unknown; --help lists those that are known")]

@@ -138,6 +138,58 @@ public sealed class ServingTests
         Assert.Equal((ScsiStatus.CheckCondition, "0B/00/00"), (answer.Status, answer.SenseText));
     }
 
+    [Theory]
+    [InlineData(RingAbi.TaskManagementAbortTask, TaskManagementFunction.AbortTask)]
+    [InlineData(RingAbi.TaskManagementAbortTaskSet, TaskManagementFunction.AbortTaskSet)]
+    [InlineData(RingAbi.TaskManagementClearTaskSet, TaskManagementFunction.ClearTaskSet)]
+    [InlineData(RingAbi.TaskManagementLogicalUnitReset, TaskManagementFunction.LogicalUnitReset)]
+    [InlineData(RingAbi.TaskManagementTargetColdReset, TaskManagementFunction.TargetColdReset)]
+    [InlineData(RingAbi.TaskManagementPreemptAndAbort, TaskManagementFunction.PreemptAndAbort)]
+    public void Task_management_is_told_with_its_function_and_the_commands_it_concerns(byte type, TaskManagementFunction function)
+    {
+        WaitingDisk disk = null!;
+        using FakeTarget target = new FakeTarget().Serve(device => disk = new WaitingDisk(device));
+        PostedCommand first = target.Post([0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0], dataInLength: 512);
+        PostedCommand second = target.Post([0x28, 0, 0, 0, 0, 1, 0, 0, 1, 0], dataInLength: 512);
+
+        target.PostTaskManagement(type, first.Id, second.Id, 999);
+        Answer[] answers = [target.Take(first), target.Take(second)];
+
+        Assert.All(answers, answer => Assert.Equal("0B/00/00", answer.SenseText));
+        Assert.Equal([new TaskManagementNotice(function, 2)], disk.Notices);
+    }
+
+    [Fact]
+    public async Task A_notice_that_is_worked_on_holds_up_no_command_but_the_closing()
+    {
+        NoticedDisk disk = null!;
+        using FakeTarget target = new();
+        target.Serve(device => disk = new NoticedDisk(device));
+
+        target.PostTaskManagement(RingAbi.TaskManagementLogicalUnitReset);
+        Assert.Equal(ScsiStatus.Good, target.Read(0, 1).Status);
+        target.RemoveDevice();
+        await Task.Delay(50);
+        Assert.False(disk.Closed.Task.IsCompleted);
+        disk.Gate.SetException(new IOException("no reset here"));
+
+        Assert.Equal(0, await target.ExitCode());
+        Assert.True(disk.Closed.Task.IsCompleted);
+        Assert.StartsWith("task management failed: IOException: no reset here", target.HandlerErrors.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_raw_handler_hears_of_task_management_too()
+    {
+        RawDevice device = null!;
+        using FakeTarget target = new FakeTarget().Serve(_ => device = new RawDevice(_ => CommandResult.Good));
+
+        target.PostTaskManagement(RingAbi.TaskManagementTargetWarmReset);
+        target.Execute([0, 0, 0, 0, 0, 0]);
+
+        Assert.Equal([new TaskManagementNotice(TaskManagementFunction.TargetWarmReset, 0)], device.Notices);
+    }
+
     [Fact]
     public void A_command_after_an_aborted_one_has_a_token_that_is_not_set()
     {

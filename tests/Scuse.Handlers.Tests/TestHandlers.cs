@@ -65,6 +65,14 @@ sealed class WaitingDisk(DeviceInfo device) : ArrayDisk(device)
 
     public CancellationToken LastAborted { get; private set; }
 
+    public List<TaskManagementNotice> Notices { get; } = [];
+
+    public override ValueTask OnTaskManagementAsync(TaskManagementNotice notice)
+    {
+        Notices.Add(notice);
+        return ValueTask.CompletedTask;
+    }
+
     public TaskCompletionSource Gate(long offset)
     {
         lock (Gates)
@@ -95,5 +103,23 @@ sealed class ScriptedDisk(DeviceInfo device, Func<ValueTask> read) : ArrayDisk(d
 /// <summary>A raw device that does what the test says.</summary>
 sealed class RawDevice(Func<ScsiCommand, CommandResult> execute) : CommandHandler
 {
+    public List<TaskManagementNotice> Notices { get; } = [];
+
+    public bool CanKeep => CanKeepBuffers;
+
     public override ValueTask<CommandResult> ExecuteAsync(ScsiCommand command) => new(execute(command));
+
+    public override ValueTask OnTaskManagementAsync(TaskManagementNotice notice)
+    {
+        Notices.Add(notice);
+        return ValueTask.CompletedTask;
+    }
+}
+
+/// <summary>A disk that works on task management for as long as the test says.</summary>
+sealed class NoticedDisk(DeviceInfo device) : ArrayDisk(device)
+{
+    public TaskCompletionSource Gate { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public override async ValueTask OnTaskManagementAsync(TaskManagementNotice notice) => await Gate.Task;
 }

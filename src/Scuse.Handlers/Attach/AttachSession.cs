@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text.Json;
 using Microsoft.Win32.SafeHandles;
 using Scuse.Linux;
@@ -9,19 +10,29 @@ namespace Scuse.Attach;
 /// <summary>The handler's end of an attach session. docs/attach-protocol.md.</summary>
 sealed class AttachSession : IControlChannel, IDisposable
 {
-    /// <summary>The ring ability of saying when one sleeps. docs/ring-abi.md.</summary>
+    /// <summary>How long the target may take for an answer.</summary>
+    internal const int AnswerTimeoutMs = 30_000;
+
+    /// <summary>How long it may take to get the handler before us to let the device go, which is as long as that one's slowest command.</summary>
+    internal const int ReplaceTimeoutMs = 60_000;
 
     const int RegionDescriptors = 3;
-    const int AnswerTimeoutMs = 30_000;
 
     readonly SeqPacketSocket _socket;
     readonly string _path;
-    readonly byte[] _packet = new byte[AttachMessage.MaxBytes];
+    readonly Watcher _watcher;
+    readonly CancellationToken _stop;
 
-    AttachSession(SeqPacketSocket socket, string path)
+    /// <param name="socket">The connection; the session's from now on.</param>
+    /// <param name="path">Where it leads, for messages to people.</param>
+    /// <param name="watcher">Who waits for answers.</param>
+    /// <param name="stop">Set when this process is to end: then no answer is waited for any more.</param>
+    internal AttachSession(SeqPacketSocket socket, string path, Watcher watcher, CancellationToken stop)
     {
         _socket = socket;
         _path = path;
+        _watcher = watcher;
+        _stop = stop;
     }
 
     public int Descriptor => _socket.Descriptor;
@@ -29,32 +40,36 @@ sealed class AttachSession : IControlChannel, IDisposable
     /// <summary>The target's process.</summary>
     internal int TargetPid => _socket.PeerPid;
 
-    internal static AttachSession Connect(string path)
+    /// <exception cref="AttachException">Nobody is there.</exception>
+    internal static AttachSession Connect(string path, Watcher watcher, CancellationToken stop)
     {
         try
         {
-            return new AttachSession(SeqPacketSocket.Connect(path), path);
+            return new AttachSession(SeqPacketSocket.Connect(path), path, watcher, stop);
         }
         catch (LinuxException failure)
         {
             string hint = failure.Errno is Errno.ENOENT or Errno.ECONNREFUSED ? "; is `scuse serve` running?" : "";
-            throw new AttachException($"cannot attach to {path}: {LinuxException.Text(failure.Errno)}{hint}", failure);
+            throw new AttachException(AttachProblem.NoTarget, $"cannot attach to {path}: {LinuxException.Text(failure.Errno)}{hint}", failure);
         }
     }
 
     /// <summary>Says who we are; returns what the device is to be.</summary>
-    internal DeviceMessage Greet(string device, string handlerName)
+    internal async Task<DeviceMessage> GreetAsync(HelloMessage hello)
     {
-        Send(new HelloMessage { Device = device, Handler = handlerName });
-        return Receive(null) as DeviceMessage ?? throw Unexpected("device");
+        Send(hello);
+        return await ReceiveAsync(null, hello.Replace ? ReplaceTimeoutMs : AnswerTimeoutMs).ConfigureAwait(false) as DeviceMessage ?? throw Unexpected("device");
     }
 
-    /// <summary>Says that the device is open; returns the region with its three descriptors, or null when the device has been removed meanwhile.</summary>
-    internal RegionGrant? ReportReady(ReadyMessage ready)
+    /// <summary>
+    /// Says that the device is open; returns the region with its three descriptors, or null when the target does not want it any more:
+    /// <see cref="WasReleased"/> tells whether for now only.
+    /// </summary>
+    internal async Task<RegionGrant?> ReportReadyAsync(ReadyMessage ready)
     {
         Send(ready);
         List<SafeFileHandle> descriptors = [];
-        AttachMessage answer = Receive(descriptors);
+        AttachMessage answer = await ReceiveAsync(descriptors, AnswerTimeoutMs).ConfigureAwait(false);
         if (answer is RegionMessage region && descriptors.Count == RegionDescriptors)
         {
             return new RegionGrant(region, descriptors[0], descriptors[1], descriptors[2]);
@@ -65,13 +80,18 @@ sealed class AttachSession : IControlChannel, IDisposable
             descriptor.Dispose();
         }
 
+        WasReleased = answer is ReleaseMessage;
         return answer switch
         {
-            RemoveMessage => null,
-            RegionMessage => throw new AttachException($"the target passed {descriptors.Count} descriptors with the region; {RegionDescriptors} are needed"),
+            RemoveMessage or ReleaseMessage => null,
+            RegionMessage => throw new AttachException(
+                AttachProblem.Broken, $"the target passed {descriptors.Count} descriptors with the region; {RegionDescriptors} are needed"),
             _ => throw Unexpected("region"),
         };
     }
+
+    /// <summary>Whether the target sent <c>release</c> in place of a region.</summary>
+    internal bool WasReleased { get; private set; }
 
     /// <summary>Says that the device cannot be opened; what goes wrong with that does not matter any more.</summary>
     internal void ReportFailure(string message)
@@ -85,16 +105,21 @@ sealed class AttachSession : IControlChannel, IDisposable
         }
     }
 
-    public ControlNews Read()
+    public ControlNews Read(Span<byte> scratch)
     {
         try
         {
-            int length = _socket.Receive(_packet, null, timeoutMs: 0);
+            int length = _socket.Receive(scratch, null, timeoutMs: 0);
             return length switch
             {
                 0 => ControlNews.Closed,
                 < 0 => ControlNews.None,
-                _ => AttachMessage.Parse(_packet.AsSpan(0, length)) is RemoveMessage ? ControlNews.Remove : ControlNews.Other,
+                _ => AttachMessage.Parse(scratch[..length]) switch
+                {
+                    RemoveMessage => ControlNews.Remove,
+                    ReleaseMessage => ControlNews.Release,
+                    _ => ControlNews.Other,
+                },
             };
         }
         catch (JsonException)
@@ -104,6 +129,19 @@ sealed class AttachSession : IControlChannel, IDisposable
         catch (LinuxException failure)
         {
             return failure.Errno == Errno.EMSGSIZE ? ControlNews.Other : ControlNews.Closed;
+        }
+    }
+
+    public bool TryFreeKept(ReadOnlySpan<ushort> ids)
+    {
+        try
+        {
+            _socket.Send(new FreeKeptMessage { Ids = ids.ToArray() }.ToBytes(), default, timeoutMs: 0);
+            return true;
+        }
+        catch (LinuxException failure)
+        {
+            return failure.Errno != Errno.ETIMEDOUT; // a target that is gone has nothing to free
         }
     }
 
@@ -117,26 +155,36 @@ sealed class AttachSession : IControlChannel, IDisposable
         }
         catch (LinuxException failure)
         {
-            throw new AttachException($"the target at {_path} is gone: {LinuxException.Text(failure.Errno)}", failure);
+            throw new AttachException(AttachProblem.NoTarget, $"the target at {_path} is gone: {LinuxException.Text(failure.Errno)}", failure);
         }
     }
 
-    AttachMessage Receive(List<SafeFileHandle>? descriptors)
+    async Task<AttachMessage> ReceiveAsync(List<SafeFileHandle>? descriptors, int timeoutMs)
     {
+        byte[] packet = ArrayPool<byte>.Shared.Rent(AttachMessage.MaxBytes);
+        long deadline = Environment.TickCount64 + timeoutMs;
         try
         {
             while (true)
             {
-                int length = _socket.Receive(_packet, descriptors, AnswerTimeoutMs);
-                AttachMessage message = length switch
+                int length = _socket.Receive(packet.AsSpan(0, AttachMessage.MaxBytes), descriptors, timeoutMs: 0);
+                if (length < 0)
                 {
-                    0 => throw new AttachException($"the target at {_path} closed the connection"),
-                    < 0 => throw new AttachException($"the target at {_path} did not answer within {AnswerTimeoutMs / 1000} seconds"),
-                    _ => AttachMessage.Parse(_packet.AsSpan(0, length)),
-                };
+                    int left = (int)Math.Max(0, deadline - Environment.TickCount64);
+                    if (!await _watcher.ReadableAsync(_socket.Descriptor, left, _stop).ConfigureAwait(false))
+                    {
+                        throw new AttachException(AttachProblem.NoTarget, $"the target at {_path} did not answer within {timeoutMs / 1000} seconds");
+                    }
+
+                    continue;
+                }
+
+                AttachMessage message = length > 0
+                    ? AttachMessage.Parse(packet.AsSpan(0, length))
+                    : throw new AttachException(AttachProblem.NoTarget, $"the target at {_path} closed the connection");
                 if (message is RefusedMessage refused)
                 {
-                    throw new AttachException($"the target refused: {ErrorLog.OneLine(refused.Message)}");
+                    throw new AttachException(AttachProblem.Refused, $"the target refused: {ErrorLog.OneLine(refused.Message)}");
                 }
 
                 if (message.GetType() != typeof(AttachMessage))
@@ -147,15 +195,20 @@ sealed class AttachSession : IControlChannel, IDisposable
         }
         catch (JsonException failure)
         {
-            throw new AttachException($"the target at {_path} sent what is not a message: {ErrorLog.OneLine(failure.Message)}", failure);
+            throw new AttachException(AttachProblem.Broken, $"the target at {_path} sent what is not a message: {ErrorLog.OneLine(failure.Message)}", failure);
         }
         catch (LinuxException failure)
         {
-            throw new AttachException($"the connection to {_path} broke: {LinuxException.Text(failure.Errno)}", failure);
+            throw new AttachException(AttachProblem.NoTarget, $"the connection to {_path} broke: {LinuxException.Text(failure.Errno)}", failure);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(packet);
         }
     }
 
-    AttachException Unexpected(string wanted) => new($"the target at {_path} did not send the '{wanted}' message when it was due");
+    AttachException Unexpected(string wanted) =>
+        new(AttachProblem.Broken, $"the target at {_path} did not send the '{wanted}' message when it was due");
 }
 
 /// <summary>What comes with the region message; the descriptors are the owner's to close.</summary>

@@ -3,86 +3,148 @@ using Scuse.Linux;
 namespace Scuse.Attach;
 
 /// <summary>
-/// Ends this process some time after the target's process has died, should the handler's own code hang so that nothing else does: a handler
-/// without a target is of no use and holds its files.
+/// Ends this process some time after a target's process has died, should the handler's own code hang so that nothing else does: a handler without a target
+/// holds its files, and may write to them when others own them.
 /// </summary>
-sealed class TargetWatch : IDisposable
+/// <remarks>It watches each target for as long as somebody holds it, whatever the number of devices.</remarks>
+sealed class TargetWatch(Watcher watcher, TextWriter errors, Action endProcess)
 {
     const int GraceMs = 30_000;
-    const int SIGKILL = 9;
 
-    readonly PidFd _target;
-    readonly EventFd _end = EventFd.Create();
-    readonly Thread _thread;
+    readonly Lock _lock = new();
 
-    TargetWatch(PidFd target)
+    // Guarded by _lock.
+    readonly Dictionary<int, Target> _targets = [];
+
+    internal TargetWatch(Watcher watcher, TextWriter errors)
+        : this(watcher, errors, KillThisProcess)
     {
-        _target = target;
-        _thread = new Thread(Watch, maxStackSize: 128 * 1024) { IsBackground = true, Name = "scuse watch" };
-        _thread.Start();
     }
 
-    /// <summary>Watches a process; null when it cannot be watched, as from within another process namespace.</summary>
-    internal static TargetWatch? Start(int pid)
+    /// <summary>How long after the target's death the process goes on at most.</summary>
+    internal int Grace { get; init; } = GraceMs;
+
+    /// <summary>
+    /// The caller is about to have the handler's code run for this target. Dispose of the result when that is over; null when the process cannot be watched, as
+    /// from within another process namespace.
+    /// </summary>
+    internal IDisposable? Hold(int pid)
     {
-        try
-        {
-            return pid > 0 ? new TargetWatch(PidFd.Open(pid)) : null;
-        }
-        catch (LinuxException)
+        if (pid <= 0)
         {
             return null;
         }
-    }
 
-    public void Dispose()
-    {
-        _end.Signal();
-        _thread.Join();
-        _end.Dispose();
-        _target.Dispose();
-    }
-
-    void Watch()
-    {
-        using Epoll epoll = Epoll.Create();
-        epoll.Add(_end.Descriptor, EpollEvents.In, 0);
-        epoll.Add(_target.Descriptor, EpollEvents.In, 1);
-        EpollEvent[] events = new EpollEvent[2];
-        if (!Wait(-1))
+        lock (_lock)
         {
-            return;
-        }
-
-        epoll.Remove(_target.Descriptor);
-        if (Wait(GraceMs))
-        {
-            Console.Error.WriteLine($"the target died {GraceMs / 1000} seconds ago and the handler has not ended: ending it");
-            using PidFd self = PidFd.Open(Environment.ProcessId);
-            self.Kill(SIGKILL); // an orderly exit could hang as well
-        }
-
-        // False once the watch is over; true when the target died, or time is up.
-        bool Wait(int timeoutMs)
-        {
-            long deadline = Environment.TickCount64 + timeoutMs;
-            while (true)
+            try
             {
-                int left = timeoutMs < 0 ? -1 : (int)Math.Max(0, deadline - Environment.TickCount64);
-                int count = epoll.Wait(events, left);
-                for (int i = 0; i < count; i++)
+                // One that has died is left to those who hold it: the number may be another process's by now.
+                if (!_targets.TryGetValue(pid, out Target? target) || target.HasDied)
                 {
-                    if (events[i].Token == 0)
-                    {
-                        return false;
-                    }
+                    target = new Target(pid, PidFd.Open(pid));
+                    target.Wait = watcher.Add(target.Process.Descriptor, -1, _ => OnDeath(target));
+                    _targets[pid] = target;
                 }
 
-                if (count > 0 || left == 0)
-                {
-                    return true;
-                }
+                target.Holders++;
+                return new Holder(this, target);
+            }
+            catch (LinuxException)
+            {
+                return null;
             }
         }
+    }
+
+    /// <summary>The handler's code is to be done within the grace that it has after a target's death. Dispose of the result when it is.</summary>
+    internal IDisposable Limit()
+    {
+        ulong wait = watcher.Add(-1, Grace, _ => End());
+        return new Limited(watcher, wait);
+    }
+
+    void OnDeath(Target target)
+    {
+        lock (_lock)
+        {
+            target.HasDied = true;
+            target.Wait = watcher.Add(-1, Grace, _ => OnGraceOver(target));
+        }
+    }
+
+    void OnGraceOver(Target target)
+    {
+        lock (_lock)
+        {
+            if (target.Holders == 0)
+            {
+                return;
+            }
+        }
+
+        End();
+    }
+
+    void End()
+    {
+        errors.WriteLine($"the target is gone for {Grace / 1000} seconds and the handler has not ended what it does: ending it");
+        endProcess();
+    }
+
+    void Release(Target target)
+    {
+        lock (_lock)
+        {
+            if (--target.Holders > 0)
+            {
+                return;
+            }
+
+            watcher.Cancel(target.Wait);
+            target.Process.Dispose();
+            if (_targets.GetValueOrDefault(target.Pid) == target)
+            {
+                _targets.Remove(target.Pid);
+            }
+        }
+    }
+
+    static void KillThisProcess()
+    {
+        const int SIGKILL = 9;
+        using PidFd self = PidFd.Open(Environment.ProcessId);
+        self.Kill(SIGKILL); // an orderly exit could hang as well
+    }
+
+    sealed class Target(int pid, PidFd process)
+    {
+        internal int Pid { get; } = pid;
+
+        internal PidFd Process { get; } = process;
+
+        internal int Holders { get; set; }
+
+        internal bool HasDied { get; set; }
+
+        internal ulong Wait { get; set; }
+    }
+
+    sealed class Holder(TargetWatch watch, Target target) : IDisposable
+    {
+        int _isDisposed;
+
+        public void Dispose()
+        {
+            if (Interlocked.Exchange(ref _isDisposed, 1) == 0)
+            {
+                watch.Release(target);
+            }
+        }
+    }
+
+    sealed class Limited(Watcher watcher, ulong wait) : IDisposable
+    {
+        public void Dispose() => watcher.Cancel(wait);
     }
 }

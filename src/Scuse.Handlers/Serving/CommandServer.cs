@@ -23,6 +23,17 @@ abstract class CommandServer
     /// <summary>Takes the result of a command that did not complete at once.</summary>
     internal abstract void Finish(CommandSlot slot);
 
+    /// <summary>Has a command end in what an exception says.</summary>
+    internal abstract void Fail(CommandSlot slot, Exception failure);
+
+    /// <summary>What the ring that is served next can do.</summary>
+    internal virtual void SetAbilities(bool canKeepBuffers)
+    {
+    }
+
+    /// <summary>Tells the handler of task management. Called on the serving thread.</summary>
+    internal abstract void Notify(TaskManagementNotice notice);
+
     internal abstract ValueTask CloseAsync();
 
     /// <exception cref="InvalidOperationException">No target would take a device of that shape.</exception>
@@ -43,6 +54,9 @@ abstract class CommandServer
 /// <summary>Starts commands whose execution ends in a <typeparamref name="TResult"/>, and takes the result, at once or later.</summary>
 abstract class CommandServer<TResult>(ErrorLog log) : CommandServer
 {
+    // Locked where used: notices that the handler has not done with yet.
+    readonly List<Task> _notices = [];
+
     internal override bool TryStart(CommandSlot slot)
     {
         try
@@ -77,14 +91,65 @@ abstract class CommandServer<TResult>(ErrorLog log) : CommandServer
         }
     }
 
+    internal override void Notify(TaskManagementNotice notice)
+    {
+        try
+        {
+            ValueTask told = OnTaskManagementAsync(notice);
+            if (told.IsCompletedSuccessfully)
+            {
+                told.GetAwaiter().GetResult(); // gives a pooled source back
+                return;
+            }
+
+            lock (_notices)
+            {
+                _notices.RemoveAll(static notice => notice.IsCompleted);
+                _notices.Add(LogFailureOf(told));
+            }
+        }
+        catch (Exception failure)
+        {
+            log.Failed("task management", failure);
+        }
+    }
+
+    internal override async ValueTask CloseAsync()
+    {
+        Task[] notices;
+        lock (_notices)
+        {
+            notices = [.. _notices];
+        }
+
+        await Task.WhenAll(notices).ConfigureAwait(false);
+        await CloseHandlerAsync().ConfigureAwait(false);
+    }
+
     protected abstract ValueTask<TResult> ExecuteAsync(in ScsiCommand command);
+
+    protected abstract ValueTask OnTaskManagementAsync(TaskManagementNotice notice);
+
+    protected abstract ValueTask CloseHandlerAsync();
 
     /// <summary>Where the slot keeps the awaiter of a command that did not complete at once.</summary>
     protected abstract ref ValueTaskAwaiter<TResult> AwaiterOf(CommandSlot slot);
 
     protected abstract void SetResult(CommandSlot slot, TResult result);
 
-    void Fail(CommandSlot slot, Exception failure) => slot.SetResult(BlockDeviceAdapter.Translate("command", failure, log, slot.Scsi.Aborted));
+    async Task LogFailureOf(ValueTask told)
+    {
+        try
+        {
+            await told.ConfigureAwait(false);
+        }
+        catch (Exception failure)
+        {
+            log.Failed("task management", failure);
+        }
+    }
+
+    internal override void Fail(CommandSlot slot, Exception failure) => slot.SetResult(BlockDeviceAdapter.Translate("command", failure, log, slot.Scsi.Aborted));
 }
 
 /// <summary>A block handler behind a device server of its own, so that every CDB works at either pass level.</summary>
@@ -129,7 +194,7 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
             SizeBytes = sizeBytes,
             BlockSize = blockSize,
             Level = askedLevel.Length > 0 ? askedLevel : ReadyMessage.LevelIo,
-            Features = Names(features),
+            Features = Names(features, handler.IsVolatile),
             Ring = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement],
             Product = handler.Product,
             MaxTransferBytes = handler.MaxTransferBytes,
@@ -145,29 +210,36 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
 
     protected override void SetResult(CommandSlot slot, ScsiResult result) => slot.SetResult(result);
 
-    internal override ValueTask CloseAsync() => _handler.CloseAsync();
+    protected override ValueTask OnTaskManagementAsync(TaskManagementNotice notice) => _handler.OnTaskManagementAsync(notice);
 
-    static string[] Names(BlockDeviceFeatures features)
+    protected override ValueTask CloseHandlerAsync() => _handler.CloseAsync();
+
+    static string[] Names(BlockDeviceFeatures features, bool isVolatile)
     {
         List<string> names = [];
         if (features.HasFlag(BlockDeviceFeatures.Flush))
         {
-            names.Add("flush");
+            names.Add(ReadyMessage.FeatureFlush);
         }
 
         if (features.HasFlag(BlockDeviceFeatures.Unmap))
         {
-            names.Add("unmap");
+            names.Add(ReadyMessage.FeatureUnmap);
         }
 
         if (features.HasFlag(BlockDeviceFeatures.WriteZeroes))
         {
-            names.Add("writeZeroes");
+            names.Add(ReadyMessage.FeatureWriteZeroes);
         }
 
         if (features.HasFlag(BlockDeviceFeatures.ReadOnly))
         {
-            names.Add("readOnly");
+            names.Add(ReadyMessage.FeatureReadOnly);
+        }
+
+        if (isVolatile)
+        {
+            names.Add(ReadyMessage.FeatureVolatile);
         }
 
         return [.. names];
@@ -189,7 +261,8 @@ sealed class RawCommandServer : CommandServer<CommandResult>
             SizeBytes = handler.SizeBytes,
             BlockSize = handler.BlockSize,
             Level = ReadyMessage.LevelAll,
-            Ring = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement],
+            Features = handler.IsVolatile ? [ReadyMessage.FeatureVolatile] : [],
+            Ring = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement, ReadyMessage.RingKeepBuffers],
             MaxTransferBytes = handler.MaxTransferBytes,
         };
     }
@@ -202,5 +275,9 @@ sealed class RawCommandServer : CommandServer<CommandResult>
 
     protected override void SetResult(CommandSlot slot, CommandResult result) => slot.SetResult(result);
 
-    internal override ValueTask CloseAsync() => _handler.CloseAsync();
+    internal override void SetAbilities(bool canKeepBuffers) => _handler.CanKeepBuffers = canKeepBuffers;
+
+    protected override ValueTask OnTaskManagementAsync(TaskManagementNotice notice) => _handler.OnTaskManagementAsync(notice);
+
+    protected override ValueTask CloseHandlerAsync() => _handler.CloseAsync();
 }

@@ -5,12 +5,28 @@ using Scuse.Scsi;
 
 namespace Scuse.Serving;
 
-/// <summary>One command under way: the entry taken from the ring, its buffers, and its answer. Reused, so that commands allocate nothing.</summary>
+/// <summary>Why a slot was handed back to its serving thread.</summary>
+enum SlotStage
+{
+    /// <summary>Its task has completed: the result is to be taken and answered.</summary>
+    Running,
+
+    /// <summary>It has a result, whose answer waited for the kept buffers to be given back.</summary>
+    Withheld,
+
+    /// <summary>It was answered, and its kept buffers are given back.</summary>
+    Kept,
+}
+
+/// <summary>
+/// One command under way: the entry taken from the ring, its buffers, and its answer. Reused for commands of any ring of its thread, so that commands
+/// allocate nothing.
+/// </summary>
 #pragma warning disable CA1001 // a token source without a timer or a wait handle holds nothing that needs disposing
 sealed class CommandSlot
 #pragma warning restore CA1001
 {
-    readonly ServingLoop _loop;
+    readonly ServingThread _thread;
     readonly Action _completed;
     readonly byte[] _sense = new byte[RingAbi.SenseBytes];
 
@@ -21,13 +37,18 @@ sealed class CommandSlot
     ValueTaskAwaiter<ScsiResult> _block;
     ValueTaskAwaiter<CommandResult> _raw;
 
-    internal CommandSlot(ServingLoop loop)
+    internal CommandSlot(ServingThread thread)
     {
-        _loop = loop;
-        _completed = () => _loop.Complete(this);
+        _thread = thread;
+        _completed = () => _thread.Complete(this);
     }
 
     internal HandlerCommand Command { get; } = new();
+
+    /// <summary>The ring that the command came from.</summary>
+    internal ServedRing Ring { get; private set; } = null!;
+
+    internal SlotStage Stage { get; set; }
 
     internal ScsiCommand Scsi { get; private set; }
 
@@ -45,14 +66,18 @@ sealed class CommandSlot
 
     internal uint ReadLength { get; private set; }
 
+    /// <summary>The hold on the buffers that came with the result, if any.</summary>
+    internal KeptBuffers? Keep { get; private set; }
+
     /// <summary>The next in whichever list the slot is: the free ones or the completed ones.</summary>
     internal CommandSlot? Next { get; set; }
 
     int SenseLength { get; set; }
 
     /// <summary>Makes the buffers from the extents of the command just taken.</summary>
-    internal void Prepare(MappedRegion region, int blockSize)
+    internal void Prepare(ServedRing ring, MappedRegion region, int blockSize)
     {
+        Ring = ring;
         DataBuffer data = Collect(region, Command.Data, ref _segments);
         TransferDirection direction = CdbTransfer.Describe(Command.Cdb, blockSize).Direction;
         DataBuffer dataOut, dataIn;
@@ -76,6 +101,7 @@ sealed class CommandSlot
         SenseLength = result.Status == ScsiStatus.CheckCondition ? result.Sense.WriteFixed(_sense) : 0;
         Flags = ResponseFlags.None;
         ReadLength = 0;
+        Keep = null;
         if (result.IsGood && CarriesDataIn)
         {
             SetReadLength(result.DataInLength);
@@ -88,6 +114,7 @@ sealed class CommandSlot
         SenseLength = 0;
         Flags = result.IsUnknownOperation ? ResponseFlags.UnknownOp : ResponseFlags.None;
         ReadLength = 0;
+        Keep = result.KeepBuffers;
         if (result.Status == ScsiStatus.CheckCondition)
         {
             SenseLength = result.SenseBytes.IsEmpty ? result.Sense.WriteFixed(_sense) : Math.Min(_sense.Length, result.SenseBytes.Length);
@@ -100,7 +127,10 @@ sealed class CommandSlot
         }
     }
 
-    /// <summary>Calls <see cref="ServingLoop.Complete"/> once the task behind the awaiter has completed.</summary>
+    /// <summary>The command's buffers, which outlived its result, are not needed any more. Called on any thread, once.</summary>
+    internal void ReleaseKept() => _thread.Complete(this);
+
+    /// <summary>Calls <see cref="ServingThread.Complete"/> once the task behind the awaiter has completed.</summary>
     internal void CompleteAfter<TAwaiter>(ref TAwaiter awaiter)
         where TAwaiter : ICriticalNotifyCompletion => awaiter.UnsafeOnCompleted(_completed);
 
@@ -110,6 +140,9 @@ sealed class CommandSlot
     /// <summary>Makes the slot ready for another command.</summary>
     internal void Reset()
     {
+        Ring = null!;
+        Stage = SlotStage.Running;
+        Keep = null;
         Scsi = default;
         Block = default;
         Raw = default;

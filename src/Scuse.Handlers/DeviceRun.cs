@@ -1,0 +1,270 @@
+using Scuse.Attach;
+using Scuse.Linux;
+using Scuse.Ring;
+using Scuse.Ring.Attach;
+using Scuse.Serving;
+
+namespace Scuse;
+
+/// <summary>How one device's life in this process ended.</summary>
+enum DeviceEnd
+{
+    /// <summary>In order.</summary>
+    Orderly,
+
+    /// <summary>It could not be attached, opened or closed, or the target broke a rule.</summary>
+    Failed,
+
+    /// <summary>Commands of it never ended: they may still write, so the process has to go at once, and the device is not closed.</summary>
+    Hung,
+}
+
+/// <summary>One device of the process: attaches, opens, serves, attaches again when the target comes back, and closes at the end.</summary>
+sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log, OpenDevice open)
+{
+    readonly Lock _lock = new();
+
+    // Guarded by _lock: the ring to stop, once there is one.
+    ServedRing? _ring;
+
+    // What the target said last.
+    DeviceMessage? _asked;
+
+    /// <summary>Runs to the end.</summary>
+    /// <param name="connect">Makes the first connection.</param>
+    internal async Task<DeviceEnd> RunAsync(Func<AttachSession> connect)
+    {
+        CommandServer? server = null;
+        AttachSession? session = null;
+        IDisposable? watch = null;
+        DeviceEnd end = DeviceEnd.Failed;
+        try
+        {
+            IDisposable turn = await host.Door.EnterAsync().ConfigureAwait(false);
+            try
+            {
+                session = connect();
+                _asked = await session.GreetAsync(new HelloMessage { Device = name, Handler = host.Options.Name, Replace = replace }).ConfigureAwait(false);
+                watch = host.Watch.Hold(session.TargetPid);
+                server = await OpenAsync(session, _asked).ConfigureAwait(false);
+                while (server is not null)
+                {
+                    // The device's name is held in the target until the region is there, or is refused.
+                    ServingEnd? how = await ServeAsync(session, server, turn).ConfigureAwait(false);
+                    if (how is null)
+                    {
+                        return end = DeviceEnd.Hung;
+                    }
+
+                    end = how == ServingEnd.RingBroken ? DeviceEnd.Failed : DeviceEnd.Orderly;
+                    if (how is not (ServingEnd.TargetGone or ServingEnd.Released) || _asked.KeepSeconds <= 0)
+                    {
+                        break;
+                    }
+
+                    session.Dispose();
+                    session = null;
+                    watch?.Dispose();
+                    watch = null;
+                    long deadline = Environment.TickCount64 + Math.Min(_asked.KeepSeconds, int.MaxValue / 1000) * 1000L;
+                    turn = await host.Door.EnterAsync().ConfigureAwait(false);
+                    session = await AttachAgainAsync(deadline).ConfigureAwait(false);
+                    if (session is null)
+                    {
+                        break;
+                    }
+
+                    watch = host.Watch.Hold(session.TargetPid);
+                }
+            }
+            finally
+            {
+                turn.Dispose();
+            }
+        }
+        catch (OperationCanceledException) when (host.IsStopping)
+        {
+            end = DeviceEnd.Orderly;
+        }
+        catch (AttachException failure)
+        {
+            host.TellAttachFailure(log, failure);
+            end = DeviceEnd.Failed;
+        }
+        finally
+        {
+            if (end != DeviceEnd.Hung)
+            {
+                // The connection is closed last: that tells the target that the device is free.
+                end = await CloseAsync(server, end, hasTarget: session is not null).ConfigureAwait(false);
+                watch?.Dispose();
+                session?.Dispose();
+            }
+        }
+
+        return end;
+    }
+
+    /// <summary>Asks from any thread to answer what has been taken, and to end.</summary>
+    internal void RequestStop()
+    {
+        lock (_lock)
+        {
+            _ring?.RequestStop();
+        }
+    }
+
+    async Task<CommandServer?> OpenAsync(AttachSession session, DeviceMessage asked)
+    {
+        HandlerOptions options = host.Options;
+        DeviceInfo device = new()
+        {
+            Name = asked.Device,
+            RequestedSizeBytes = asked.SizeBytes > 0 ? asked.SizeBytes : options.SizeBytes,
+            RequestedBlockSize = asked.BlockSize > 0 ? asked.BlockSize : options.BlockSize,
+            Config = asked.Config.Length > 0 ? asked.Config : options.Config,
+            Serial = asked.Serial,
+            ReadOnly = asked.ReadOnly,
+            Arguments = options.Rest,
+        };
+        try
+        {
+            return await open(device, asked.Level, log).ConfigureAwait(false);
+        }
+        catch (Exception failure)
+        {
+            string line = ErrorLog.OneLine(failure.Message);
+            session.ReportFailure(line);
+            log.Line($"cannot open '{name}': {line}");
+            return null;
+        }
+    }
+
+    /// <summary>Serves until that is over; null when commands did not end. The turn to attach is given back as soon as the region is there.</summary>
+    async Task<ServingEnd?> ServeAsync(AttachSession session, CommandServer server, IDisposable turn)
+    {
+        RegionGrant? grant;
+        try
+        {
+            grant = await session.ReportReadyAsync(server.Ready).ConfigureAwait(false);
+        }
+        catch (AttachException failure) when (failure.Problem == AttachProblem.NoTarget && _asked!.KeepSeconds > 0)
+        {
+            return ServingEnd.TargetGone;
+        }
+
+        if (grant is null)
+        {
+            return session.WasReleased ? ServingEnd.Released : ServingEnd.Removed;
+        }
+
+        ServingThread thread = host.ThreadForOneMore();
+        ServedRing ring = MakeRing(session, server, grant, thread);
+        turn.Dispose();
+        lock (_lock)
+        {
+            _ring = ring;
+            if (host.IsStopping)
+            {
+                ring.RequestStop();
+            }
+        }
+
+        thread.Add(ring);
+        ServingEnd end;
+        try
+        {
+            end = await ring.Ended.ConfigureAwait(false);
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                _ring = null;
+            }
+        }
+
+        if (end == ServingEnd.RingBroken)
+        {
+            log.Line($"the target broke the ring: {ring.Violation}");
+        }
+
+        if (ring.Abandoned == 0)
+        {
+            return end;
+        }
+
+        log.Line($"{ring.Abandoned} commands did not end after the target was gone");
+        return null;
+    }
+
+    static ServedRing MakeRing(AttachSession session, CommandServer server, RegionGrant grant, ServingThread thread)
+    {
+        MappedRegion? region = null;
+        try
+        {
+            EventFd doorbell = EventFd.FromHandle(grant.Doorbell);
+            EventFd targetDoorbell = EventFd.FromHandle(grant.TargetDoorbell);
+            region = MappedRegion.Map(grant.Memory, grant.Message.MapBytes);
+            return new ServedRing(
+                thread, server, region, doorbell, targetDoorbell, session,
+                waitFlags: grant.Message.Ring.Contains(ReadyMessage.RingWaitFlags),
+                keepBuffers: grant.Message.Ring.Contains(ReadyMessage.RingKeepBuffers));
+        }
+        catch (Exception failure) when (failure is RingFormatException or LinuxException or ArgumentException)
+        {
+            region?.Dispose();
+            grant.Doorbell.Dispose();
+            grant.TargetDoorbell.Dispose();
+            throw new AttachException(AttachProblem.Broken, $"the region that the target passed is unusable: {ErrorLog.OneLine(failure.Message)}", failure);
+        }
+        finally
+        {
+            grant.Memory.Dispose();
+        }
+    }
+
+    /// <summary>The target is gone or went for now: waits for one that knows the device. Null when none came.</summary>
+    async Task<AttachSession?> AttachAgainAsync(long deadline)
+    {
+        DeviceMessage before = _asked!;
+        HelloMessage hello = new() { Device = name, Handler = host.Options.Name, Identity = before.Identity };
+        if (await host.Door.AttachAgainAsync(hello, deadline).ConfigureAwait(false) is not (AttachSession session, DeviceMessage device))
+        {
+            log.Line($"no target came back within {before.KeepSeconds} seconds");
+            return null;
+        }
+
+        if (device.Identity != before.Identity)
+        {
+            // A target that does not look at identities may mean another device by the name.
+            const string why = "the device was configured otherwise before";
+            session.ReportFailure(why);
+            session.Dispose();
+            throw new AttachException(AttachProblem.Refused, $"cannot attach again: {why}");
+        }
+
+        _asked = device;
+        return session;
+    }
+
+    async Task<DeviceEnd> CloseAsync(CommandServer? server, DeviceEnd end, bool hasTarget)
+    {
+        if (server is null)
+        {
+            return end;
+        }
+
+        using IDisposable? limit = hasTarget ? null : host.Watch.Limit();
+        try
+        {
+            await server.CloseAsync().ConfigureAwait(false);
+            return end;
+        }
+        catch (Exception failure)
+        {
+            log.Line($"closing '{name}' failed: {ErrorLog.OneLine(failure.Message)}");
+            return DeviceEnd.Failed;
+        }
+    }
+}
