@@ -31,9 +31,12 @@ public abstract class PeerTest : IAsyncLifetime
     }
 
     /// <summary>Starts <c>scuse serve</c> on a free port with a target name of its own.</summary>
-    internal async Task<ScuseServe> ServeAsync(params string[] arguments)
+    internal Task<ScuseServe> ServeAsync(params string[] arguments) => ServeAsync(null, arguments);
+
+    /// <summary>The same, with variables in the engine's environment.</summary>
+    internal async Task<ScuseServe> ServeAsync(IReadOnlyDictionary<string, string>? environment, params string[] arguments)
     {
-        ScuseServe serve = await ScuseServe.StartAsync(arguments);
+        ScuseServe serve = await ScuseServe.StartAsync(arguments, environment);
         _started.Add(serve);
         return serve;
     }
