@@ -36,11 +36,13 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         _options = options;
         _logger = loggers.CreateLogger("scuse");
         _reactor = new Reactor("scuse reactor 0", options.SpinMicroseconds, _logger);
+        var memory = new DataMemory(options.GlobalDataAreaBytes, _reactor.NowMs, _reactor.Post);
+        _reactor.AddTicker(memory.Tick);
         List<LogicalUnit> units = [];
         List<UserBackstore> backstores = [];
         foreach (LunOptions lun in options.Luns)
         {
-            var backstore = new UserBackstore(lun, _reactor, _logger, (link, reason) => _attach!.Drop(link, reason));
+            var backstore = new UserBackstore(lun, _reactor, _logger, (link, reason) => _attach!.Drop(link, reason), memory);
             backstores.Add(backstore);
             units.Add(new LogicalUnit(lun.Number, backstore) { CommandTimeoutMs = lun.CommandTimeoutMs });
             _slots.Add(new DeviceSlot(lun, options.TargetName, backstore, _reactor));

@@ -8,10 +8,11 @@ public sealed class Nexus
     // Touched only by the thread that owns the target; grown when a logical unit is first spoken of.
     readonly Dictionary<int, UnitAttentions> _attentions = [];
 
-    internal Nexus(ScsiTarget target, string initiatorPort)
+    internal Nexus(ScsiTarget target, string initiatorPort, uint id)
     {
         Target = target;
         InitiatorPort = initiatorPort;
+        Id = id;
     }
 
     /// <summary>The target at the other end.</summary>
@@ -19,6 +20,12 @@ public sealed class Nexus
 
     /// <summary>The initiator port's name: <c>iqn...,i,0x</c> and the ISID in twelve hexadecimal digits. RFC 7143 section 4.4.1.2.</summary>
     public string InitiatorPort { get; }
+
+    /// <summary>
+    /// Tells the target's nexuses apart, past ones included; never 0. The target's first four billion have an id of their own, all later ones share
+    /// <see cref="uint.MaxValue"/>.
+    /// </summary>
+    public uint Id { get; }
 
     /// <summary>Whether the nexus still exists.</summary>
     public bool IsAlive { get; internal set; } = true;

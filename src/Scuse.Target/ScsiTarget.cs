@@ -13,6 +13,7 @@ public sealed class ScsiTarget
 
     readonly Stack<ScsiTask> _pool = new();
     readonly List<Nexus> _nexuses = [];
+    uint _lastNexusId;
     readonly LogicalUnit?[] _units;
     readonly int[] _numbers;
 
@@ -55,7 +56,8 @@ public sealed class ScsiTarget
     /// <summary>A new I_T nexus. Every logical unit owes it a POWER ON, RESET, OR BUS DEVICE RESET OCCURRED unit attention. SAM-5 clause 5.14.</summary>
     public Nexus Attach(string initiatorPort)
     {
-        var nexus = new Nexus(this, initiatorPort);
+        _lastNexusId = Math.Max(_lastNexusId, _lastNexusId + 1); // stays at the last one rather than starting anew
+        var nexus = new Nexus(this, initiatorPort, _lastNexusId);
         _nexuses.Add(nexus);
         foreach (int number in _numbers)
         {

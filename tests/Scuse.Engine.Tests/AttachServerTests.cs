@@ -32,7 +32,7 @@ public sealed class AttachServerTests : IDisposable
     public AttachServerTests()
     {
         var options = new LunOptions { Number = 0, Spec = "attach:disk", DeviceName = "disk", DataAreaBytes = 1 << 20 };
-        var backstore = new UserBackstore(options, _reactor, NullLogger.Instance, (_, _) => { });
+        var backstore = new UserBackstore(options, _reactor, NullLogger.Instance, (_, _) => { }, new DataMemory(1 << 30, _reactor.NowMs, _reactor.Post));
         _ = new ScsiTarget("iqn.2026-11.example:t", [new LogicalUnit(0, backstore)]);
         _slot = new DeviceSlot(options, "iqn.2026-11.example:t", backstore, _reactor);
         _server = new AttachServer(_path, [_slot], NullLogger.Instance);

@@ -16,7 +16,8 @@ sealed class Disk : IDisposable
 
     readonly List<HandlerLink> _links = [];
 
-    public Disk(int commandRingBytes = 4096, int commandTimeoutMs = 1000, int queueFullTimeoutMs = -1, HandlerLossPolicy onLoss = HandlerLossPolicy.Hold)
+    public Disk(int commandRingBytes = 4096, int commandTimeoutMs = 1000, int queueFullTimeoutMs = -1, HandlerLossPolicy onLoss = HandlerLossPolicy.Hold,
+        bool allowStaleDataIn = false, long globalDataAreaBytes = 1 << 30, Disk? beside = null)
     {
         Options = new LunOptions
         {
@@ -28,9 +29,11 @@ sealed class Disk : IDisposable
             CommandTimeoutMs = commandTimeoutMs,
             QueueFullTimeoutMs = queueFullTimeoutMs,
             OnHandlerLoss = onLoss,
+            AllowStaleDataIn = allowStaleDataIn,
         };
-        Reactor = new Reactor("test", 0, NullLogger.Instance);
-        Backstore = new UserBackstore(Options, Reactor, NullLogger.Instance, (_, reason) => Dropped.Add(reason));
+        Reactor = beside?.Reactor ?? new Reactor("test", 0, NullLogger.Instance);
+        Memory = beside?.Memory ?? new DataMemory(globalDataAreaBytes, Reactor.NowMs, Reactor.Post);
+        Backstore = new UserBackstore(Options, Reactor, NullLogger.Instance, (_, reason) => Dropped.Add(reason), Memory);
         Target = new ScsiTarget("iqn.2026-11.example:t", [new LogicalUnit(0, Backstore) { CommandTimeoutMs = commandTimeoutMs }]);
         Initiator = new Initiator(Target);
     }
@@ -38,6 +41,8 @@ sealed class Disk : IDisposable
     public LunOptions Options { get; }
 
     public Reactor Reactor { get; }
+
+    public DataMemory Memory { get; }
 
     public UserBackstore Backstore { get; }
 

@@ -84,7 +84,7 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs)
     /// <summary>Finds the command blocks, now or when there is room.</summary>
     public void WantMemory(RingCommand command)
     {
-        if (Link is { } link && _wantMemory.First is null && command.Blocks.TryAllocate(link, command.OutLength, command.InLength))
+        if (Link is { } link && _wantMemory.First is null && command.TryAllocate(link))
         {
             command.State = RingCommandState.Collecting;
             owner.HasMemory(command);
@@ -190,7 +190,7 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs)
             }
         }
 
-        while (Link is { } link && _wantMemory.First?.Value is { } command && command.Blocks.TryAllocate(link, command.OutLength, command.InLength))
+        while (Link is { } link && _wantMemory.First?.Value is { } command && command.TryAllocate(link))
         {
             Leave(command, _wantMemory);
             command.State = RingCommandState.Collecting;
@@ -245,8 +245,7 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs)
                 continue;
             }
 
-            command.Reserved.Free();
-            if (!command.Reserved.TryAllocate(link, command.OutLength, command.InLength))
+            if (!command.TryReserve(link))
             {
                 throw new InvalidOperationException("a fresh region is too small for the commands of the one before");
             }

@@ -10,21 +10,25 @@ namespace Scuse.Engine.Backstores;
 /// an answer is still being sent from it.
 /// </summary>
 /// <remarks>Made by the attach server; from <see cref="UserBackstore.Attach"/> on touched only by the owning reactor.</remarks>
-sealed class HandlerLink : IReactorRing, IEventSource
+sealed class HandlerLink : IReactorRing, IDisposable
 {
     /// <summary>The most commands a handler holds at a time.</summary>
     public const int MaxOutstanding = 1024;
+
+    const int FirstOutstanding = 32;
+
+    // Unmapping more than this takes the kernel longer than a reactor may stand still.
+    const long SlowToUnmapBytes = 16 << 20;
 
     const MailboxFlags Offered = MailboxFlags.OutOfOrder | MailboxFlags.ReadLength;
 
     readonly MemFd _memory;
     readonly EventFd _toHandler = EventFd.Create();
-    readonly EventFd _toTarget = EventFd.Create();
-    readonly RingCommand?[] _outstanding = new RingCommand?[ushort.MaxValue + 1];
+    readonly Doorbell _toTarget = new();
     readonly bool _waitFlags;
+    RingCommand?[] _outstanding = new RingCommand?[FirstOutstanding]; // by id; ids are used from 1 up, so it covers those used so far
     UserBackstore? _owner;
     Reactor? _reactor;
-    int _registration;
     bool _publishQueued;
     bool _isRetired;
 
@@ -48,7 +52,7 @@ sealed class HandlerLink : IReactorRing, IEventSource
         Region = MappedRegion.Map(_memory.Handle, layout.RegionBytes);
         TargetRing.Format(Region.Address, layout, flags);
         Ring = new TargetRing(Region.Address, layout, flags, MaxOutstanding);
-        DataArea = new DataArea(layout);
+        Memory = new RegionMemory(layout, _memory, Region, Ring);
     }
 
     public string HandlerName { get; }
@@ -59,7 +63,11 @@ sealed class HandlerLink : IReactorRing, IEventSource
 
     public TargetRing Ring { get; }
 
-    public DataArea DataArea { get; }
+    /// <summary>The region's blocks, and its share of the engine's memory.</summary>
+    public RegionMemory Memory { get; }
+
+    /// <summary>Which blocks are in use, to look at.</summary>
+    public DataArea DataArea => Memory.Area;
 
     /// <summary>How many commands hold blocks of the region.</summary>
     public int Users { get; set; }
@@ -75,22 +83,28 @@ sealed class HandlerLink : IReactorRing, IEventSource
 
     public bool HasAnswers => Ring.HasAnswers;
 
+    public bool IsWatched { get; set; }
+
     /// <summary>The reactor takes the link into service.</summary>
-    public void Join(UserBackstore owner, Reactor reactor)
+    /// <param name="owner">Whose commands it carries.</param>
+    /// <param name="reactor">Where.</param>
+    /// <param name="memory">What its region's memory is a share of.</param>
+    public void Join(UserBackstore owner, Reactor reactor, DataMemory memory)
     {
         _owner = owner;
         _reactor = reactor;
-        _registration = reactor.Add(_toTarget.Descriptor, EpollEvents.In, this);
-        reactor.Add((IReactorRing)this);
+        Memory.Join(memory, keepsApart: !owner.Options.AllowStaleDataIn, owner.MemoryIsThere);
+        _toTarget.Join(reactor, $"LUN {owner.Options.Number}: handler {HandlerName} (pid {Pid})");
     }
 
     /// <summary>The handler is gone: no more commands, no more answers. The region stays until nobody sends from it.</summary>
     public void Retire()
     {
         _isRetired = true;
-        _reactor!.Remove(_registration);
-        _reactor.Remove(this);
+        _toTarget.Leave();
+        _reactor!.Remove(this);
         Array.Clear(_outstanding);
+        Memory.Retire();
         DisposeWhenUnused();
     }
 
@@ -111,10 +125,25 @@ sealed class HandlerLink : IReactorRing, IEventSource
     /// <summary>Gives everything back; for a link that never came into service as well.</summary>
     public void Dispose()
     {
-        Region.Dispose();
-        _memory.Dispose();
+        bool isSlow = Memory.HeldBytes > SlowToUnmapBytes;
+        Memory.Leave();
+        if (isSlow)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static link => link.Unmap(), this, preferLocal: false);
+        }
+        else
+        {
+            Unmap();
+        }
+
         _toHandler.Dispose();
         _toTarget.Dispose();
+    }
+
+    void Unmap()
+    {
+        Region.Dispose();
+        _memory.Dispose();
     }
 
     /// <summary>Puts a command into the ring; the handler sees it after the turn's <see cref="Publish"/>.</summary>
@@ -124,6 +153,11 @@ sealed class HandlerLink : IReactorRing, IEventSource
         if (result == PostResult.Posted)
         {
             command.Id = id;
+            if (id >= _outstanding.Length)
+            {
+                Array.Resize(ref _outstanding, Math.Min(Math.Max(id + 1, _outstanding.Length * 2), MaxOutstanding + 1));
+            }
+
             _outstanding[id] = command;
             PublishLater();
         }
@@ -151,6 +185,7 @@ sealed class HandlerLink : IReactorRing, IEventSource
         if (!_publishQueued)
         {
             _publishQueued = true;
+            Memory.TouchRing();
             _reactor!.PublishLater(this);
         }
     }
@@ -159,6 +194,7 @@ sealed class HandlerLink : IReactorRing, IEventSource
     {
         RingCommand command = _outstanding[id]!;
         _outstanding[id] = null;
+        _toTarget.CountAnswer();
         return command;
     }
 
@@ -176,7 +212,4 @@ sealed class HandlerLink : IReactorRing, IEventSource
     public void AnnounceSleep() => Ring.AnnounceSleep();
 
     public void EndSleep() => Ring.EndSleep();
-
-    /// <summary>The handler rang: the next reaping, in this same turn, takes its answers.</summary>
-    public void OnEvents(EpollEvents events) => _toTarget.Drain();
 }

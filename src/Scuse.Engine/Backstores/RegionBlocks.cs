@@ -19,27 +19,25 @@ sealed class RegionBlocks
     public ReadOnlySpan<DataExtent> In => _in.AsSpan();
 
     /// <summary>Takes blocks for both directions, or none.</summary>
-    public bool TryAllocate(HandlerLink link, int outLength, int inLength)
+    /// <param name="link">The handler.</param>
+    /// <param name="outLength">Bytes of Data-Out.</param>
+    /// <param name="inLength">Bytes of Data-In.</param>
+    /// <param name="owner">Whose bytes they will hold: a nexus' id, or <see cref="BlockOwners.Foreign"/>.</param>
+    /// <param name="anyway">Whether other regions' needs do not count.</param>
+    public bool TryAllocate(HandlerLink link, int outLength, int inLength, uint owner, bool anyway = false)
     {
         _out.Clear();
         _in.Clear();
-        if (outLength > 0 && !link.DataArea.TryAllocate(outLength, _out))
+        bool taken = anyway ? link.Memory.TryTakeAnyway(outLength, inLength, _out, _in, owner) : link.Memory.TryTake(outLength, inLength, _out, _in, owner);
+        if (taken)
         {
-            return false;
+            Link = link;
+            link.Users++;
+            Map(_out, ref _outPieces);
+            Map(_in, ref _inPieces);
         }
 
-        if (inLength > 0 && !link.DataArea.TryAllocate(inLength, _in))
-        {
-            link.DataArea.Free(_out.AsSpan());
-            _out.Clear();
-            return false;
-        }
-
-        Link = link;
-        link.Users++;
-        Map(_out, ref _outPieces);
-        Map(_in, ref _inPieces);
-        return true;
+        return taken;
     }
 
     public DataBuffer DataOut(int length) => new(_outPieces, _out.Count, length);
@@ -54,8 +52,7 @@ sealed class RegionBlocks
         }
 
         Link = null;
-        link.DataArea.Free(_out.AsSpan());
-        link.DataArea.Free(_in.AsSpan());
+        link.Memory.Give(_out.AsSpan(), _in.AsSpan());
         link.Release();
     }
 

@@ -76,6 +76,9 @@ sealed class RingCommand
     /// <summary>Blocks set aside in a newer region, for when the data has arrived in the old one.</summary>
     public RegionBlocks Reserved { get; private set; } = new();
 
+    /// <summary>Whose bytes stand in its blocks; the engine acts for this nexus and that.</summary>
+    uint BlockOwner => Task is { } task ? task.Nexus.Id : BlockOwners.Foreign;
+
     public ReadOnlySpan<byte> Cdb => Call is { } call ? call.Cdb : Task!.Cdb;
 
     /// <summary>Whether anybody waits for its answer.</summary>
@@ -83,6 +86,16 @@ sealed class RingCommand
 
     /// <summary>The command's place in the queue it waits in; it brings it, so that waiting allocates nothing.</summary>
     public LinkedListNode<RingCommand> Place { get; }
+
+    /// <summary>Takes its blocks in a handler's region; false when there are none to be had now.</summary>
+    public bool TryAllocate(HandlerLink link) => Blocks.TryAllocate(link, OutLength, InLength, BlockOwner);
+
+    /// <summary>Sets blocks aside in a newer region, as many as it has in the older one; false when that region is too small.</summary>
+    public bool TryReserve(HandlerLink link)
+    {
+        Reserved.Free();
+        return Reserved.TryAllocate(link, OutLength, InLength, BlockOwner, anyway: true);
+    }
 
     /// <summary>The blocks set aside become the command's own, with the Data-Out that was in the old ones.</summary>
     public void MoveToReserved()

@@ -20,6 +20,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     static readonly ScsiResult CommunicationFailure = ScsiResult.Check(SenseKey.NotReady, AdditionalSense.CommunicationFailure);
 
     readonly Reactor _reactor;
+    readonly DataMemory _memory;
     readonly Action<HandlerLink, string> _dropped;
     readonly CommandQueue _queue;
     readonly LunJournal _journal;
@@ -36,11 +37,13 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     /// <param name="reactor">The owner.</param>
     /// <param name="logger">Where to tell.</param>
     /// <param name="dropped">Called when the backstore itself gives a handler up, with the reason.</param>
-    public UserBackstore(LunOptions options, Reactor reactor, ILogger logger, Action<HandlerLink, string> dropped)
+    /// <param name="memory">What all data areas share.</param>
+    public UserBackstore(LunOptions options, Reactor reactor, ILogger logger, Action<HandlerLink, string> dropped, DataMemory memory)
     {
         Options = options;
         _reactor = reactor;
         _dropped = dropped;
+        _memory = memory;
         _queue = new CommandQueue(this, options.QueueFullTimeoutMs);
         _journal = new LunJournal(options.Number, logger);
     }
@@ -223,6 +226,9 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         _journal.QueueFull(NowMs, Describe(command), Options.QueueFullTimeoutMs);
         Finish(command, ScsiResult.With(ScsiStatus.TaskSetFull));
     }
+
+    /// <summary>For the data area: commands that found no room because of other logical units may find some now.</summary>
+    public void MemoryIsThere() => _queue.Pump();
 
     // ---- answers ----
 
@@ -522,7 +528,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         _info = info;
         PassLevel = level;
         _deviceServer ??= new DeviceServer(new RingBlockDevice(this));
-        link.Join(this, _reactor);
+        link.Join(this, _reactor, _memory);
         int repeated = _queue.Start(link);
         _isHandlerExpected = false;
         EndDraining();

@@ -29,6 +29,9 @@ interface IReactorRing
 
     /// <summary>How many commands the handler has: with none, no answer can come.</summary>
     int Outstanding { get; }
+
+    /// <summary>The reactor's own: whether it looks at the ring each turn.</summary>
+    bool IsWatched { get; set; }
 }
 
 /// <summary>A connection that has something to send.</summary>

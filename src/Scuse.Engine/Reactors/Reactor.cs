@@ -8,7 +8,10 @@ namespace Scuse.Engine.Reactors;
 /// The thread on which commands live from receive to send. Each turn takes what the sockets have, publishes to each ring once, reaps what the
 /// handlers answered, and sends once on each connection.
 /// </summary>
-/// <remarks>Everything but <see cref="Post"/>, <see cref="Start"/> and <see cref="Stop"/> is touched only by the reactor's own thread.</remarks>
+/// <remarks>
+/// A ring is looked at only while its handler has commands, so that a thousand idle ones cost a turn nothing.
+/// Everything but <see cref="Post"/>, <see cref="Start"/> and <see cref="Stop"/> is touched only by the reactor's own thread.
+/// </remarks>
 sealed partial class Reactor : IDisposable
 {
     const int MaxEvents = 256;
@@ -21,10 +24,11 @@ sealed partial class Reactor : IDisposable
     readonly EpollEvent[] _events = new EpollEvent[MaxEvents];
     readonly List<Registration> _registrations = [default]; // 0 is the wake-up
     readonly Stack<int> _freeRegistrations = new();
-    readonly List<IReactorRing> _rings = [];
+    readonly List<IReactorRing> _watched = []; // the rings with commands out; at least these: what was reaped elsewhere leaves at the next reaping
     readonly List<IReactorRing> _unpublished = [];
     readonly List<IReactorConnection> _unflushed = [];
     readonly List<Action<long>> _tickers = [];
+    readonly List<Doorbell> _suspects = []; // doorbells that rang without reason lately
     readonly AdaptiveSpin _spin;
     readonly Thread _thread;
     volatile bool _stopping;
@@ -40,6 +44,12 @@ sealed partial class Reactor : IDisposable
 
     /// <summary>Milliseconds on a clock that only goes forward, as of this turn.</summary>
     public long NowMs { get; private set; } = Environment.TickCount64;
+
+    /// <summary>Where to tell.</summary>
+    public ILogger Logger => _logger;
+
+    /// <summary>How many ticks there have been.</summary>
+    public int TickCount { get; private set; }
 
     public ReactorScratch Scratch { get; } = new();
 
@@ -116,12 +126,15 @@ sealed partial class Reactor : IDisposable
         _freeRegistrations.Push(registration);
     }
 
-    public void Add(IReactorRing ring) => _rings.Add(ring);
-
+    /// <summary>The ring is not to be touched any more.</summary>
     public void Remove(IReactorRing ring)
     {
-        _rings.Remove(ring);
         _unpublished.Remove(ring);
+        if (ring.IsWatched)
+        {
+            ring.IsWatched = false;
+            _watched.Remove(ring);
+        }
     }
 
     /// <summary>Something was posted to the ring; it is published at the end of the turn.</summary>
@@ -132,6 +145,11 @@ sealed partial class Reactor : IDisposable
 
     /// <summary>Called some times a second with the time.</summary>
     public void AddTicker(Action<long> tick) => _tickers.Add(tick);
+
+    /// <summary>The doorbell rang without reason: it hears of each tick until it is forgotten again.</summary>
+    public void Remember(Doorbell doorbell) => _suspects.Add(doorbell);
+
+    public void Forget(Doorbell doorbell) => _suspects.Remove(doorbell);
 
     static ulong Token(int index, uint generation) => ((ulong)generation << 32) | (uint)index;
 
@@ -168,16 +186,18 @@ sealed partial class Reactor : IDisposable
         }
     }
 
-    /// <summary>One turn; true when anything was done.</summary>
-    bool Turn(int timeoutMs)
+    /// <summary>One turn; true when anything was done. By the loop, and by tests that have no loop.</summary>
+    internal bool Turn(int timeoutMs) => Work(_epoll.Wait(_events, timeoutMs));
+
+    bool Work(int events)
     {
-        bool active = Dispatch(_epoll.Wait(_events, timeoutMs));
+        bool active = Dispatch(events);
         active |= RunPosted();
         Publish();
         active |= Reap();
         Publish();
         Flush();
-        Tick();
+        TickWhenDue();
         return active;
     }
 
@@ -185,9 +205,9 @@ sealed partial class Reactor : IDisposable
     int Depth()
     {
         int depth = 0;
-        for (int i = 0; i < _rings.Count; i++)
+        foreach (IReactorRing ring in _watched)
         {
-            depth += _rings[i].Outstanding;
+            depth += ring.Outstanding;
         }
 
         return depth;
@@ -196,38 +216,32 @@ sealed partial class Reactor : IDisposable
     /// <summary>Waits for a descriptor or the next tick. The rings are told first, so that a handler rings the doorbell.</summary>
     void Sleep()
     {
-        foreach (IReactorRing ring in _rings)
+        foreach (IReactorRing ring in _watched)
         {
-            if (ring.Outstanding > 0)
-            {
-                ring.AnnounceSleep(); // full fence inside; pairs with the handler's fence between its answer and its look at the flag
-            }
+            ring.AnnounceSleep(); // full fence inside; pairs with the handler's fence between its answer and its look at the flag
         }
 
         bool answers = false;
-        foreach (IReactorRing ring in _rings)
+        foreach (IReactorRing ring in _watched)
         {
-            answers |= ring.Outstanding > 0 && ring.HasAnswers;
+            answers |= ring.HasAnswers;
+        }
+
+        int events = answers ? 0 : _epoll.Wait(_events, (int)Math.Clamp(_nextTickMs - NowMs, 1, TickMs));
+        foreach (IReactorRing ring in _watched)
+        {
+            ring.EndSleep();
         }
 
         if (!answers)
         {
-            Turn((int)Math.Clamp(_nextTickMs - NowMs, 1, TickMs));
-        }
-
-        foreach (IReactorRing ring in _rings)
-        {
-            ring.EndSleep();
+            NowMs = Environment.TickCount64;
+            Work(events);
         }
     }
 
     bool Dispatch(int count)
     {
-        if (count > 0)
-        {
-            NowMs = Environment.TickCount64;
-        }
-
         bool active = false;
         for (int i = 0; i < count; i++)
         {
@@ -266,7 +280,13 @@ sealed partial class Reactor : IDisposable
     {
         for (int i = 0; i < _unpublished.Count; i++)
         {
-            _unpublished[i].Publish();
+            IReactorRing ring = _unpublished[i];
+            ring.Publish();
+            if (!ring.IsWatched && ring.Outstanding > 0)
+            {
+                ring.IsWatched = true;
+                _watched.Add(ring);
+            }
         }
 
         _unpublished.Clear();
@@ -275,11 +295,15 @@ sealed partial class Reactor : IDisposable
     bool Reap()
     {
         bool active = false;
-        for (int i = _rings.Count - 1; i >= 0; i--) // backwards: a ring whose handler broke a rule removes itself
+        for (int i = _watched.Count - 1; i >= 0; i = Math.Min(i, _watched.Count) - 1)
         {
-            if (_rings[i].Outstanding > 0)
+            IReactorRing ring = _watched[i];
+            active |= ring.Reap();
+            if (i < _watched.Count && _watched[i] == ring && ring.Outstanding == 0) // else it has left by itself, or goes with the next reaping
             {
-                active |= _rings[i].Reap();
+                ring.IsWatched = false;
+                _watched[i] = _watched[^1]; // one that has had its turn
+                _watched.RemoveAt(_watched.Count - 1);
             }
         }
 
@@ -296,17 +320,27 @@ sealed partial class Reactor : IDisposable
         _unflushed.Clear();
     }
 
-    void Tick()
+    void TickWhenDue()
     {
-        if (NowMs < _nextTickMs)
+        if (NowMs >= _nextTickMs)
         {
-            return;
+            _nextTickMs = NowMs + TickMs;
+            Tick(NowMs);
+        }
+    }
+
+    /// <summary>What is done some times a second; by the loop, and by tests that have no loop.</summary>
+    internal void Tick(long nowMs)
+    {
+        TickCount++;
+        for (int i = _suspects.Count - 1; i >= 0; i--)
+        {
+            _suspects[i].Tick(); // may be forgotten by it
         }
 
-        _nextTickMs = NowMs + TickMs;
         foreach (Action<long> tick in _tickers)
         {
-            tick(NowMs);
+            tick(nowMs);
         }
     }
 
