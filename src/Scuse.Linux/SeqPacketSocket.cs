@@ -134,6 +134,7 @@ public sealed unsafe class SeqPacketSocket : IDisposable
     public int Receive(Span<byte> packet, List<SafeFileHandle>? descriptors, int timeoutMs = -1)
     {
         byte* control = stackalloc byte[ControlBytes];
+        bool wasReset = false;
         fixed (byte* bytes = packet)
         {
             IoVector vector = new() { Base = (nint)bytes, Length = (nuint)packet.Length };
@@ -152,7 +153,13 @@ public sealed unsafe class SeqPacketSocket : IDisposable
                 int errno = Native.LastError;
                 if (errno == Errno.ECONNRESET)
                 {
-                    return 0;
+                    if (wasReset)
+                    {
+                        return 0;
+                    }
+
+                    wasReset = true; // the peer closed without having read everything; what it said before is still to be read
+                    continue;
                 }
 
                 if (errno == Errno.EAGAIN)

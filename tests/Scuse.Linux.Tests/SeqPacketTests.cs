@@ -26,6 +26,19 @@ public sealed class SeqPacketTests : IDisposable
     }
 
     [Fact]
+    public void What_the_peer_said_before_it_closed_is_read_even_when_it_has_not_read_everything()
+    {
+        using Pair pair = Connect();
+        pair.Client.Send("unread"u8);
+        pair.Server.Send("last words"u8);
+        pair.Server.Dispose();
+        byte[] room = new byte[64];
+
+        Assert.Equal(10, pair.Client.Receive(room, null));
+        Assert.Equal(0, pair.Client.Receive(room, null));
+    }
+
+    [Fact]
     public void A_passed_descriptor_is_the_same_memory_in_the_receiver()
     {
         using Pair pair = Connect();
