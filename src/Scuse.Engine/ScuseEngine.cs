@@ -16,6 +16,7 @@ namespace Scuse.Engine;
 public sealed partial class ScuseEngine : IAsyncDisposable
 {
     const int DrainPollMs = 10;
+    const int QueryMs = 5_000;
 
     readonly EngineOptions _options;
     readonly ILogger _logger;
@@ -45,7 +46,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
             var backstore = new UserBackstore(lun, _reactor, _logger, (link, reason) => _attach!.Drop(link, reason), memory);
             backstores.Add(backstore);
             units.Add(new LogicalUnit(lun.Number, backstore) { CommandTimeoutMs = lun.CommandTimeoutMs });
-            _slots.Add(new DeviceSlot(lun, options.TargetName, backstore, _reactor));
+            _slots.Add(new DeviceSlot(lun, options.TargetName, backstore, _reactor, options.KeepHandlersSeconds));
         }
 
         _target = new ScsiTarget(options.TargetName, units);
@@ -63,12 +64,50 @@ public sealed partial class ScuseEngine : IAsyncDisposable
             throw;
         }
 
-        foreach (DeviceSlot slot in _slots.Where(static slot => slot.Options.Launch is not null))
+        try
         {
-            slot.Supervisor = new HandlerSupervisor(slot.Options, _attach.SocketPath, _logger);
-            _supervisors.Add(slot.Supervisor);
+            _supervisors.AddRange(ProcessesOf(_slots).Select(slots => new HandlerSupervisor(slots, _attach)));
+        }
+        catch
+        {
+            _portal.StopListening();
+            _attach.Dispose();
+            throw;
         }
     }
+
+    /// <summary>The devices that the engine starts handlers for, by the process that is to serve them: one for each, or one for all of a pool.</summary>
+    static IEnumerable<IReadOnlyList<DeviceSlot>> ProcessesOf(IEnumerable<DeviceSlot> slots)
+    {
+        Dictionary<string, List<DeviceSlot>> pools = [];
+        foreach (DeviceSlot slot in slots.Where(static slot => slot.Options.Launch is not null))
+        {
+            if (slot.Options.Pool is not { } name)
+            {
+                yield return [slot];
+                continue;
+            }
+
+            if (!pools.TryGetValue(name, out List<DeviceSlot>? pool))
+            {
+                pools.Add(name, pool = []);
+            }
+
+            if (pool is [var first, ..] && !IsSame(first.Options.Launch!, slot.Options.Launch!))
+            {
+                throw new EngineException($"pool {name}: LUN {first.Options.Number} ({first.Options.Spec}) and LUN {slot.Options.Number} ({slot.Options.Spec}) are not served by the same program");
+            }
+
+            pool.Add(slot);
+        }
+
+        foreach (List<DeviceSlot> pool in pools.Values)
+        {
+            yield return pool;
+        }
+    }
+
+    static bool IsSame(HandlerLaunch one, HandlerLaunch other) => one.Program == other.Program && one.Arguments.SequenceEqual(other.Arguments);
 
     /// <summary>Where initiators connect, with the port that was picked.</summary>
     public IPEndPoint Portal => _portal.Address;
@@ -130,23 +169,79 @@ public sealed partial class ScuseEngine : IAsyncDisposable
             _portal.StopListening();
         }
 
-        _attach.RemoveAll();
-        await Task.WhenAll(_supervisors.Select(supervisor => supervisor.StopAsync(_options.DrainMs)));
+        if (_attach.Loop.IsRunning)
+        {
+            await DismissHandlersAsync();
+        }
+
         _attach.Dispose();
         _reactor.Stop();
         _reactor.Dispose();
     }
 
-    /// <inheritdoc/>
-    public async ValueTask DisposeAsync()
+    /// <summary>The handlers end, or stay for the next engine.</summary>
+    async Task DismissHandlersAsync()
     {
-        await StopAsync();
         foreach (HandlerSupervisor supervisor in _supervisors)
         {
-            supervisor.Dispose();
+            supervisor.PrepareToStop();
+        }
+
+        if (_options.KeepHandlersSeconds > 0)
+        {
+            bool all = await _attach.ReleaseAllAsync(_options.DrainMs);
+            LogReleased(_logger, _options.KeepHandlersSeconds, all ? "" : "; some did not let go in time and end");
+        }
+        else
+        {
+            _attach.RemoveAll();
+        }
+
+        await Task.WhenAll(_supervisors.Select(supervisor => supervisor.StopAsync(_options.DrainMs)));
+    }
+
+    // ---- management ----
+
+    /// <summary>
+    /// Replaces the process that serves a logical unit, and all those of its pool: a new one is started beside it, commands wait until the old one has answered
+    /// what it has, and go on to the new one. No command fails and none is repeated. It always returns, within some ten seconds of the usual.
+    /// </summary>
+    /// <param name="lun">The logical unit.</param>
+    /// <param name="launch">What to start, now and from now on; null: the same as before.</param>
+    /// <param name="force">Even if what was written is lost with the old process.</param>
+    /// <param name="cancellation">Gives up, for as long as the old process serves.</param>
+    /// <exception cref="EngineException">It was not replaced; the message says why, and who serves now.</exception>
+    public Task<ReplacementResult> ReplaceAsync(int lun, HandlerLaunch? launch = null, bool force = false, CancellationToken cancellation = default)
+    {
+        DeviceSlot slot = _slots.FirstOrDefault(slot => slot.Options.Number == lun) ?? throw new EngineException($"there is no LUN {lun}");
+        HandlerSupervisor supervisor = slot.Supervisor
+            ?? throw new EngineException($"LUN {lun}: its handler was started by somebody else; start the new one with SCUSE_REPLACE=1, and it takes over by itself");
+        return InTimeAsync(supervisor.ReplaceAsync(launch, force, cancellation), _attach.Limits.ReplacementMs);
+    }
+
+    /// <summary>Who serves each logical unit.</summary>
+    public Task<IReadOnlyList<HandlerState>> GetHandlersAsync() =>
+        InTimeAsync(_attach.Loop.InvokeAsync(() => Task.FromResult<IReadOnlyList<HandlerState>>([.. _slots.Select(static slot => slot.ToState())])), QueryMs);
+
+    /// <summary>Management never hangs, whatever becomes of what it asks for.</summary>
+    static async Task<T> InTimeAsync<T>(Task<T> work, int deadlineMs)
+    {
+        try
+        {
+            return await work.WaitAsync(TimeSpan.FromMilliseconds(deadlineMs));
+        }
+        catch (TimeoutException)
+        {
+            throw new EngineException($"no answer within {deadlineMs / 1000} s");
         }
     }
 
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync() => await StopAsync();
+
     [LoggerMessage(Level = LogLevel.Information, Message = "LUN {Lun}: waiting for a handler to attach as '{Device}' at {Socket}")]
     static partial void LogWaiting(ILogger logger, int lun, string device, string socket);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "handlers stay for {Seconds} s, for the next engine to take over{Note}")]
+    static partial void LogReleased(ILogger logger, int seconds, string note);
 }

@@ -56,7 +56,7 @@ static class ServeCommand
                 EngineOptions options = new()
                 {
                     Portal = ParsePortal(parsed.GetValue(portal)!),
-                    SocketPath = parsed.GetValue(socket) ?? AttachSocket.DefaultPath(given),
+                    SocketPath = parsed.GetValue(socket) ?? AttachSocket.DefaultPath(given, parsed.GetValue(keep) > 0),
                     Luns = LunSpecs.Parse(given, defaults),
                     GlobalDataAreaBytes = SizeText.Parse(parsed.GetValue(globalDataArea)!),
                     KeepHandlersSeconds = Positive(parsed.GetValue(keep), "--keep-handlers"),

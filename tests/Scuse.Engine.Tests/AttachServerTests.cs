@@ -31,13 +31,18 @@ public sealed class AttachServerTests : IDisposable
 
     public AttachServerTests()
     {
-        var options = new LunOptions { Number = 0, Spec = "attach:disk", DeviceName = "disk", DataAreaBytes = 1 << 20 };
-        var backstore = new UserBackstore(options, _reactor, NullLogger.Instance, (_, _) => { }, new DataMemory(1 << 30, _reactor.NowMs, _reactor.Post));
-        _ = new ScsiTarget("iqn.2026-11.example:t", [new LogicalUnit(0, backstore)]);
-        _slot = new DeviceSlot(options, "iqn.2026-11.example:t", backstore, _reactor);
+        _slot = NewSlot("disk");
         _server = new AttachServer(_path, [_slot], NullLogger.Instance);
         _reactor.Start();
         _server.Start();
+    }
+
+    DeviceSlot NewSlot(string name)
+    {
+        var options = new LunOptions { Number = 0, Spec = $"attach:{name}", DeviceName = name, DataAreaBytes = 1 << 20 };
+        var backstore = new UserBackstore(options, _reactor, NullLogger.Instance, (link, reason) => _server.Drop(link, reason), new DataMemory(1 << 30, _reactor.NowMs, _reactor.Post));
+        _ = new ScsiTarget("iqn.2026-11.example:t", [new LogicalUnit(0, backstore)]);
+        return new DeviceSlot(options, "iqn.2026-11.example:t", backstore, _reactor);
     }
 
     public void Dispose()
@@ -64,6 +69,12 @@ public sealed class AttachServerTests : IDisposable
     [Theory]
     [InlineData("not json", "not a message")]
     [InlineData("[1,2]", "not a message")]
+    [InlineData("""{"type":"hello","device":"disk","version":99999999999999999999}""", "not a message")]
+    [InlineData("""{"type":"hello","device":"disk","version":1e99}""", "not a message")]
+    [InlineData("""{"type":"hello","device":["disk"]}""", "not a message")]
+    [InlineData("""{"type":"hello"}""", "not a message")]
+    [InlineData("""{"type":"freeKept","ids":[1]}""", "out of its order")]
+    [InlineData("""{"type":"hello","device":"disk","identity":"another"}""", "is configured otherwise now")]
     [InlineData("""{"type":"hello","device":"other"}""", "there is no device 'other'")]
     [InlineData("""{"type":"hello","device":null}""", "there is no device ''")]
     [InlineData("""{"type":"hello","version":9,"device":"disk"}""", "version 9")]
@@ -74,6 +85,18 @@ public sealed class AttachServerTests : IDisposable
         Send(handler, message);
 
         AssertRefused(handler, reason);
+        AssertThatAGoodHandlerAttaches();
+    }
+
+    [Theory]
+    [InlineData('[')]
+    [InlineData('{')]
+    public void A_message_nested_deeply_is_refused(char bracket)
+    {
+        using SeqPacketSocket handler = SeqPacketSocket.Connect(_path);
+        Send(handler, $$"""{"type":"hello","device":"disk","more":{{string.Concat(Enumerable.Repeat(bracket == '[' ? "[" : "{\"a\":", 2000))}}""");
+
+        AssertRefused(handler, "not a message");
         AssertThatAGoodHandlerAttaches();
     }
 
@@ -91,6 +114,22 @@ public sealed class AttachServerTests : IDisposable
 
         AssertRefused(handler, reason);
         AssertThatAGoodHandlerAttaches();
+    }
+
+    [Fact]
+    public void A_connection_without_a_hello_is_closed_in_time_and_a_device_that_takes_too_long_to_open_too()
+    {
+        string path = $"{_path}2";
+        DeviceSlot slot = NewSlot("slow");
+        using var server = new AttachServer(path, [slot], NullLogger.Instance, new SupervisionLimits { HelloMs = 300, ReadyMs = 300 });
+        server.Start();
+        using SeqPacketSocket silent = SeqPacketSocket.Connect(path);
+        using SeqPacketSocket slow = SeqPacketSocket.Connect(path);
+        Send(slow, """{"type":"hello","device":"slow"}""");
+        Assert.IsType<DeviceMessage>(Receive(slow));
+
+        AssertRefused(silent, "no hello within");
+        AssertRefused(slow, "not ready within");
     }
 
     [Fact]
@@ -149,17 +188,93 @@ public sealed class AttachServerTests : IDisposable
         Assert.True(SpinWait.SpinUntil(() => Directory.GetFiles("/proc/self/fd").Length <= before, AnswerMs));
     }
 
+    [Fact]
+    public void A_few_descriptors_are_no_reason_to_part()
+    {
+        using SeqPacketSocket handler = SeqPacketSocket.Connect(_path);
+        using EventFd surplus = EventFd.Create();
+        handler.Send("""{"type":"hello","device":"disk"}"""u8, [surplus.Handle, surplus.Handle]);
+
+        Assert.IsType<DeviceMessage>(Receive(handler));
+    }
+
+    [Theory]
+    [InlineData("""{"type":"tomorrow"}""")]
+    [InlineData("""{"type":"freeKept","ids":[]}""")]
+    public void A_flood_of_messages_ends_that_connection_alone(string message)
+    {
+        using SeqPacketSocket handler = Attach();
+        try
+        {
+            for (int i = 0; i < 100_000; i++)
+            {
+                Send(handler, message);
+            }
+
+            Assert.Fail("100,000 messages were taken");
+        }
+        catch (LinuxException)
+        {
+            // It has closed.
+        }
+
+        AssertRefused(handler, "more than 100 messages a second");
+        AssertThatAGoodHandlerAttaches();
+    }
+
+    [Fact]
+    public void Connections_that_say_nothing_do_not_keep_a_handler_out_and_the_oldest_are_closed()
+    {
+        SeqPacketSocket[] silent = [.. Enumerable.Range(0, 300).Select(_ => SeqPacketSocket.Connect(_path))];
+
+        AssertThatAGoodHandlerAttaches();
+
+        Assert.Equal(0, silent[0].Receive(new byte[100], null, AnswerMs));
+        Assert.Equal(-Errno.EAGAIN, silent[^1].Receive(new byte[100], null, timeoutMs: 0));
+        Array.ForEach(silent, static socket => socket.Dispose());
+    }
+
+    [Theory]
+    [InlineData("""{"type":"freeKept","ids":[0]}""", "broke")]
+    [InlineData("""{"type":"freeKept","ids":[70000]}""", "not a message")]
+    [InlineData("""{"type":"freeKept","ids":[-1]}""", "not a message")]
+    [InlineData("""{"type":"freeKept","ids":[1e3]}""", "not a message")]
+    [InlineData("""{"type":"freeKept","ids":{"a":1}}""", "not a message")]
+    [InlineData("""{"type":"ready","sizeBytes":1048576}""", "out of its order")]
+    public void What_a_handler_in_service_must_not_say_costs_it_its_connection(string message, string reason)
+    {
+        using SeqPacketSocket handler = Attach();
+        Send(handler, message);
+
+        if (reason == "broke")
+        {
+            Assert.Equal(0, handler.Receive(new byte[1024], null, AnswerMs)); // the ring's business, not the protocol's
+        }
+        else
+        {
+            AssertRefused(handler, reason);
+        }
+
+        AssertThatAGoodHandlerAttaches();
+    }
+
     void SendSurplusDescriptors()
     {
         using SeqPacketSocket handler = SeqPacketSocket.Connect(_path);
         using EventFd surplus = EventFd.Create();
-        for (int i = 0; i < 50; i++)
+        try
         {
-            handler.Send("""{"type":"tomorrow"}"""u8, [surplus.Handle, surplus.Handle, surplus.Handle]);
+            for (int i = 0; i < 50; i++)
+            {
+                handler.Send("""{"type":"tomorrow"}"""u8, [surplus.Handle, surplus.Handle, surplus.Handle]);
+            }
+        }
+        catch (LinuxException)
+        {
+            // It has closed.
         }
 
-        Send(handler, "the end");
-        AssertRefused(handler, "not a message");
+        AssertRefused(handler, "more than 16 descriptors");
     }
 
     SeqPacketSocket Greet()

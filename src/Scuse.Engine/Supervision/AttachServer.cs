@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using Scuse.Engine.Backstores;
 using Scuse.Linux;
@@ -7,39 +6,49 @@ using Scuse.Ring.Attach;
 namespace Scuse.Engine.Supervision;
 
 /// <summary>
-/// The socket where handlers attach, and the one thread that talks to all of them. It never waits for any of them: each packet is taken as it
-/// comes. docs/attach-protocol.md.
+/// The socket where handlers attach, and all their connections. It never waits for any of them: each packet is taken as it comes.
+/// docs/attach-protocol.md.
 /// </summary>
-/// <remarks>Everything but <see cref="Post"/>, <see cref="Start"/> and <see cref="Dispose"/> is touched only by the server's own thread.</remarks>
+/// <remarks>
+/// <para>Touched only by the supervision thread, but for <see cref="Start"/>, <see cref="Drop"/>, <see cref="RemoveAll"/> and <see cref="Dispose"/>.</para>
+/// <para>A connection costs nothing to make, so one that has not said hello has no right to stay: when a process has too many of them, or all together are
+/// too many, the oldest is closed for the newest. A handler says hello at once, so a flood of others does not keep it out.</para>
+/// </remarks>
 sealed partial class AttachServer : IDisposable
 {
-    /// <summary>How long a handler may take from connecting to being ready, in milliseconds: opening a large store takes its time.</summary>
-    public const int HandshakeMs = 30_000;
+    /// <summary>How many connections are accepted before those there are have their turn.</summary>
+    const int AcceptsPerTurn = 64;
 
-    /// <summary>How many connections may be in their handshake at once, over the number of devices.</summary>
-    const int SpareSessions = 64;
+    /// <summary>How long nobody is accepted when there are no descriptors left.</summary>
+    const int AcceptPauseMs = 500;
 
-    const int MaxEvents = 64;
-    const int TickMs = 500;
-    const ulong ListenerToken = 0, WakeToken = 1, FirstSessionToken = 2;
+    /// <summary>How many lines a second a flood of wrong messages may bring into the log.</summary>
+    const int RefusalsPerSecond = 10, RefusalBurst = 50;
 
     readonly Dictionary<string, DeviceSlot> _slots;
-    readonly SeqPacketListener _listener;
-    readonly ILogger _logger;
-    readonly Epoll _epoll = Epoll.Create();
-    readonly EventFd _wake = EventFd.Create();
-    readonly ConcurrentQueue<Action> _posted = new();
-    readonly Dictionary<ulong, AttachSession> _sessions = [];
+    readonly HashSet<AttachSession> _sessions = [];
+    readonly LinkedList<AttachSession> _greeting = new(); // without a hello, oldest first
+    readonly Dictionary<int, int> _greetingByProcess = [];
     readonly byte[] _packet = new byte[AttachMessage.MaxBytes];
-    readonly Thread _thread;
-    volatile bool _stopping;
-    ulong _nextToken = FirstSessionToken;
+    readonly SeqPacketListener _listener;
+    TokenBucket _refusals = new(RefusalsPerSecond, RefusalBurst);
+    ulong _listenerWatch;
+    bool _isListening;
+    bool _isClosed;
+    long _acceptAgainMs;
+    int _refusalsUntold;
 
     /// <exception cref="EngineException">The socket cannot be made.</exception>
-    public AttachServer(string path, IEnumerable<DeviceSlot> slots, ILogger logger)
+    public AttachServer(string path, IEnumerable<DeviceSlot> slots, ILogger logger, SupervisionLimits? limits = null)
     {
-        _logger = logger;
+        Logger = logger;
+        Limits = limits ?? new SupervisionLimits();
         _slots = slots.ToDictionary(static slot => slot.Options.DeviceName);
+        foreach (DeviceSlot slot in _slots.Values)
+        {
+            slot.Server = this;
+        }
+
         try
         {
             if (Path.GetDirectoryName(path) is { Length: > 0 } folder && !Directory.Exists(folder))
@@ -54,186 +63,285 @@ sealed partial class AttachServer : IDisposable
             throw new EngineException($"attach socket {path}: {exception.Message}", exception);
         }
 
-        _epoll.Add(_listener.Descriptor, EpollEvents.In, ListenerToken);
-        _epoll.Add(_wake.Descriptor, EpollEvents.In, WakeToken);
-        _thread = new Thread(Run) { Name = "scuse attach", IsBackground = true };
+        Loop = new SupervisionLoop(logger);
+        Loop.AddTicker(Tick);
+        Listen();
     }
+
+    /// <summary>The thread that everything here runs on.</summary>
+    public SupervisionLoop Loop { get; }
+
+    public SupervisionLimits Limits { get; }
+
+    public ILogger Logger { get; }
 
     /// <summary>Where handlers connect.</summary>
     public string SocketPath => _listener.Path;
 
-    public void Start() => _thread.Start();
+    /// <summary>Every connection there is, in no order.</summary>
+    public IReadOnlyCollection<AttachSession> Sessions => _sessions;
 
-    /// <summary>Has the server's thread run something, soon. From any thread.</summary>
-    public void Post(Action action)
-    {
-        _posted.Enqueue(action);
-        _wake.Signal();
-    }
+    public void Start() => Loop.Start();
 
-    /// <summary>Gives a handler up: its connection is closed, and its process ended where it can be reached. From any thread.</summary>
-    public void Drop(HandlerLink link, string reason) => Post(() =>
+    // ---- from any thread ----
+
+    /// <summary>Gives a handler up: its connection is closed, and its process ended where it can be reached.</summary>
+    public void Drop(HandlerLink link, string reason) => Loop.Post(() =>
     {
-        foreach (AttachSession session in _sessions.Values.Where(session => session.Link == link).ToArray())
+        if (_sessions.FirstOrDefault(session => session.Link == link) is { } session)
         {
             session.Kill();
             End(session, reason);
         }
     });
 
-    /// <summary>Tells every attached handler that its device goes away. From any thread.</summary>
-    public void RemoveAll() => Post(() =>
+    /// <summary>Tells every attached handler that its device goes away, and everybody else to go.</summary>
+    public void RemoveAll() => Loop.Post(() => DismissAll(static session => session.Remove()));
+
+    /// <summary>
+    /// Tells every attached handler to let go of its device and to attach again to the next engine; completed when all have, or the time is up. Nobody is
+    /// accepted any more, so that none comes back to this one.
+    /// </summary>
+    public Task<bool> ReleaseAllAsync(int deadlineMs) => Loop.InvokeAsync(async () =>
     {
-        foreach (AttachSession session in _sessions.Values.ToArray())
+        StopListening();
+        DismissAll(static session => session.Release());
+        AttachSession[] leaving = [.. _sessions];
+        await Task.WhenAny(Task.WhenAll(leaving.Select(static session => session.Closed)), Task.Delay(deadlineMs));
+        bool all = _sessions.Count == 0;
+        foreach (AttachSession session in _sessions.ToArray())
         {
-            session.Remove();
+            End(session, "the engine stopped");
         }
+
+        return all;
     });
 
-    void Run()
+    void DismissAll(Action<AttachSession> dismiss)
     {
-        var events = new EpollEvent[MaxEvents];
-        while (!_stopping)
+        foreach (AttachSession session in _sessions.ToArray())
         {
-            int count = _epoll.Wait(events, TickMs);
-            for (int i = 0; i < count; i++)
+            if (session.Phase is AttachPhase.Attached or AttachPhase.Opening)
             {
-                switch (events[i].Token)
-                {
-                    case ListenerToken:
-                        Accept();
-                        break;
-                    case WakeToken:
-                        _wake.Drain();
-                        break;
-                    default:
-                        OnSession(events[i].Token);
-                        break;
-                }
+                dismiss(session);
             }
-
-            while (_posted.TryDequeue(out Action? action))
+            else if (session.Phase != AttachPhase.Leaving)
             {
-                action();
+                Refuse(session, "the engine stops");
             }
-
-            EndOverdue();
         }
+    }
+
+    // ---- connections ----
+
+    void Listen()
+    {
+        _isListening = true;
+        _listenerWatch = Loop.Watch(_listener.Descriptor, Accept);
+    }
+
+    void PauseListening()
+    {
+        if (_isListening)
+        {
+            _isListening = false;
+            Loop.Unwatch(_listenerWatch, _listener.Descriptor);
+        }
+    }
+
+    void StopListening()
+    {
+        PauseListening();
+        _isClosed = true;
+        _listener.Dispose();
     }
 
     void Accept()
     {
-        try
+        for (int i = 0; i < AcceptsPerTurn; i++)
         {
-            while (_listener.Accept() is { } socket)
+            SeqPacketSocket? socket;
+            try
             {
-                if (_sessions.Count >= _slots.Count + SpareSessions)
-                {
-                    socket.Dispose();
-                    LogTooMany(_logger);
-                    continue;
-                }
-
-                ulong token = _nextToken;
-                _nextToken += 2; // even: the socket; odd: the process
-                var session = new AttachSession(token, socket, Environment.TickCount64);
-                _sessions.Add(token, session);
-                _epoll.Add(socket.Descriptor, EpollEvents.In, token);
-                session.WatchProcess(_epoll, token + 1);
+                socket = _listener.Accept();
             }
-        }
-        catch (LinuxException exception)
-        {
-            LogAcceptFailed(_logger, exception.Message);
+            catch (LinuxException exception)
+            {
+                LogAcceptFailed(Logger, exception.Message);
+                PauseListening();
+                _acceptAgainMs = SupervisionLoop.NowMs + AcceptPauseMs;
+                return;
+            }
+
+            if (socket is null)
+            {
+                return;
+            }
+
+            Add(new AttachSession(socket, Limits));
         }
     }
 
-    void OnSession(ulong token)
+    void Add(AttachSession session)
     {
-        if (!_sessions.TryGetValue(token & ~1ul, out AttachSession? session))
+        _sessions.Add(session);
+        session.PlaceInGreeting = _greeting.AddLast(session);
+        int mine = _greetingByProcess[session.Pid] = _greetingByProcess.GetValueOrDefault(session.Pid) + 1;
+        int most = Limits.SpareConnections + _slots.Count;
+        if (mine > most)
         {
-            return;
+            Evict(_greeting.First(other => other.Pid == session.Pid));
+        }
+        else if (_greeting.Count > most * 2)
+        {
+            Evict(_greeting.First!.Value);
         }
 
-        if ((token & 1) != 0)
-        {
-            End(session, "its process ended");
-            return;
-        }
+        session.Watch(Loop, () => OnReadable(session));
+        OnReadable(session); // its hello is often there already, and then it never counts
+    }
 
+    void Evict(AttachSession session)
+    {
+        LogRefusal(session, "it has said no hello, and there are too many such connections");
+        End(session, "too many connections");
+    }
+
+    void OnReadable(AttachSession session)
+    {
         try
         {
-            int length = session.Socket.Receive(_packet, descriptors: null, timeoutMs: 0);
-            if (length == 0)
+            string? refusal = session.Receive(_packet, _slots, out bool isEnd);
+            if (isEnd)
             {
-                End(session, "it closed its connection");
+                End(session, "it closed its connection", byPeer: true);
             }
-            else if (length > 0 && session.Handle(_packet.AsSpan(0, length), _slots) is { } refusal)
+            else if (refusal is not null)
             {
-                session.TrySend(new RefusedMessage { Message = refusal });
-                LogRefused(_logger, session.Socket.PeerPid, refusal);
-                End(session, refusal);
+                Refuse(session, refusal);
+            }
+            else if (session.Phase != AttachPhase.Greeting && LeaveGreeting(session))
+            {
+                session.WatchProcess(Loop, () => End(session, "its process ended", byPeer: true));
             }
         }
         catch (LinuxException exception)
         {
+            LogRefusal(session, exception.Message);
             End(session, exception.Message);
         }
 #pragma warning disable CA1031 // whatever a handler's message brings about costs that handler alone
         catch (Exception exception)
 #pragma warning restore CA1031
         {
-            LogBroken(_logger, session.Socket.PeerPid, exception);
+            LogBroken(Logger, session.Pid, exception);
             End(session, "its message could not be handled");
         }
     }
 
-    void EndOverdue()
+    /// <summary>False when it had left before.</summary>
+    bool LeaveGreeting(AttachSession session)
     {
-        long now = Environment.TickCount64;
-        foreach (AttachSession session in _sessions.Values.Where(session => session.Link is null && now - session.StartedMs > HandshakeMs).ToArray())
+        if (session.PlaceInGreeting is not { } place)
         {
-            session.TrySend(new RefusedMessage { Message = $"not ready within {HandshakeMs / 1000} s" });
-            LogRefused(_logger, session.Socket.PeerPid, "not ready in time");
-            End(session, "it was not ready in time");
+            return false;
+        }
+
+        _greeting.Remove(place);
+        session.PlaceInGreeting = null;
+        if (--_greetingByProcess[session.Pid] == 0)
+        {
+            _greetingByProcess.Remove(session.Pid);
+        }
+
+        return true;
+    }
+
+    /// <summary>Sends a handler away, with the reason.</summary>
+    public void Refuse(AttachSession session, string reason)
+    {
+        if (_sessions.Contains(session))
+        {
+            session.TrySend(new RefusedMessage { Message = reason });
+            LogRefusal(session, reason);
+            End(session, reason);
         }
     }
 
-    void End(AttachSession session, string reason)
+    /// <summary>Ends a connection, if it has not ended.</summary>
+    public void End(AttachSession session, string reason, bool byPeer = false)
     {
-        _sessions.Remove(session.Token);
-        session.Close(_epoll, reason);
+        if (_sessions.Remove(session))
+        {
+            LeaveGreeting(session);
+            session.Close(Loop, reason, byPeer);
+        }
+    }
+
+    void Tick(long nowMs)
+    {
+        List<AttachSession>? overdue = null;
+        foreach (AttachSession session in _sessions)
+        {
+            if (nowMs > session.DueMs)
+            {
+                (overdue ??= []).Add(session);
+            }
+        }
+
+        overdue?.ForEach(session => Refuse(
+            session,
+            session.Phase == AttachPhase.Greeting ? $"no hello within {SupervisionLimits.Seconds(Limits.HelloMs)} s" : $"not ready within {SupervisionLimits.Seconds(Limits.ReadyMs)} s"));
+        if (!_isListening && !_isClosed && nowMs >= _acceptAgainMs)
+        {
+            Listen();
+        }
+
+        if (_refusalsUntold > 0 && _refusals.TryTake(nowMs))
+        {
+            LogMoreRefused(Logger, _refusalsUntold);
+            _refusalsUntold = 0;
+        }
+    }
+
+    /// <summary>A flood of refusals must not fill the disk with lines.</summary>
+    void LogRefusal(AttachSession session, string reason)
+    {
+        if (_refusals.TryTake(SupervisionLoop.NowMs))
+        {
+            LogRefused(Logger, session.Pid, reason);
+        }
+        else
+        {
+            _refusalsUntold++;
+        }
     }
 
     /// <summary>Stops the thread and closes every connection; a handler that still runs sees its engine end.</summary>
     public void Dispose()
     {
-        _stopping = true;
-        _wake.Signal();
-        if (_thread.IsAlive)
+        Loop.Stop();
+        foreach (AttachSession session in _sessions.ToArray())
         {
-            _thread.Join();
+            End(session, "the engine stopped");
         }
 
-        foreach (AttachSession session in _sessions.Values)
+        if (!_isClosed)
         {
-            session.Close(_epoll, "the engine stopped");
+            StopListening();
         }
 
-        _sessions.Clear();
-        _listener.Dispose();
-        _epoll.Dispose();
-        _wake.Dispose();
+        Loop.Dispose();
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "attach: process {Pid} refused: {Reason}")]
     static partial void LogRefused(ILogger logger, int pid, string reason);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "attach: {Count} more refused")]
+    static partial void LogMoreRefused(ILogger logger, int count);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "attach: a message of process {Pid} could not be handled")]
     static partial void LogBroken(ILogger logger, int pid, Exception exception);
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "attach: a connection was closed: too many at once")]
-    static partial void LogTooMany(ILogger logger);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "attach: a connection could not be accepted: {Reason}")]
     static partial void LogAcceptFailed(ILogger logger, string reason);

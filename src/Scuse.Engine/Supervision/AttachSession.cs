@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
 using Scuse.Device;
 using Scuse.Engine.Backstores;
 using Scuse.Linux;
@@ -8,44 +9,117 @@ using Scuse.Target;
 
 namespace Scuse.Engine.Supervision;
 
-/// <summary>One handler's connection to the attach socket: hello, device, ready, region; then it is only watched.</summary>
-/// <remarks>Touched only by the attach server's thread.</remarks>
-sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
+/// <summary>One handler's connection to the attach socket: hello, device, ready, region; then it is watched, and may give back what it kept.</summary>
+/// <remarks>Touched only by the supervision thread.</remarks>
+sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
 {
     const int Sigkill = 9;
 
-    PidFd? _process;
-    DeviceSlot? _slot;
-    string _handlerName = "handler";
-    bool _hasFailed;
-    bool _isLeaving;
+    readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    readonly TaskCompletionSource<string?> _served = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    readonly List<SafeFileHandle> _descriptors = [];
+    TokenBucket _messages = new(limits.MessagesPerSecond, limits.MessageBurst);
+    int _foreignDescriptors;
+    PidFd? _watched;
+    ulong _processWatch;
+    ulong _socketWatch;
 
-    public ulong Token { get; } = token;
+    public SeqPacketSocket Socket => socket;
 
-    public SeqPacketSocket Socket { get; } = socket;
+    public int Pid => socket.PeerPid;
 
-    public long StartedMs { get; } = startedMs;
+    /// <summary>What it calls itself.</summary>
+    public string HandlerName { get; private set; } = "handler";
+
+    public AttachPhase Phase { get; private set; }
+
+    /// <summary>When it connected, and when it came into service.</summary>
+    public DateTimeOffset Since { get; private set; } = DateTimeOffset.UtcNow;
+
+    /// <summary>By when it must have come on, on the loop's clock.</summary>
+    public long DueMs { get; private set; } = SupervisionLoop.NowMs + limits.HelloMs;
+
+    /// <summary>Its place among those that have not said hello, for the server.</summary>
+    public LinkedListNode<AttachSession>? PlaceInGreeting { get; set; }
+
+    /// <summary>Its device, once it has said hello.</summary>
+    public DeviceSlot? Slot { get; private set; }
+
+    /// <summary>The supervised process it belongs to; null for one that somebody else has started.</summary>
+    public HandlerProcess? Process { get; set; }
 
     /// <summary>The handler's region, once it has one.</summary>
     public HandlerLink? Link { get; private set; }
 
+    /// <summary>Whether what was written to it is gone when it ends.</summary>
+    public bool IsVolatile { get; private set; }
+
+    /// <summary>Whether it has said that it cannot open its device.</summary>
+    public bool HasFailed { get; private set; }
+
+    /// <summary>Whether it was asked to let go and come back.</summary>
+    public bool IsReleased { get; private set; }
+
+    /// <summary>Completed when the connection has ended.</summary>
+    public Task Closed => _closed.Task;
+
+    /// <summary>Completed with null when it is in service, or with the reason why it never will be.</summary>
+    public Task<string?> Served => _served.Task;
+
+    public void Watch(SupervisionLoop loop, Action readable) => _socketWatch = loop.Watch(socket.Descriptor, readable);
+
     /// <summary>A process can pass its socket on and die: the process itself is watched too, where it can be seen from here.</summary>
-    public void WatchProcess(Epoll epoll, ulong processToken)
+    public void WatchProcess(SupervisionLoop loop, Action ended)
     {
-        if (Socket.PeerPid <= 0)
+        if (_watched is not null || Pid <= 0)
         {
             return;
         }
 
         try
         {
-            _process = PidFd.Open(Socket.PeerPid);
-            epoll.Add(_process.Descriptor, EpollEvents.In, processToken);
+            _watched = PidFd.Open(Pid);
+            _processWatch = loop.Watch(_watched.Descriptor, ended);
         }
         catch (LinuxException)
         {
             // It has ended already, or cannot be seen: the socket tells.
         }
+    }
+
+    // ---- what it says ----
+
+    /// <summary>Takes one packet, if there is one. Returns why the handler is refused, or null; no length at all is the end.</summary>
+    /// <exception cref="LinuxException">The connection is broken.</exception>
+    public string? Receive(byte[] packet, IReadOnlyDictionary<string, DeviceSlot> slots, out bool isEnd)
+    {
+        int length = socket.Receive(packet, _descriptors, timeoutMs: 0);
+        DropDescriptors();
+        isEnd = length == 0;
+        if (length <= 0)
+        {
+            return null;
+        }
+
+        if (_foreignDescriptors > limits.ForeignDescriptors)
+        {
+            return $"more than {limits.ForeignDescriptors} descriptors that nobody asked for";
+        }
+
+        return _messages.TryTake(SupervisionLoop.NowMs)
+            ? Handle(packet.AsSpan(0, length), slots)
+            : $"more than {limits.MessagesPerSecond} messages a second";
+    }
+
+    void DropDescriptors()
+    {
+        _foreignDescriptors += _descriptors.Count;
+        foreach (SafeFileHandle descriptor in _descriptors)
+        {
+            descriptor.Dispose();
+        }
+
+        _descriptors.Clear();
     }
 
     /// <summary>Takes one packet. Returns why the handler is refused, or null.</summary>
@@ -61,14 +135,27 @@ sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
             return $"not a message: {exception.Message}";
         }
 
-        return message switch
+        switch (message)
         {
-            HelloMessage hello when _slot is null => OnHello(hello, slots),
-            ReadyMessage ready when _slot is not null && Link is null => OnReady(ready),
-            FailedMessage failed when _slot is not null && Link is null => OnFailed(failed),
-            HelloMessage or ReadyMessage or FailedMessage => "a message out of its order",
-            _ => null, // types of later versions are ignored
-        };
+            case HelloMessage hello when Phase == AttachPhase.Greeting:
+                return OnHello(hello, slots);
+            case ReadyMessage ready when Phase == AttachPhase.Opening:
+                return OnReady(ready);
+            case FailedMessage failed when Phase == AttachPhase.Opening:
+                HasFailed = true;
+                Process?.OnFailed(failed.Message);
+                _served.TrySetResult(failed.Message);
+                return null;
+            case FreeKeptMessage kept when Link is { } link:
+                Slot!.FreeKept(link, kept.Ids);
+                return null;
+            case ReadyMessage or FailedMessage when Phase == AttachPhase.Leaving && Link is null:
+                return null; // it was under way when the handler was told to go
+            case HelloMessage or ReadyMessage or FailedMessage or FreeKeptMessage:
+                return "a message out of its order";
+            default:
+                return null; // types of later versions are ignored
+        }
     }
 
     string? OnHello(HelloMessage hello, IReadOnlyDictionary<string, DeviceSlot> slots)
@@ -80,25 +167,39 @@ sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
 
         if (string.IsNullOrEmpty(hello.Device) || !slots.TryGetValue(hello.Device, out DeviceSlot? slot))
         {
-            return $"there is no device '{hello.Device}'; there are: {string.Join(", ", slots.Keys)}";
+            const int Shown = 16;
+            string others = slots.Count > Shown ? $" and {slots.Count - Shown} more" : "";
+            return $"there is no device '{hello.Device}'; there are: {string.Join(", ", slots.Keys.Take(Shown))}{others}";
         }
 
-        if (slot.Session is { } other)
-        {
-            return $"device '{hello.Device}' has a handler already, process {other.Socket.PeerPid}";
-        }
+        HandlerName = hello.Handler;
+        return slot.Greet(this, hello);
+    }
 
-        _handlerName = hello.Handler;
-        _slot = slot;
-        slot.Session = this;
-        Socket.Send(new DeviceMessage
+    /// <summary>It waits for the device to be free, for as long as that takes.</summary>
+    public void Park(DeviceSlot slot)
+    {
+        Slot = slot;
+        Phase = AttachPhase.Waiting;
+        DueMs = long.MaxValue;
+    }
+
+    /// <summary>The device is its own to open.</summary>
+    /// <exception cref="LinuxException">It is gone, or does not read.</exception>
+    public void Admit(DeviceSlot slot)
+    {
+        Slot = slot;
+        Phase = AttachPhase.Opening;
+        DueMs = SupervisionLoop.NowMs + limits.ReadyMs;
+        Send(new DeviceMessage
         {
-            Device = hello.Device,
+            Device = slot.Options.DeviceName,
             Serial = slot.Serial,
             Config = slot.Options.Config,
             Level = slot.Options.Level switch { PassLevel.Io => ReadyMessage.LevelIo, PassLevel.All => ReadyMessage.LevelAll, _ => "" },
-        }.ToBytes());
-        return null;
+            Identity = slot.Identity,
+            KeepSeconds = slot.KeepSeconds,
+        });
     }
 
     string? OnReady(ReadyMessage ready)
@@ -118,17 +219,17 @@ sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
             return $"pass level '{ready.Level}'; 'io' and 'all' are possible";
         }
 
-        if (_slot!.BlockSize is { } known && known != ready.BlockSize)
+        if (Slot!.BlockSize is { } known && known != ready.BlockSize)
         {
             return $"block size {ready.BlockSize}; initiators know this device by {known}";
         }
 
-        LunOptions options = _slot.Options;
+        LunOptions options = Slot.Options;
         string[] abilities = [.. HandlerLink.Abilities.Intersect(ready.Ring)];
-        var link = new HandlerLink(options.DeviceName, _handlerName, Socket.PeerPid, RingLayout.Create(options.CommandRingBytes, options.DataAreaBytes), abilities);
+        var link = new HandlerLink(options.DeviceName, HandlerName, Pid, RingLayout.Create(options.CommandRingBytes, options.DataAreaBytes), abilities);
         try
         {
-            Socket.Send(new RegionMessage { MapBytes = link.Region.LengthBytes, Ring = abilities }.ToBytes(), link.Descriptors);
+            socket.Send(new RegionMessage { MapBytes = link.Region.LengthBytes, Ring = abilities }.ToBytes(), link.Descriptors, timeoutMs: 0);
         }
         catch (LinuxException)
         {
@@ -137,9 +238,13 @@ sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
         }
 
         Link = link;
-        _slot.BlockSize = ready.BlockSize;
+        Phase = AttachPhase.Attached;
+        DueMs = long.MaxValue;
+        Since = DateTimeOffset.UtcNow;
+        IsVolatile = ready.Features.Contains(ReadyMessage.FeatureVolatile);
+        Slot.BlockSize = ready.BlockSize;
         PassLevel level = options.Level ?? (ready.Level == ReadyMessage.LevelAll ? PassLevel.All : PassLevel.Io);
-        _slot.OnAttached(link, Describe(ready), level);
+        Slot.OnAttached(this, link, Describe(ready), level);
         return null;
     }
 
@@ -150,7 +255,7 @@ sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
             SizeBytes = ready.SizeBytes,
             BlockSize = ready.BlockSize,
             Features = FeaturesOf(ready.Features),
-            Serial = _slot!.Serial,
+            Serial = Slot!.Serial,
         };
         if (ready.Product.Length > 0)
         {
@@ -169,10 +274,10 @@ sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
         {
             features |= name switch
             {
-                "flush" => BlockDeviceFeatures.Flush,
-                "unmap" => BlockDeviceFeatures.Unmap,
-                "writeZeroes" => BlockDeviceFeatures.WriteZeroes,
-                "readOnly" => BlockDeviceFeatures.ReadOnly,
+                ReadyMessage.FeatureFlush => BlockDeviceFeatures.Flush,
+                ReadyMessage.FeatureUnmap => BlockDeviceFeatures.Unmap,
+                ReadyMessage.FeatureWriteZeroes => BlockDeviceFeatures.WriteZeroes,
+                ReadyMessage.FeatureReadOnly => BlockDeviceFeatures.ReadOnly,
                 _ => BlockDeviceFeatures.None,
             };
         }
@@ -180,11 +285,24 @@ sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
         return features;
     }
 
-    string? OnFailed(FailedMessage failed)
+    // ---- what it is told ----
+
+    /// <summary>The reactor has taken it into service.</summary>
+    public void OnServed() => _served.TrySetResult(null);
+
+    /// <summary>The device goes away: the handler is to answer what it has and close.</summary>
+    public void Remove()
     {
-        _hasFailed = true;
-        _slot!.OnFailed(failed.Message);
-        return null;
+        Phase = AttachPhase.Leaving;
+        TrySend(new RemoveMessage());
+    }
+
+    /// <summary>The engine stops for now: the handler is to answer what it has, let go, and attach again to the next engine.</summary>
+    public void Release()
+    {
+        Phase = AttachPhase.Leaving;
+        IsReleased = true;
+        TrySend(new ReleaseMessage());
     }
 
     /// <summary>Sends if the handler listens; one that does not is about to be closed anyway.</summary>
@@ -192,7 +310,7 @@ sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
     {
         try
         {
-            Socket.Send(message.ToBytes(), default, timeoutMs: 0);
+            Send(message);
         }
         catch (LinuxException)
         {
@@ -200,36 +318,38 @@ sealed class AttachSession(ulong token, SeqPacketSocket socket, long startedMs)
         }
     }
 
-    /// <summary>The device goes away: the handler is to answer what it has and close.</summary>
-    public void Remove()
+    /// <summary>Never waits: a handler that does not read what little it is sent has only itself to blame.</summary>
+    void Send(AttachMessage message) => socket.Send(message.ToBytes(), default, timeoutMs: 0);
+
+    /// <summary>Ends its process at once, where it can be reached and is not this one.</summary>
+    public void Kill()
     {
-        _isLeaving = true;
-        TrySend(new RemoveMessage());
+        try
+        {
+            if (Pid != Environment.ProcessId)
+            {
+                _watched?.Kill(Sigkill);
+            }
+        }
+        catch (LinuxException)
+        {
+            // Not ours to kill: it loses its connection all the same.
+        }
     }
 
-    public void Kill() => _process?.Kill(Sigkill);
-
-    public void Close(Epoll epoll, string reason)
+    /// <summary>Closes the connection and tells everybody.</summary>
+    public void Close(SupervisionLoop loop, string reason, bool byPeer)
     {
-        epoll.Remove(Socket.Descriptor);
-        Socket.Dispose();
-        if (_process is not null)
+        loop.Unwatch(_socketWatch, socket.Descriptor);
+        socket.Dispose();
+        if (_watched is not null)
         {
-            epoll.Remove(_process.Descriptor);
-            _process.Dispose();
+            loop.Unwatch(_processWatch, _watched.Descriptor);
+            _watched.Dispose();
         }
 
-        if (_slot is { } slot && slot.Session == this)
-        {
-            slot.Session = null;
-            if (Link is not null)
-            {
-                slot.OnDetached(Link, reason, _isLeaving);
-            }
-            else if (!_hasFailed)
-            {
-                slot.OnNotAttached(reason);
-            }
-        }
+        _served.TrySetResult(reason);
+        _closed.TrySetResult();
+        Slot?.OnClosed(this, reason, byPeer);
     }
 }

@@ -6,11 +6,11 @@ namespace Scuse.Cli.Serving;
 static class AttachSocket
 {
     /// <summary>
-    /// The well-known path where somebody else starts a handler and has to find it; one of this process's own otherwise, so that any number of
-    /// engines run side by side.
+    /// The well-known path where somebody has to find it: one who starts a handler himself, or the handlers that an engine before has left running; one of
+    /// this process's own otherwise, so that any number of engines run side by side.
     /// </summary>
-    public static string DefaultPath(IEnumerable<string> specs) =>
-        specs.Any(static spec => spec.StartsWith("attach:", StringComparison.Ordinal))
+    public static string DefaultPath(IEnumerable<string> specs, bool keepsHandlers) =>
+        keepsHandlers || specs.Any(static spec => spec.StartsWith("attach:", StringComparison.Ordinal))
             ? AttachSocketPath.WellKnown(Environment.GetEnvironmentVariable)
             : AttachSocketPath.OfProcess(Environment.GetEnvironmentVariable, Environment.ProcessId);
 }
