@@ -287,7 +287,11 @@ public sealed class LogicalUnit
     public void Prepared(ScsiTask task)
     {
         ArgumentNullException.ThrowIfNull(task);
-        if (task.DataOutLength > 0)
+        if (task.IsUnwanted)
+        {
+            Discard(task); // about to be dropped; one before it left the room
+        }
+        else if (task.DataOutLength > 0)
         {
             task.State = TaskState.Collecting;
             Timers.Clear(task.Timer); // the initiator takes its time now, not the handler
@@ -517,10 +521,10 @@ public sealed class LogicalUnit
     // ---- the end of a task that nobody waits for ----
 
     /// <summary>
-    /// Ends a task without an answer. True when the device has let go of it; false when that is still to come, then
-    /// the requests in <see cref="ScsiTask.AbortedBy"/> are told at that time.
+    /// Nobody waits for the task any more. Of several tasks this is said of all before the first is dropped: the room that it leaves must not set another
+    /// going that is about to be dropped too.
     /// </summary>
-    internal bool Drop(ScsiTask task, bool tellTransport)
+    internal static void Disown(ScsiTask task, bool tellTransport)
     {
         bool first = !task.IsUnwanted;
         task.IsUnwanted = true;
@@ -528,21 +532,28 @@ public sealed class LogicalUnit
         {
             task.Transport.OnAborted(task);
         }
+    }
 
+    /// <summary>
+    /// Ends a disowned task without an answer, at once or, when the device is at work on it, once that has let go of it: the requests in
+    /// <see cref="ScsiTask.AbortedBy"/> are told at that time.
+    /// </summary>
+    internal void Drop(ScsiTask task)
+    {
         switch (task.State)
         {
             case TaskState.Held:
             case TaskState.Collecting:
             case TaskState.WaitingForBlocks:
                 Discard(task);
-                return true;
+                break;
             case TaskState.Preparing when task.Responder != Responder.Handler:
-                return false; // comes up in ServeWaitingForControlMemory
+                break; // comes up in ServeWaitingForControlMemory
             case TaskState.Preparing or TaskState.Executing when task.Responder == Responder.Handler && Backstore.Cancel(task):
                 Discard(task);
-                return true;
+                break;
             default:
-                return false;
+                break; // comes up in Finish
         }
     }
 

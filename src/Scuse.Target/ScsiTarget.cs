@@ -89,10 +89,8 @@ public sealed class ScsiTarget
                 unit.Backstore.Announce(AbortCause.AbortTaskSet, tasks);
             }
 
-            foreach (ScsiTask task in YoungestFirst(tasks))
-            {
-                unit.Drop(task, tellTransport: false);
-            }
+            tasks.ForEach(static task => LogicalUnit.Disown(task, tellTransport: false));
+            Drop(tasks);
         }
     }
 
@@ -250,24 +248,27 @@ public sealed class ScsiTarget
 
     static void Abort(TaskManagementRequest request, IReadOnlyList<ScsiTask> tasks)
     {
-        foreach (ScsiTask task in YoungestFirst(tasks))
+        foreach (ScsiTask task in tasks)
         {
             request.Waiting++;
             (task.AbortedBy ??= []).Add(request);
-            task.LogicalUnit!.Drop(task, tellTransport: true);
+            LogicalUnit.Disown(task, tellTransport: true);
         }
+
+        Drop(tasks);
     }
 
     /// <summary>
-    /// Tasks to be dropped, so that letting go of one does not start another that waits for it and is to go as well. One that has gone meanwhile is left out.
+    /// Lets go of disowned tasks; the youngest first, so that letting go of one does not start another that waits for it and is to go as well. One that has
+    /// gone meanwhile is left out.
     /// </summary>
-    static IEnumerable<ScsiTask> YoungestFirst(IReadOnlyList<ScsiTask> tasks)
+    static void Drop(IReadOnlyList<ScsiTask> tasks)
     {
         for (int i = tasks.Count - 1; i >= 0; i--)
         {
-            if (tasks[i].State != TaskState.Idle)
+            if (tasks[i].IsUnwanted)
             {
-                yield return tasks[i];
+                tasks[i].LogicalUnit!.Drop(tasks[i]);
             }
         }
     }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Scuse.Simulation.Schedules;
+using Scuse.Simulation.Storms;
 
 namespace Scuse.Simulation;
 
@@ -7,14 +8,16 @@ namespace Scuse.Simulation;
 static class CommandLine
 {
     public const string Usage = """
-        tests/Simulation/run [--schedules DEVIATIONS]        every schedule of the ring's two ends with up to so many deviations; default 3
+        tests/Simulation/run --steps STEPS [--seed SEED]     storms of so many steps in all, from this seed on; default 1
+        tests/Simulation/run --storm SEED --steps STEPS [--weather LIST] [--fault FAULT]     one storm again
+        tests/Simulation/run --schedules DEVIATIONS          every schedule of the ring's two ends with up to so many deviations; default 3
         tests/Simulation/run --schedule NAME:LIST [--only-mailbox] [--fault FAULT]       one schedule again, access by access
         """;
 
     /// <summary>Null when the arguments are not for here.</summary>
     public static int? Run(string[] args)
     {
-        if (args.Length == 0 || args[0] is not ("--schedules" or "--schedule" or "--help-simulation"))
+        if (args.Length == 0 || args[0] is not ("--schedules" or "--schedule" or "--steps" or "--seed" or "--storm" or "--help-simulation"))
         {
             return null;
         }
@@ -35,7 +38,10 @@ static class CommandLine
         string? schedule = null;
         int? deviations = null;
         bool onlyMailbox = false;
-        var fault = DuelFault.None;
+        string? fault = null;
+        int? steps = null, storm = null;
+        int seed = 1;
+        var weather = Weather.All;
         while (args.TryDequeue(out string? arg))
         {
             switch (arg)
@@ -50,7 +56,19 @@ static class CommandLine
                     onlyMailbox = true;
                     break;
                 case "--fault":
-                    fault = Enum.Parse<DuelFault>(args.Dequeue());
+                    fault = args.Dequeue();
+                    break;
+                case "--steps":
+                    steps = Number(args);
+                    break;
+                case "--seed":
+                    seed = Number(args);
+                    break;
+                case "--storm":
+                    storm = Number(args);
+                    break;
+                case "--weather":
+                    weather = Enum.Parse<Weather>(args.Dequeue());
                     break;
                 default:
                     throw new FormatException($"{arg} is not known");
@@ -61,14 +79,50 @@ static class CommandLine
         {
             string[] parts = schedule.Split(':');
             Scenario scenario = Scenario.All.FirstOrDefault(scenario => scenario.Name == parts[0]) ?? throw new FormatException($"there is no scenario {parts[0]}");
-            Console.WriteLine(Exploration.Replay(scenario, onlyMailbox, [.. parts[^1].Split(',', StringSplitOptions.RemoveEmptyEntries).Select(Deviation.Parse)], fault));
+            Console.WriteLine(Exploration.Replay(scenario, onlyMailbox, [.. parts[^1].Split(',', StringSplitOptions.RemoveEmptyEntries).Select(Deviation.Parse)], fault is null ? DuelFault.None : Enum.Parse<DuelFault>(fault)));
             return 0;
+        }
+
+        StormFault planted = fault is null ? StormFault.None : Enum.Parse<StormFault>(fault);
+        if (storm is { } one)
+        {
+            StormResult result = StormRun.Run(one, steps ?? 1500, planted, weather, shrink: false, tellsAll: true);
+            Console.WriteLine(result.Failure ?? $"seed {one}, {result.Steps} steps: all went well; {result.Counts}");
+            return result.Failure is null ? 0 : 1;
+        }
+
+        if (steps is { } all && !Storm(seed, all, planted))
+        {
+            return 1;
         }
 
         return deviations is { } most && !ExploreSchedules(most) ? 1 : 0;
     }
 
     static int Number(Queue<string> args) => int.Parse(args.Dequeue(), System.Globalization.CultureInfo.InvariantCulture);
+
+    static bool Storm(int firstSeed, int steps, StormFault fault)
+    {
+        const int StepsEach = 5_000;
+        var time = Stopwatch.StartNew();
+        var counts = new StormCounts();
+        int made = 0, seed = firstSeed;
+        for (; made < steps; seed++)
+        {
+            StormResult result = StormRun.Run(seed, Math.Min(StepsEach, steps - made), fault);
+            if (result.Failure is not null)
+            {
+                Console.WriteLine(result.Failure);
+                return false;
+            }
+
+            made += result.Steps;
+            counts.Add(result.Counts);
+        }
+
+        Console.WriteLine($"storms: {made} steps, seeds {firstSeed} to {seed - 1}, all went well ({time.Elapsed.TotalSeconds:F0} s); {counts}");
+        return true;
+    }
 
     static bool ExploreSchedules(int deviations)
     {
