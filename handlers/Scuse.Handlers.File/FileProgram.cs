@@ -1,3 +1,5 @@
+using Scuse.Linux;
+
 namespace Scuse.Handlers.File;
 
 /// <summary>The built-in handler <c>file:PATH[?size=SIZE][&amp;block=512|4096][&amp;readonly=1]</c>.</summary>
@@ -12,5 +14,16 @@ public static class FileProgram
     /// <param name="args">The options of every handler.</param>
     /// <returns>The process exit code.</returns>
     public static Task<int> RunAsync(string spec, string[] args) =>
-        Handler.RunAsync(args, async Task<BlockHandler> (device) => await FileHandler.OpenAsync(spec.Length > 0 ? spec : device.Config, device).ConfigureAwait(false));
+        Handler.RunAsync(
+            args,
+            async Task<BlockHandler> (device) => await FileHandler.OpenAsync(spec.Length > 0 ? spec : device.Config, device).ConfigureAwait(false),
+            rehearsal: RehearseAsync);
+
+    /// <summary>A file that exists only in memory, opened as any other.</summary>
+    internal static async Task<BlockHandler> RehearseAsync(DeviceInfo device)
+    {
+        using MemFd memory = MemFd.Create("rehearsal", device.SizeBytes);
+        string path = $"/proc/self/fd/{memory.Handle.DangerousGetHandle()}";
+        return await FileHandler.OpenAsync($"{path}?size={device.SizeBytes}", device).ConfigureAwait(false);
+    }
 }

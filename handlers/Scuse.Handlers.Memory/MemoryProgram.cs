@@ -12,5 +12,8 @@ public static class MemoryProgram
     /// <param name="args">The options of every handler.</param>
     /// <returns>The process exit code.</returns>
     public static Task<int> RunAsync(string spec, string[] args) =>
-        Handler.RunAsync(args, device => MemoryHandler.Open(spec.Length > 0 ? spec : device.Config, device));
+        Handler.RunAsync(
+            args,
+            device => MemoryHandler.Open(spec.Length > 0 ? spec : device.Config, device),
+            rehearsal: static device => new MemoryHandler(device.SizeBytes, device.BlockSize));
 }

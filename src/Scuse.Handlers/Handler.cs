@@ -9,44 +9,63 @@ namespace Scuse;
 /// <para>All overloads return the process exit code: 0 when it ended in order (the target removed the device or closed, or SIGTERM came),
 /// 1 when it could not attach or open, with one line on standard error, and 2 when the command line is wrong.</para>
 /// <para>The life of a handler: <c>open</c> is called once, with what the operator asked for; an exception from it is reported to the
-/// operator, its message on one line. Then commands come until the end, and <c>CloseAsync</c> is called once.</para>
+/// operator, its message on one line. Then commands come until the end, and <c>CloseAsync</c> is called once. A target that goes away for a while, and comes
+/// back, finds the device as it is: nothing is closed and opened in between.</para>
+/// <para>With several devices on the command line, each is opened, served and closed by itself, with a configuration of its own.</para>
 /// </remarks>
 public static class Handler
 {
     /// <summary>Runs a disk.</summary>
     /// <param name="args">The command line; <c>--help</c> explains it.</param>
     /// <param name="open">Opens the device.</param>
-    public static Task<int> RunAsync(string[] args, Func<DeviceInfo, BlockHandler> open)
+    /// <param name="rehearsal">
+    /// Opens a stand-in of the same kind that touches nothing of the device. Before the handler takes over from another one, some commands are done with it, so
+    /// that all code is compiled when initiators wait. Null: the code of the SDK is, the handler's own is not.
+    /// </param>
+    public static Task<int> RunAsync(string[] args, Func<DeviceInfo, BlockHandler> open, Func<DeviceInfo, BlockHandler>? rehearsal = null)
     {
         ArgumentNullException.ThrowIfNull(open);
-        return RunAsync(args, (device, level, log) => new ValueTask<CommandServer>(Serve(open(device), device, level, log)));
+        return RunAsync(args, OpenBy(open), OpenBy(rehearsal ?? (static device => new RehearsalDisk(device))));
+
+        static OpenDevice OpenBy(Func<DeviceInfo, BlockHandler> open) => (device, level, log) => new ValueTask<CommandServer>(Serve(open(device), device, level, log));
     }
 
     /// <summary>Runs a disk that takes time to open.</summary>
     /// <param name="args">The command line; <c>--help</c> explains it.</param>
     /// <param name="open">Opens the device.</param>
-    public static Task<int> RunAsync(string[] args, Func<DeviceInfo, Task<BlockHandler>> open)
+    /// <param name="rehearsal">Opens a stand-in, as above.</param>
+    public static Task<int> RunAsync(string[] args, Func<DeviceInfo, Task<BlockHandler>> open, Func<DeviceInfo, Task<BlockHandler>>? rehearsal = null)
     {
         ArgumentNullException.ThrowIfNull(open);
-        return RunAsync(args, async (device, level, log) => Serve(await open(device).ConfigureAwait(false), device, level, log));
+        return RunAsync(args, OpenBy(open), OpenBy(rehearsal ?? (static device => Task.FromResult<BlockHandler>(new RehearsalDisk(device)))));
+
+        static OpenDevice OpenBy(Func<DeviceInfo, Task<BlockHandler>> open) =>
+            async (device, level, log) => Serve(await open(device).ConfigureAwait(false), device, level, log);
     }
 
     /// <summary>Runs a device that answers CDBs itself.</summary>
     /// <param name="args">The command line; <c>--help</c> explains it.</param>
     /// <param name="open">Opens the device.</param>
-    public static Task<int> RunAsync(string[] args, Func<DeviceInfo, CommandHandler> open)
+    /// <param name="rehearsal">Opens a stand-in, as above.</param>
+    public static Task<int> RunAsync(string[] args, Func<DeviceInfo, CommandHandler> open, Func<DeviceInfo, CommandHandler>? rehearsal = null)
     {
         ArgumentNullException.ThrowIfNull(open);
-        return RunAsync(args, (device, _, log) => new ValueTask<CommandServer>(Serve(open(device), device, log)));
+        return RunAsync(args, OpenBy(open), OpenBy(rehearsal ?? (static _ => new RehearsalDevice())));
+
+        static OpenDevice OpenBy(Func<DeviceInfo, CommandHandler> open) => (device, _, log) => new ValueTask<CommandServer>(Serve(open(device), device, log));
     }
 
     /// <summary>Runs a device that answers CDBs itself and takes time to open.</summary>
     /// <param name="args">The command line; <c>--help</c> explains it.</param>
     /// <param name="open">Opens the device.</param>
-    public static Task<int> RunAsync(string[] args, Func<DeviceInfo, Task<CommandHandler>> open)
+    /// <param name="rehearsal">Opens a stand-in, as above.</param>
+    public static Task<int> RunAsync(string[] args, Func<DeviceInfo, Task<CommandHandler>> open, Func<DeviceInfo, Task<CommandHandler>>? rehearsal = null)
     {
         ArgumentNullException.ThrowIfNull(open);
-        return RunAsync(args, async (device, _, log) => Serve(await open(device).ConfigureAwait(false), device, log));
+        return RunAsync(args, OpenBy(open), OpenBy(rehearsal ?? (static _ => Task.FromResult<CommandHandler>(new RehearsalDevice()))));
+
+        static OpenDevice OpenBy(Func<DeviceInfo, Task<CommandHandler>> open) =>
+            async (device, _, log) => Serve(await open(device).ConfigureAwait(false), device, log);
     }
 
     internal static CommandServer Serve(BlockHandler? handler, DeviceInfo device, string askedLevel, ErrorLog log)
@@ -71,7 +90,7 @@ public static class Handler
         return new RawCommandServer(handler, log);
     }
 
-    static async Task<int> RunAsync(string[] args, OpenDevice open)
+    static async Task<int> RunAsync(string[] args, OpenDevice open, OpenDevice rehearsal)
     {
         ArgumentNullException.ThrowIfNull(args);
         HandlerOptions options;
@@ -96,7 +115,7 @@ public static class Handler
             return StartTarget(options);
         }
 
-        using HandlerHost host = new(options, open, Console.Error);
+        using HandlerHost host = new(options, open, Console.Error) { Rehearsal = rehearsal };
         bool startedByTarget = Environment.GetEnvironmentVariable(AttachMessage.SocketVariable) == options.Socket && Console.IsInputRedirected;
         using SignalStop signals = new(host, startedByTarget);
         return await host.RunAsync().ConfigureAwait(false);

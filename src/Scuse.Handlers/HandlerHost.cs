@@ -43,6 +43,9 @@ sealed class HandlerHost : IDisposable
 
     internal HandlerOptions Options { get; }
 
+    /// <summary>Opens the stand-in for a rehearsal; null: a successor goes without one.</summary>
+    internal OpenDevice? Rehearsal { get; init; }
+
     internal TargetDoor Door { get; }
 
     internal TargetWatch Watch { get; }
@@ -57,6 +60,11 @@ sealed class HandlerHost : IDisposable
         {
             _log.Line($"which device? give --device NAME, or set {AttachMessage.DeviceVariable}; --serve starts a target around this program");
             return ExitUsage;
+        }
+
+        if (Options.Replace && Rehearsal is { } standIn)
+        {
+            await RehearseAsync(standIn).ConfigureAwait(false);
         }
 
         bool several = Options.Devices.Count > 1;
@@ -119,6 +127,26 @@ sealed class HandlerHost : IDisposable
         }
 
         log.Line(failure.Message);
+    }
+
+    /// <summary>
+    /// Runs a device's whole life once with a stand-in: from the first message to the last everything has been compiled then. Initiators wait while one handler
+    /// takes over from another, and compiling would take most of that time.
+    /// </summary>
+    async Task RehearseAsync(OpenDevice standIn)
+    {
+        try
+        {
+            (SeqPacketSocket handlerEnd, SeqPacketSocket targetEnd) = SeqPacketSocket.Pair();
+            DeviceRun device = new(this, RehearsalTarget.Device, replace: false, new ErrorLog(TextWriter.Null), standIn);
+            Task target = Task.Run(() => RehearsalTarget.Run(targetEnd));
+            await device.RunAsync(() => new AttachSession(handlerEnd, "the rehearsal", _watcher, _stopping.Token)).ConfigureAwait(false);
+            await target.ConfigureAwait(false);
+        }
+        catch (Exception failure)
+        {
+            _log.Line($"the rehearsal failed, and the first commands will be slow: {ErrorLog.OneLine(failure.Message)}");
+        }
     }
 
     public void Dispose()

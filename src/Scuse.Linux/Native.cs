@@ -106,6 +106,7 @@ static unsafe partial class Native
     [LibraryImport("libc")] internal static partial int epoll_wait(int epoll, void* events, int count, int timeoutMs);
     [LibraryImport("libc")] internal static partial int poll(PollFd* fds, nuint count, int timeoutMs);
     [LibraryImport("libc")] internal static partial int socket(int domain, int type, int protocol);
+    [LibraryImport("libc")] internal static partial int socketpair(int domain, int type, int protocol, int* fds);
     [LibraryImport("libc")] internal static partial int bind(int fd, void* address, uint length);
     [LibraryImport("libc")] internal static partial int listen(int fd, int backlog);
     [LibraryImport("libc")] internal static partial int connect(int fd, void* address, uint length);

@@ -71,6 +71,20 @@ public sealed unsafe class SeqPacketSocket : IDisposable
         return new SeqPacketSocket(handle);
     }
 
+    /// <summary>Both ends of a new connection, with this process at each. socketpair(2).</summary>
+    /// <exception cref="LinuxException">No descriptor is left.</exception>
+    public static (SeqPacketSocket One, SeqPacketSocket Other) Pair()
+    {
+        int* fds = stackalloc int[2];
+        if (Native.socketpair(Native.AF_UNIX, Native.SOCK_SEQPACKET | Native.SOCK_CLOEXEC, 0, fds) < 0)
+        {
+            throw Native.Failed("socketpair");
+        }
+
+        SafeFileHandle one = new(fds[0], ownsHandle: true), other = new(fds[1], ownsHandle: true);
+        return (new SeqPacketSocket(one), new SeqPacketSocket(other));
+    }
+
     /// <summary>
     /// Sends one packet, and with it duplicates of <paramref name="descriptors"/>, which stay the caller's. Waits up to
     /// <paramref name="timeoutMs"/> milliseconds while the peer has no room.

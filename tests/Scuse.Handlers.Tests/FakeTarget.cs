@@ -66,6 +66,9 @@ sealed class FakeTarget : IDisposable
     /// <summary>The handler's run; its result is the exit code.</summary>
     public Task<int> Run { get; private set; } = Task.FromResult(-1);
 
+    /// <summary>What a handler that is started with --replace rehearses with.</summary>
+    public OpenDevice? Rehearsal { get; init; }
+
     public void Start(Func<DeviceInfo, BlockHandler> open, params string[] args) =>
         Start((device, level, log) => new ValueTask<CommandServer>(Handler.Serve(open(device), device, level, log)), args);
 
@@ -332,7 +335,7 @@ sealed class FakeTarget : IDisposable
     {
         string[] device = args.Contains("--device") ? [] : ["--device", "disk"];
         HandlerOptions options = HandlerOptions.Parse(["--socket", SocketPath, .. device, .. args], _ => null);
-        Host = new HandlerHost(options, open, HandlerErrors);
+        Host = new HandlerHost(options, open, HandlerErrors) { Rehearsal = Rehearsal };
         Run = Task.Run(async () =>
         {
             using (Host)

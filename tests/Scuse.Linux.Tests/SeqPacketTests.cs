@@ -39,6 +39,21 @@ public sealed class SeqPacketTests : IDisposable
     }
 
     [Fact]
+    public void A_pair_is_connected_to_itself()
+    {
+        (SeqPacketSocket one, SeqPacketSocket other) = SeqPacketSocket.Pair();
+        byte[] room = new byte[64];
+        one.Send("there"u8);
+        other.Send("back"u8);
+
+        Assert.Equal((5, 4), (other.Receive(room, null), one.Receive(room, null)));
+        Assert.Equal(Environment.ProcessId, one.PeerPid);
+        one.Dispose();
+        Assert.Equal(0, other.Receive(room, null));
+        other.Dispose();
+    }
+
+    [Fact]
     public void A_passed_descriptor_is_the_same_memory_in_the_receiver()
     {
         using Pair pair = Connect();
