@@ -117,10 +117,45 @@ public sealed class ControlTests : PeerTest
 
         await CompletedAsync(load);
         Assert.Equal(["attached", "lost", "attached", "repeated"], await EventsAsync());
+        JsonNode lun = await LunAsync();
+        Assert.Equal((1, serve.HandlerPid(), "attached"), ((int)lun["restarts"]!, (int)lun["handler"]!["pid"]!, (string?)lun["handler"]!["phase"]));
+        Assert.NotEmpty((string?)lun["lastEnding"] ?? "");
         Assert.Equal("attached", (string?)Assert.Single((await JsonAsync("events", "1")).AsArray())!["kind"]);
         Outcome all = await MustSucceedAsync("events");
         Assert.Equal(6, all.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
         Assert.Contains($"{Depth} commands", all.Output);
+    }
+
+    [Fact]
+    public async Task A_handler_is_replaced_under_load_by_a_command_and_its_data_stays()
+    {
+        Needs.Qemu();
+        ScuseServe serve = await ServeAsync($"file:{TemporaryFile("disk.img")}?size=64M", "--socket", Socket);
+        using RunningPeer load = Load(serve);
+        await UntilAsync(async () => (long)(await SessionAsync())["commands"]! > 1000, "the load has begun");
+        int before = serve.HandlerPid();
+
+        JsonNode result = await JsonAsync("lun", "replace", "0");
+
+        await CompletedAsync(load);
+        Assert.Equal((before, serve.HandlerPid()), ((int)result["oldPid"]!, (int)result["newPid"]!));
+        Assert.NotEqual(before, serve.HandlerPid());
+        Assert.DoesNotContain("repeated", await EventsAsync());
+        Assert.Equal((0, 1), ((int)(await LunAsync())["restarts"]!, (int)(await LunAsync())["replacements"]!));
+    }
+
+    [Fact]
+    public async Task A_handler_whose_data_would_be_lost_is_replaced_only_by_force()
+    {
+        ScuseServe serve = await ServeAsync("memory:16M", "--socket", Socket);
+        int before = serve.HandlerPid();
+
+        AssertOneLine(await ScuseAsync("lun", "replace", "0"), exitCode: 1, "LUN 0");
+        AssertOneLine(await ScuseAsync("lun", "replace", "0", "--force", "--command", "/nowhere/handler"), exitCode: 1, "/nowhere/handler");
+        Assert.True(ProcessTree.IsAlive(before), "the old handler is gone although nobody replaced it");
+        Outcome outcome = await MustSucceedAsync("lun", "replace", "0", "--force");
+
+        Assert.Contains($"after process {before}", outcome.Output);
     }
 
     [Fact]
@@ -164,7 +199,7 @@ public sealed class ControlTests : PeerTest
         string[] lines = (await MustSucceedAsync("ls")).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         string[][] cells = [.. lines.Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))];
 
-        Assert.Equal("LUN STATE HANDLER PID SIZE BLOCK LEVEL BUSY WAIT HELD KEPT DATA SPEC", string.Join(' ', cells[0]));
+        Assert.Equal("LUN STATE HANDLER PID SIZE BLOCK LEVEL BUSY WAIT HELD KEPT DATA RESTARTS SPEC", string.Join(' ', cells[0]));
         Assert.All(cells, row => Assert.Equal(cells[0].Length, row.Length));
         Assert.Equal(("0", "serving", "64M", "512", "memory:64M"), (cells[1][0], cells[1][1], cells[1][4], cells[1][5], cells[1][^1]));
         Assert.Equal(("1", "16M", "4096"), (cells[2][0], cells[2][4], cells[2][5]));

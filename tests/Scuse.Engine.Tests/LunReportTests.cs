@@ -176,12 +176,47 @@ public sealed class LunReportTests : IDisposable
     }
 
     [Fact]
-    public void Events_carry_the_number_of_their_LUN()
+    public void What_supervision_knows_is_added_to_what_the_reactor_knows()
     {
         _disk.Attach();
-        _disk.Backstore.Block();
+        DateTimeOffset since = DateTimeOffset.UnixEpoch;
+        var state = new HandlerState
+        {
+            Lun = 0,
+            Device = "test",
+            IsSupervised = true,
+            Restarts = 3,
+            Replacements = 2,
+            LastEnding = "killed",
+            LastEndingAt = since,
+            Handler = new HandlerConnection(1, "test", AttachPhase.Leaving, HandlerOrigin.Engine, since),
+            Successor = new HandlerConnection(2, "next", AttachPhase.Waiting, HandlerOrigin.Engine, since),
+        };
 
-        Assert.Equal([(0, LunEventKind.Attached), (0, LunEventKind.Blocked)], LunReport.EventsOf(_disk.Backstore).Select(happened => (happened.Lun, happened.Kind)));
+        LunStatus status = LunReport.With(Status, state);
+
+        Assert.Equal((true, 3, 2, "killed", since), (status.IsSupervised, status.Restarts, status.Replacements, status.LastEnding, status.LastEndingAt));
+        Assert.Equal((1, AttachPhase.Leaving, HandlerOrigin.Engine, since), (status.Handler!.Pid, status.Handler.Phase, status.Handler.Origin, status.Handler.Since));
+        Assert.Equal((2, AttachPhase.Waiting), (status.Successor!.Pid, status.Successor.Phase));
+    }
+
+    [Fact]
+    public void A_handler_that_took_over_between_the_two_questions_does_not_mix_with_the_one_before()
+    {
+        _disk.Attach();
+        var state = new HandlerState { Lun = 0, Device = "test", Handler = new HandlerConnection(2, "next", AttachPhase.Attached, HandlerOrigin.Engine, DateTimeOffset.UnixEpoch) };
+
+        Assert.Equal((1, (DateTimeOffset?)null), (LunReport.With(Status, state).Handler!.Pid, LunReport.With(Status, state).Handler!.Since));
+    }
+
+    [Fact]
+    public void A_handler_that_still_opens_its_device_is_shown_although_the_LUN_waits_for_it()
+    {
+        var state = new HandlerState { Lun = 0, Device = "test", Handler = new HandlerConnection(2, "next", AttachPhase.Opening, HandlerOrigin.Engine, DateTimeOffset.UnixEpoch) };
+
+        LunStatus status = LunReport.With(Status, state);
+
+        Assert.Equal((LunState.WaitingForHandler, AttachPhase.Opening), (status.State, status.Handler!.Phase));
     }
 
     static Ring.RingLayout RingLayoutOf(TestHandler handler) => handler.Link.Ring.Layout;

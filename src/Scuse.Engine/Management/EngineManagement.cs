@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Reflection;
 using Scuse.Engine.Backstores;
 using Scuse.Engine.Portals;
@@ -8,7 +7,7 @@ using Scuse.Iscsi;
 namespace Scuse.Engine.Management;
 
 /// <summary>
-/// What an operator can ask of a running engine. Each call has the reactor take a look between two turns and returns immutable records; none takes
+/// What an operator can ask of a running engine. Each call has the reactor take a look between two turns, and returns immutable records. None takes
 /// longer than <see cref="Deadline"/>, unless it says so. It costs nothing while nobody calls.
 /// </summary>
 /// <remarks>From any thread but the reactor's.</remarks>
@@ -19,6 +18,7 @@ public sealed class EngineManagement
 
     static readonly string ProgramVersion = typeof(EngineManagement).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "";
 
+    readonly ScuseEngine _engine;
     readonly EngineOptions _options;
     readonly Reactor _reactor;
     readonly IscsiServer _server;
@@ -26,8 +26,9 @@ public sealed class EngineManagement
     readonly SortedDictionary<int, UserBackstore> _backstores;
     readonly DateTimeOffset _since = DateTimeOffset.UtcNow;
 
-    internal EngineManagement(EngineOptions options, Reactor reactor, IscsiServer server, Portal portal, IEnumerable<UserBackstore> backstores)
+    internal EngineManagement(ScuseEngine engine, EngineOptions options, Reactor reactor, IscsiServer server, Portal portal, IEnumerable<UserBackstore> backstores)
     {
+        _engine = engine;
         _options = options;
         _reactor = reactor;
         _server = server;
@@ -37,16 +38,25 @@ public sealed class EngineManagement
 
     /// <summary>The engine as a whole.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public Task<EngineStatus> GetStatusAsync(CancellationToken cancellation = default) => AskAsync(Status, cancellation);
+    public async Task<EngineStatus> GetStatusAsync(CancellationToken cancellation = default) =>
+        await AskAsync(Status, cancellation) with { MemoryBytes = Environment.WorkingSet };
 
     /// <summary>Every logical unit, LUN 0 first.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public Task<IReadOnlyList<LunStatus>> GetLunsAsync(CancellationToken cancellation = default) =>
-        AskAsync<IReadOnlyList<LunStatus>>(() => [.. _backstores.Values.Select(LunReport.Of)], cancellation);
+    public async Task<IReadOnlyList<LunStatus>> GetLunsAsync(CancellationToken cancellation = default)
+    {
+        LunStatus[] luns = await AskAsync<LunStatus[]>(() => [.. _backstores.Values.Select(LunReport.Of)], cancellation);
+        Dictionary<int, HandlerState> handlers = (await HandlersAsync()).ToDictionary(static state => state.Lun);
+        return [.. luns.Select(lun => LunReport.With(lun, handlers[lun.Number]))];
+    }
 
     /// <summary>One logical unit.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public Task<LunStatus> GetLunAsync(int lun, CancellationToken cancellation = default) => AskAsync(lun, LunReport.Of, cancellation);
+    public async Task<LunStatus> GetLunAsync(int lun, CancellationToken cancellation = default)
+    {
+        LunStatus status = await AskAsync(lun, LunReport.Of, cancellation);
+        return LunReport.With(status, (await HandlersAsync()).First(state => state.Lun == lun));
+    }
 
     /// <summary>Every session that initiators have, the oldest first.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
@@ -61,10 +71,12 @@ public sealed class EngineManagement
 
     /// <summary>The last events of a logical unit, or of all of them, oldest first.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public Task<IReadOnlyList<LunEventStatus>> GetEventsAsync(int? lun = null, CancellationToken cancellation = default) =>
-        lun is { } number
-            ? AskAsync<IReadOnlyList<LunEventStatus>>(number, static backstore => [.. LunReport.EventsOf(backstore)], cancellation)
-            : AskAsync<IReadOnlyList<LunEventStatus>>(() => [.. _backstores.Values.SelectMany(LunReport.EventsOf).OrderBy(static happened => happened.At)], cancellation);
+    public async Task<IReadOnlyList<LunEventStatus>> GetEventsAsync(int? lun = null, CancellationToken cancellation = default)
+    {
+        IEnumerable<UserBackstore> which = lun is { } number ? [Find(number)] : _backstores.Values;
+        (int Lun, LunEvent[] Events)[] all = await AskAsync<(int, LunEvent[])[]>(() => [.. which.Select(static backstore => (backstore.Options.Number, backstore.Events.ToArray()))], cancellation);
+        return [.. all.SelectMany(static of => of.Events.Select(happened => new LunEventStatus(of.Lun, happened.At, happened.Kind, happened.Text))).OrderBy(static happened => happened.At)];
+    }
 
     /// <summary>A logical unit's ring, decoded, with what the engine knows of every command.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
@@ -112,37 +124,51 @@ public sealed class EngineManagement
     public Task<OperationOutcome> ResetRingAsync(int lun, RingReset how, CancellationToken cancellation = default) =>
         OperateAsync(lun, backstore => backstore.ResetRing(how), cancellation);
 
-    Task<OperationOutcome> OperateAsync(int lun, Func<UserBackstore, int> operate, CancellationToken cancellation) => AskAsync(
-        lun,
-        backstore =>
+    /// <summary>
+    /// Replaces the process that serves a logical unit, and all those of its pool; commands wait meanwhile, none fails. It takes as long as the old handler
+    /// needs to finish and the new one to open its device, within limits.
+    /// </summary>
+    /// <param name="lun">The logical unit.</param>
+    /// <param name="launch">What to start, now and from now on; null: the same as before.</param>
+    /// <param name="force">Even if what was written is lost with the old process.</param>
+    /// <exception cref="ManagementException">It was not replaced; the message says why, and who serves now.</exception>
+    public async Task<ReplacementResult> ReplaceHandlerAsync(int lun, HandlerLaunch? launch = null, bool force = false)
+    {
+        _ = Find(lun);
+        try
         {
-            int ended = operate(backstore);
-            return new OperationOutcome(LunReport.Of(backstore), ended);
-        },
-        cancellation);
+            return await _engine.ReplaceAsync(lun, launch, force);
+        }
+        catch (EngineException exception)
+        {
+            throw new ManagementException(ManagementProblem.Refused, exception.Message);
+        }
+    }
+
+    async Task<OperationOutcome> OperateAsync(int lun, Func<UserBackstore, int> operate, CancellationToken cancellation)
+    {
+        int ended = await AskAsync(lun, operate, cancellation);
+        return new OperationOutcome(await GetLunAsync(lun, cancellation), ended);
+    }
 
     // ---- how it is done ----
 
-    EngineStatus Status()
+    EngineStatus Status() => new()
     {
-        using var process = Process.GetCurrentProcess();
-        return new EngineStatus
-        {
-            Version = ProgramVersion,
-            Pid = Environment.ProcessId,
-            Since = _since,
-            Target = _options.TargetName,
-            Portal = _portal.Address.ToString(),
-            AttachSocket = _options.SocketPath,
-            MemoryBytes = process.WorkingSet64,
-            Sessions = _server.Sessions.Count,
-            Luns = _backstores.Values.CountBy(LunReport.StateOf).ToDictionary(),
-            Outstanding = _backstores.Values.Sum(static backstore => backstore.Link?.Outstanding ?? 0),
-            Waiting = _backstores.Values.Sum(LunReport.WaitingIn),
-            DataAreaBytesInUse = _backstores.Values.Sum(static backstore => backstore.Link is { } link ? (long)link.DataArea.BlocksInUse * link.Ring.Layout.BlockBytes : 0),
-            DataAreaBytesLimit = _options.GlobalDataAreaBytes,
-        };
-    }
+        Version = ProgramVersion,
+        Pid = Environment.ProcessId,
+        Since = _since,
+        Target = _options.TargetName,
+        Portal = _portal.Address.ToString(),
+        AttachSocket = _options.SocketPath,
+        MemoryBytes = 0, // asked for elsewhere: it takes reading a file
+        Sessions = _server.Sessions.Count,
+        Luns = _backstores.Values.CountBy(LunReport.StateOf).ToDictionary(),
+        Outstanding = _backstores.Values.Sum(static backstore => backstore.Link?.Outstanding ?? 0),
+        Waiting = _backstores.Values.Sum(LunReport.WaitingIn),
+        DataAreaBytesInUse = _backstores.Values.Sum(static backstore => backstore.Link is { } link ? (long)link.DataArea.BlocksInUse * link.Ring.Layout.BlockBytes : 0),
+        DataAreaBytesLimit = _options.GlobalDataAreaBytes,
+    };
 
     SessionStatus SessionOf(IscsiSession session, DateTimeOffset now) => new()
     {
@@ -171,6 +197,18 @@ public sealed class EngineManagement
         _backstores.TryGetValue(lun, out UserBackstore? backstore)
             ? backstore
             : throw new ManagementException(ManagementProblem.NotFound, $"there is no LUN {lun}; there are {_backstores.Count}, from {_backstores.Keys.First()} to {_backstores.Keys.Last()}");
+
+    async Task<IReadOnlyList<HandlerState>> HandlersAsync()
+    {
+        try
+        {
+            return await _engine.GetHandlersAsync();
+        }
+        catch (EngineException exception)
+        {
+            throw new ManagementException(ManagementProblem.TooLate, exception.Message);
+        }
+    }
 
     async Task<T> AskAsync<T>(Func<T> question, CancellationToken cancellation)
     {

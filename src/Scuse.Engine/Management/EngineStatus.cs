@@ -101,8 +101,26 @@ public sealed record LunStatus
     /// <summary>How long a command may wait for room, in milliseconds; -1: as long as <see cref="CommandTimeoutMs"/>.</summary>
     public required int QueueFullTimeoutMs { get; init; }
 
-    /// <summary>The handler that serves it; null while there is none.</summary>
+    /// <summary>The handler that serves it, or is about to; null while there is none.</summary>
     public HandlerStatus? Handler { get; init; }
+
+    /// <summary>The one that waits to take its place; null while there is none.</summary>
+    public HandlerStatus? Successor { get; init; }
+
+    /// <summary>Whether the engine starts its handler, and starts it again.</summary>
+    public bool IsSupervised { get; init; }
+
+    /// <summary>How often the engine had to start the handler again.</summary>
+    public int Restarts { get; init; }
+
+    /// <summary>How often it was replaced in order.</summary>
+    public int Replacements { get; init; }
+
+    /// <summary>How the last handler that is gone ended; null when none is.</summary>
+    public string? LastEnding { get; init; }
+
+    /// <summary>When that was.</summary>
+    public DateTimeOffset? LastEndingAt { get; init; }
 
     /// <summary>How many commands the handler has.</summary>
     public required int Outstanding { get; init; }
@@ -128,6 +146,15 @@ public sealed record HandlerStatus
 
     /// <summary>Its process.</summary>
     public required int Pid { get; init; }
+
+    /// <summary>How far its connection has come.</summary>
+    public AttachPhase Phase { get; init; } = AttachPhase.Attached;
+
+    /// <summary>Who started it.</summary>
+    public HandlerOrigin Origin { get; init; }
+
+    /// <summary>When it came into service; before that, when it connected. Null where only the ring was looked at.</summary>
+    public DateTimeOffset? Since { get; init; }
 }
 
 /// <summary>The room for the data of a logical unit's commands.</summary>

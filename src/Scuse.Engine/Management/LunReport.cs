@@ -46,8 +46,24 @@ static class LunReport
     /// <summary>Before the first handler commands wait in the target core, which cannot know yet what they mean.</summary>
     public static int WaitingIn(UserBackstore backstore) => backstore.IsOpen ? backstore.Waiting : backstore.LogicalUnit.TaskCount;
 
-    public static IEnumerable<LunEventStatus> EventsOf(UserBackstore backstore) =>
-        backstore.Events.ToArray().Select(happened => new LunEventStatus(backstore.Options.Number, happened.At, happened.Kind, happened.Text));
+    /// <summary>The same, with what supervision knows of the handler. It is asked a moment later, and believed in what it alone knows.</summary>
+    public static LunStatus With(LunStatus lun, HandlerState state)
+    {
+        HandlerConnection? known = state.Handler;
+        HandlerStatus? handler = known is null || (lun.Handler is { } other && other.Pid != known.Pid)
+            ? lun.Handler
+            : new HandlerStatus { Name = known.Handler, Pid = known.Pid, Phase = known.Phase, Origin = known.Origin, Since = known.Since };
+        return lun with
+        {
+            Handler = handler,
+            Successor = state.Successor is { } next ? new HandlerStatus { Name = next.Handler, Pid = next.Pid, Phase = next.Phase, Origin = next.Origin, Since = next.Since } : null,
+            IsSupervised = state.IsSupervised,
+            Restarts = state.Restarts,
+            Replacements = state.Replacements,
+            LastEnding = state.LastEnding,
+            LastEndingAt = state.LastEndingAt,
+        };
+    }
 
     /// <summary>The ring's bytes and the engine's own record, taken together; returns how to make the report of them, which needs no reactor.</summary>
     public static Func<RingStatus> SnapshotRing(UserBackstore backstore, long nowMs)

@@ -11,7 +11,7 @@ sealed class LsCommand() : ControlCommand("ls", "List the logical units of a run
         ShowAsync(engine!, "luns", ControlJson.Default.IReadOnlyListLunStatus, asJson, Show, cancellation);
 
     static void Show(IReadOnlyList<LunStatus> luns) => Report.Table(
-        [">LUN", "STATE", "HANDLER", ">PID", ">SIZE", ">BLOCK", "LEVEL", ">BUSY", ">WAIT", ">HELD", ">KEPT", ">DATA", "SPEC"],
+        [">LUN", "STATE", "HANDLER", ">PID", ">SIZE", ">BLOCK", "LEVEL", ">BUSY", ">WAIT", ">HELD", ">KEPT", ">DATA", ">RESTARTS", "SPEC"],
         luns.Select(Row));
 
     static string?[] Row(LunStatus lun) =>
@@ -28,6 +28,7 @@ sealed class LsCommand() : ControlCommand("ls", "List the logical units of a run
         Report.Number(lun.Held),
         Report.Number(lun.Kept),
         Report.Size(lun.DataArea.BytesInUse),
+        Report.Number(lun.Restarts),
         lun.Spec,
     ];
 }

@@ -1,5 +1,9 @@
 using System.CommandLine;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
 using Scuse.Cli.Control;
+using Scuse.Engine;
 using Scuse.Engine.Management;
 
 namespace Scuse.Cli.Commands;
@@ -12,6 +16,7 @@ static class LunCommand
         new BlockCommand(),
         new UnblockCommand(),
         new ResetCommand(),
+        new ReplaceCommand(),
     };
 
     /// <summary>An operation on one logical unit, and what it came to.</summary>
@@ -82,5 +87,37 @@ static class LunCommand
         }
 
         protected override string Say(OperationOutcome outcome) => $"ring reset; {outcome.EndedCommands} commands ended";
+    }
+
+    sealed class ReplaceCommand : ControlCommand
+    {
+        readonly Argument<int> _lun = new("LUN") { Description = "The logical unit number" };
+        readonly Option<string?> _command = new("--command") { Description = "The program that takes over, as after exec:; the same as before when not given", HelpName = "COMMAND" };
+        readonly Option<bool> _force = new("--force") { Description = "Also when what was written is lost with the old handler, as with memory:" };
+
+        public ReplaceCommand()
+            : base("replace", "Have a new process take a logical unit over from its handler, without a failed command")
+        {
+            Arguments.Add(_lun);
+            Options.Add(_command);
+            Options.Add(_force);
+        }
+
+        protected override async Task AnswerAsync(ControlClient? engine, ParseResult parsed, bool asJson, CancellationToken cancellation)
+        {
+            var request = new ReplaceRequest(parsed.GetValue(_command), parsed.GetValue(_force));
+            using var content = new StringContent(JsonSerializer.Serialize(request, ControlJson.Default.ReplaceRequest), Encoding.UTF8, "application/json");
+            string text = await engine!.PostAsync($"luns/{parsed.GetValue(_lun)}/replace", content, cancellation);
+            if (asJson)
+            {
+                Console.Write(text);
+                return;
+            }
+
+            ReplacementResult result = ControlClient.Parse(text, ControlJson.Default.ReplacementResult);
+            string luns = $"LUN {string.Join(", ", result.Luns)}";
+            string before = result.OldPid is { } old ? $" after process {old}" : "";
+            Report.Line(string.Create(CultureInfo.InvariantCulture, $"{luns}: process {result.NewPid} serves{before}; commands waited for {result.PauseMs:0.0} ms at most"));
+        }
     }
 }

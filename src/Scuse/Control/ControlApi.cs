@@ -4,6 +4,7 @@ using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
+using Scuse.Cli.Serving;
 using Scuse.Engine;
 using Scuse.Engine.Backstores;
 using Scuse.Engine.Management;
@@ -35,7 +36,26 @@ static class ControlApi
         application.MapPost("/luns/{lun}/block", Get(ControlJson.Default.OperationOutcome, context => management.BlockAsync(Lun(context))));
         application.MapPost("/luns/{lun}/unblock", Get(ControlJson.Default.OperationOutcome, context => management.UnblockAsync(Lun(context))));
         application.MapPost("/luns/{lun}/reset", Get(ControlJson.Default.OperationOutcome, context => management.ResetRingAsync(Lun(context), How(context))));
+        application.MapPost("/luns/{lun}/replace", Get(ControlJson.Default.ReplacementResult, context => ReplaceAsync(context, management)));
         application.MapFallback("{*path}", static context => throw new ManagementException(ManagementProblem.NotFound, $"there is no {context.Request.Method} {context.Request.Path}"));
+    }
+
+    /// <summary>The body says with what, and may be left out.</summary>
+    static async Task<ReplacementResult> ReplaceAsync(HttpContext context, EngineManagement management)
+    {
+        using var reader = new StreamReader(context.Request.Body);
+        string body = await reader.ReadToEndAsync(context.RequestAborted);
+        ReplaceRequest request = string.IsNullOrWhiteSpace(body)
+            ? new ReplaceRequest()
+            : JsonSerializer.Deserialize(body, ControlJson.Default.ReplaceRequest) ?? new ReplaceRequest();
+        HandlerLaunch? launch = null;
+        if (request.Command is { } command)
+        {
+            IReadOnlyList<string> words = CommandWords.Split(command);
+            launch = words.Count > 0 ? new HandlerLaunch(words[0], [.. words.Skip(1)]) : throw new FormatException("the command is empty");
+        }
+
+        return await management.ReplaceHandlerAsync(Lun(context), launch, request.Force);
     }
 
     static RequestDelegate Get<T>(JsonTypeInfo<T> type, Func<HttpContext, Task<T>> answer) => async context =>

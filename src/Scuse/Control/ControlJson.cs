@@ -21,6 +21,8 @@ namespace Scuse.Cli.Control;
         typeof(NameConverter<HandlerLossPolicy>),
         typeof(NameConverter<PassLevel>),
         typeof(NameConverter<RingEntryKind>),
+        typeof(NameConverter<AttachPhase>),
+        typeof(NameConverter<HandlerOrigin>),
     ])]
 [JsonSerializable(typeof(EngineStatus))]
 [JsonSerializable(typeof(IReadOnlyList<LunStatus>))]
@@ -31,6 +33,7 @@ namespace Scuse.Cli.Control;
 [JsonSerializable(typeof(RingDump))]
 [JsonSerializable(typeof(SavedRegionStatus))]
 [JsonSerializable(typeof(ReplaceRequest))]
+[JsonSerializable(typeof(ReplacementResult))]
 [JsonSerializable(typeof(Problem))]
 sealed partial class ControlJson : JsonSerializerContext;
 
