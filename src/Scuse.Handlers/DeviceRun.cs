@@ -40,11 +40,13 @@ sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log
         DeviceEnd end = DeviceEnd.Failed;
         try
         {
-            IDisposable turn = await host.Door.EnterAsync().ConfigureAwait(false);
+            // One that is to take over waits in no line: the target passes all devices on together, when it has heard of all.
+            IDisposable? turn = replace ? null : await host.Door.EnterAsync().ConfigureAwait(false);
             try
             {
                 session = connect();
                 _asked = await session.GreetAsync(new HelloMessage { Device = name, Handler = host.Options.Name, Replace = replace }).ConfigureAwait(false);
+                turn ??= await host.Door.EnterAsync().ConfigureAwait(false);
                 watch = host.Watch.Hold(session.TargetPid);
                 server = await OpenAsync(session, _asked).ConfigureAwait(false);
                 while (server is not null)
@@ -79,7 +81,7 @@ sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log
             }
             finally
             {
-                turn.Dispose();
+                turn?.Dispose();
             }
         }
         catch (OperationCanceledException) when (host.IsStopping)

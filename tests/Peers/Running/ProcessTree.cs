@@ -64,6 +64,13 @@ static class ProcessTree
         kill.WaitForExit();
     }
 
+    /// <summary>Sends a signal to a process group, as a terminal does for its keys.</summary>
+    public static void SignalGroup(string name, int group)
+    {
+        using Process kill = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"kill -s {name} -- -{group} 2>/dev/null"]))!;
+        kill.WaitForExit();
+    }
+
     /// <summary>Ends a process and all its descendants at once.</summary>
     public static void Kill(int root) => Signal("KILL", [root, .. Descendants(root).Select(stat => stat.Pid)]);
 
