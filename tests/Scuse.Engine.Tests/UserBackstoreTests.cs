@@ -56,6 +56,30 @@ public sealed class UserBackstoreTests : IDisposable
     }
 
     [Fact]
+    public void A_command_that_the_data_area_can_never_hold_is_refused_and_holds_nobody_up()
+    {
+        TestHandler handler = _disk.Attach();
+
+        _disk.Initiator.Send(Cdbs.Read10(0, 129), dataIn: 129 * 512);
+
+        Assert.Equal("05/24/00", _disk.Initiator.Outcome);
+        Assert.Equal(Disk.DataAreaBytes, _disk.Backstore.Info.MaxTransferBytes);
+        _disk.Initiator.Send(Cdbs.Read10(0, 128), dataIn: 64 << 10);
+        handler.TakeOne();
+    }
+
+    [Fact]
+    public void A_command_that_needs_more_in_both_directions_than_the_data_area_holds_is_refused()
+    {
+        TestHandler handler = _disk.Attach(level: PassLevel.All);
+
+        _disk.Initiator.Send([0xC0, 0, 0, 0, 0, 0], dataIn: 40 << 10, dataOut: 40 << 10);
+
+        Assert.Equal("05/24/00", _disk.Initiator.Outcome);
+        Assert.Empty(handler.TakeAll());
+    }
+
+    [Fact]
     public void Commands_that_find_the_ring_full_wait_in_order()
     {
         using var disk = new Disk(commandRingBytes: 512);

@@ -32,7 +32,8 @@ interface ICommandQueueOwner
 /// </remarks>
 /// <param name="owner">Hears of what becomes of commands.</param>
 /// <param name="queueFullMs">How long a command may wait for room, in milliseconds; 0: not at all; -1: as long as its time limit lets it.</param>
-sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs)
+/// <param name="dataAreaBytes">The size of every handler's data area.</param>
+sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAreaBytes)
 {
     readonly List<RingCommand> _commands = [];
     readonly Stack<RingCommand> _pool = new();
@@ -84,6 +85,13 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs)
     /// <summary>Finds the command blocks, now or when there is room.</summary>
     public void WantMemory(RingCommand command)
     {
+        if (BlockBytes(command.OutLength) + BlockBytes(command.InLength) > BlockBytes(dataAreaBytes))
+        {
+            command.State = RingCommandState.Answered; // in vain it would wait, and all others behind it
+            owner.IsTooLarge(command);
+            return;
+        }
+
         if (Link is { } link && _wantMemory.First is null && command.TryAllocate(link))
         {
             command.State = RingCommandState.Collecting;
@@ -93,6 +101,8 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs)
 
         Wait(command, RingCommandState.WantsMemory, _wantMemory);
     }
+
+    static long BlockBytes(long bytes) => (bytes + RingAbi.PageBytes - 1) / RingAbi.PageBytes * RingAbi.PageBytes;
 
     /// <summary>Posts a command that has its data, now or when there is room.</summary>
     public void WantSlot(RingCommand command)

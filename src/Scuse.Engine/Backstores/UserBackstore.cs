@@ -44,7 +44,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         _reactor = reactor;
         _dropped = dropped;
         _memory = memory;
-        _queue = new CommandQueue(this, options.QueueFullTimeoutMs);
+        _queue = new CommandQueue(this, options.QueueFullTimeoutMs, options.DataAreaBytes);
         _journal = new LunJournal(options.Number, logger);
     }
 
@@ -523,6 +523,8 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     /// <summary>A handler takes over; what was kept is posted to it in the order it came.</summary>
     public void Attach(HandlerLink link, BlockDeviceInfo info, PassLevel level)
     {
+        // What the data area cannot hold is refused by its CDB, and initiators are told of the limit beforehand.
+        info = info with { MaxTransferBytes = (int)Math.Min(info.MaxTransferBytes, Options.DataAreaBytes - (Options.DataAreaBytes % info.BlockSize)) };
         bool first = _info is null;
         bool resized = !first && _info!.SizeBytes != info.SizeBytes;
         _info = info;
