@@ -137,12 +137,7 @@ sealed partial class SupervisionLoop : IDisposable
                 }
             }
 
-            // Only what is there now: what these post has its turn after the descriptors.
-            for (int i = _posted.Count; i > 0 && _posted.TryDequeue(out Action? action); i--)
-            {
-                action();
-            }
-
+            RunPosted();
             if (!_posted.IsEmpty)
             {
                 _wake.Signal();
@@ -153,6 +148,15 @@ sealed partial class SupervisionLoop : IDisposable
                 _nextTickMs = NowMs + TickMs;
                 _tickers.ForEach(static tick => tick());
             }
+        }
+    }
+
+    /// <summary>Runs what is posted now; what that posts has its turn after the descriptors. By the loop, and by tests that have no thread.</summary>
+    internal void RunPosted()
+    {
+        for (int i = _posted.Count; i > 0 && _posted.TryDequeue(out Action? action); i--)
+        {
+            action();
         }
     }
 
