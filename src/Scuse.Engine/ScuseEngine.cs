@@ -53,7 +53,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         var server = new IscsiServer(options.Iscsi);
         server.Add(_target);
         _portal = new Portal(options.Portal, _reactor, server, options.LoopbackSendBufferBytes, _logger);
-        Management = new EngineManagement(this, options, _reactor, server, _portal, backstores);
+        Management = new EngineManagement(this, options, _reactor, server, _portal, memory, backstores);
         try
         {
             _attach = new AttachServer(options.SocketPath, _slots, _logger);

@@ -23,16 +23,18 @@ public sealed class EngineManagement
     readonly Reactor _reactor;
     readonly IscsiServer _server;
     readonly Portal _portal;
+    readonly DataMemory _memory;
     readonly SortedDictionary<int, UserBackstore> _backstores;
     readonly DateTimeOffset _since = DateTimeOffset.UtcNow;
 
-    internal EngineManagement(ScuseEngine engine, EngineOptions options, Reactor reactor, IscsiServer server, Portal portal, IEnumerable<UserBackstore> backstores)
+    internal EngineManagement(ScuseEngine engine, EngineOptions options, Reactor reactor, IscsiServer server, Portal portal, DataMemory memory, IEnumerable<UserBackstore> backstores)
     {
         _engine = engine;
         _options = options;
         _reactor = reactor;
         _server = server;
         _portal = portal;
+        _memory = memory;
         _backstores = new(backstores.ToDictionary(static backstore => backstore.Options.Number));
     }
 
@@ -167,7 +169,8 @@ public sealed class EngineManagement
         Outstanding = _backstores.Values.Sum(static backstore => backstore.Link?.Outstanding ?? 0),
         Waiting = _backstores.Values.Sum(LunReport.WaitingIn),
         DataAreaBytesInUse = _backstores.Values.Sum(static backstore => backstore.Link is { } link ? (long)link.DataArea.BlocksInUse * link.Ring.Layout.BlockBytes : 0),
-        DataAreaBytesLimit = _options.GlobalDataAreaBytes,
+        DataAreaBytesHeld = _memory.HeldBytes,
+        DataAreaBytesLimit = _memory.LimitBytes,
     };
 
     SessionStatus SessionOf(IscsiSession session, DateTimeOffset now) => new()

@@ -45,6 +45,9 @@ public sealed record EngineStatus
     /// <summary>How many bytes of all data areas commands hold.</summary>
     public required long DataAreaBytesInUse { get; init; }
 
+    /// <summary>How much memory all data areas hold, in use or not yet given back to the system.</summary>
+    public required long DataAreaBytesHeld { get; init; }
+
     /// <summary>The most that they may hold.</summary>
     public required long DataAreaBytesLimit { get; init; }
 }

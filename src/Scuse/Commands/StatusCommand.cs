@@ -19,5 +19,5 @@ sealed class StatusCommand() : ControlCommand("status", "Say how a running engin
         ("sessions", Report.Number(status.Sessions)),
         ("LUNs", string.Join(", ", status.Luns.OrderBy(static state => state.Key).Select(static state => $"{state.Value} {NameOf(state.Key)}"))),
         ("commands", $"{status.Outstanding} with handlers, {status.Waiting} waiting"),
-        ("data areas", $"{Report.Size(status.DataAreaBytesInUse)} in use, at most {Report.Size(status.DataAreaBytesLimit)}"));
+        ("data areas", $"{Report.Size(status.DataAreaBytesInUse)} in use, {Report.Size(status.DataAreaBytesHeld)} held, at most {Report.Size(status.DataAreaBytesLimit)}"));
 }
