@@ -81,32 +81,6 @@ public sealed class KeptBuffersTests
     }
 
     [Fact]
-    public void What_is_given_back_piece_by_piece_is_told_in_few_messages()
-    {
-        using FakeTarget target = new FakeTarget(Keeping).Serve(_ => new RawDevice(_ =>
-        {
-            KeptBuffers hold = new();
-            ThreadPool.QueueUserWorkItem(static held => held.Dispose(), hold, preferLocal: false);
-            return new CommandResult { KeepBuffers = hold };
-        }));
-        long start = Environment.TickCount64;
-        for (int i = 0; i < 500; i++)
-        {
-            target.Execute(s_write, new byte[512]);
-            Thread.Sleep(i % 5 == 0 ? 1 : 0);
-        }
-
-        int messages = 0;
-        while (target.Kept > 0)
-        {
-            target.FreeKept();
-            messages++;
-        }
-
-        Assert.InRange(messages, 1, ((Environment.TickCount64 - start) / 20) + 2);
-    }
-
-    [Fact]
     public void What_was_given_back_before_the_answer_is_not_kept()
     {
         using FakeTarget target = new FakeTarget(Keeping).Serve(_ => new RawDevice(_ =>

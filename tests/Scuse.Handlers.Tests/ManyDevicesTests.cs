@@ -168,30 +168,6 @@ public sealed class ManyDevicesTests
         Assert.Equal(0, await first.ExitCode());
     }
 
-    [Fact]
-    public async Task All_devices_of_a_successor_wait_to_take_over_at_once()
-    {
-        const int count = 30;
-        using FakeTarget first = new();
-        first.Start(device => new SmallDisk(device), "--replace", "--device", string.Join(',', Enumerable.Range(0, count).Select(i => $"lun{i}")));
-        using FakeTargets targets = new(first, count);
-
-        targets.GreetAll(); // none of them gets an answer before all have said hello
-        Assert.All(targets.Names, name => Assert.True(targets[name].Hello!.Replace));
-        foreach (string name in targets.Names)
-        {
-            targets[name].Introduce(new DeviceMessage { Device = name, SizeBytes = 8192 });
-        }
-
-        foreach (string name in targets.Names)
-        {
-            Assert.Equal(ScsiStatus.Good, targets[name].Read(0, 1).Status);
-            targets[name].RemoveDevice();
-        }
-
-        Assert.Equal(0, await first.ExitCode());
-    }
-
     static long ReadUntil(FakeTarget target, CancellationToken enough)
     {
         long reads = 0;
@@ -253,17 +229,6 @@ sealed class FakeTargets : IDisposable
             }
 
             target.Introduce(describe(name));
-        }
-    }
-
-    public void GreetAll()
-    {
-        for (int i = 0; i < _count; i++)
-        {
-            _door.AcceptHello();
-            FakeTarget target = new(listener: _door.Listener);
-            target.Adopt(_door);
-            _byName.Add(target.Hello!.Device, target);
         }
     }
 

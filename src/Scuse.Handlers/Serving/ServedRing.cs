@@ -1,6 +1,5 @@
 using Scuse.Linux;
 using Scuse.Ring;
-using Scuse.Ring.Attach;
 
 namespace Scuse.Serving;
 
@@ -68,8 +67,8 @@ sealed class ServedRing
     // What is still under way when the target is gone gets this long to end before the process goes without it.
     const int GoneGraceMs = 5000;
 
-    // Kept commands are given back in one message each so many milliseconds: a target need not listen to a flood of them.
-    const int FreeEveryMs = 20;
+    // A target that has no room for the message now is asked again so much later.
+    const int FreeAgainMs = 10;
 
     const int FirstOutstanding = 16;
 
@@ -90,7 +89,7 @@ sealed class ServedRing
     ushort[] _idsToFree = [];
     int _idsToFreeCount;
     int _keptCount;
-    long _freeAt;
+    long _freeAgainAt = long.MaxValue;
     bool _hasAnswered;
     bool _removed;
     bool _released;
@@ -152,7 +151,7 @@ sealed class ServedRing
     internal int ControlDescriptor => _control.Descriptor;
 
     /// <summary>When the ring is to be looked at even if nothing happens, as <see cref="Environment.TickCount64"/>; far away when there is no such time.</summary>
-    internal long WakeAt => _idsToFreeCount > 0 ? Math.Min(_giveUpDeadline, _freeAt) : _giveUpDeadline;
+    internal long WakeAt => Math.Min(_giveUpDeadline, _freeAgainAt);
 
     /// <summary>Whether the thread has it in its list of rings with a time to wake.</summary>
     internal bool IsTimed { get; set; }
@@ -197,7 +196,7 @@ sealed class ServedRing
                 IdleTurns++;
             }
 
-            if (_idsToFreeCount > 0)
+            if (_idsToFreeCount > 0 && (_freeAgainAt == long.MaxValue || Environment.TickCount64 >= _freeAgainAt))
             {
                 FreeKept();
             }
@@ -470,20 +469,22 @@ sealed class ServedRing
 
     void FreeKept()
     {
-        long now = Environment.TickCount64;
-        if (now < _freeAt)
+        // In pieces that fit into a message. What finds no room is said in a later turn.
+        int done = 0;
+        while (done < _idsToFreeCount)
         {
-            return;
+            int count = Math.Min(Ring.Attach.FreeKeptMessage.MaxIds, _idsToFreeCount - done);
+            if (!_control.TryFreeKept(_idsToFree.AsSpan(done, count)))
+            {
+                break;
+            }
+
+            done += count;
         }
 
-        // What does not fit into a message, or finds the target without room for one, is said the next time.
-        _freeAt = now + FreeEveryMs;
-        int count = Math.Min(FreeKeptMessage.MaxIds, _idsToFreeCount);
-        if (_control.TryFreeKept(_idsToFree.AsSpan(0, count)))
-        {
-            _idsToFree.AsSpan(count, _idsToFreeCount - count).CopyTo(_idsToFree);
-            _idsToFreeCount -= count;
-        }
+        _idsToFree.AsSpan(done, _idsToFreeCount - done).CopyTo(_idsToFree);
+        _idsToFreeCount -= done;
+        _freeAgainAt = _idsToFreeCount > 0 ? Environment.TickCount64 + FreeAgainMs : long.MaxValue;
     }
 
     bool IsOver() => Outstanding == 0 && (_stopRequested || ((_removed || _released) && !_ring.HasCommands));
@@ -495,6 +496,7 @@ sealed class ServedRing
         _giveUpDeadline = Environment.TickCount64 + GoneGraceMs;
         _hasAnswered = false;
         _idsToFreeCount = 0;
+        _freeAgainAt = long.MaxValue;
         foreach (CommandSlot? slot in _outstanding)
         {
             if (slot is { Stage: SlotStage.Withheld })

@@ -204,7 +204,7 @@ public sealed record FreeKeptMessage : AttachMessage
     /// <summary>The most ids in one message: it has to stay within <see cref="AttachMessage.MaxBytes"/>.</summary>
     public const int MaxIds = 2000;
 
-    /// <summary>Their ids. Those that are not kept are passed over.</summary>
+    /// <summary>Their ids; each has to be one that is kept.</summary>
     [AllowNull]
     public ushort[] Ids { get; set => field = value ?? []; } = [];
 }
