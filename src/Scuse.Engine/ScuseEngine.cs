@@ -4,6 +4,7 @@ using Scuse.Engine.Backstores;
 using Scuse.Engine.Management;
 using Scuse.Engine.Portals;
 using Scuse.Engine.Reactors;
+using Scuse.Engine.Reservations;
 using Scuse.Engine.Supervision;
 using Scuse.Iscsi;
 using Scuse.Target;
@@ -41,11 +42,22 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         _reactor.AddTicker(memory.Tick);
         List<LogicalUnit> units = [];
         List<UserBackstore> backstores = [];
+        ReservationFiles? reservations = options.StateFolder is { } folder ? new ReservationFiles(folder, options.TargetName, _reactor.Post, _logger) : null;
         foreach (LunOptions lun in options.Luns)
         {
             var backstore = new UserBackstore(lun, _reactor, _logger, (link, reason) => _attach!.Drop(link, reason), memory);
             backstores.Add(backstore);
-            units.Add(new LogicalUnit(lun.Number, backstore) { CommandTimeoutMs = lun.CommandTimeoutMs });
+            var unit = new LogicalUnit(lun.Number, backstore) { CommandTimeoutMs = lun.CommandTimeoutMs };
+            units.Add(unit);
+            if (reservations is not null)
+            {
+                unit.Reservations.Store = reservations;
+                if (reservations.Load(lun.Number) is { } kept)
+                {
+                    unit.Reservations.Restore(kept);
+                }
+            }
+
             _slots.Add(new DeviceSlot(lun, options.TargetName, backstore, _reactor, options.KeepHandlersSeconds));
         }
 

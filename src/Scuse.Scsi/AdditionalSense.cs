@@ -48,6 +48,9 @@ public static class AdditionalSense
     /// <summary>INVALID FIELD IN PARAMETER LIST.</summary>
     public const ushort InvalidFieldInParameterList = 0x2600;
 
+    /// <summary>INVALID RELEASE OF PERSISTENT RESERVATION.</summary>
+    public const ushort InvalidReleaseOfPersistentReservation = 0x2604;
+
     /// <summary>WRITE PROTECTED.</summary>
     public const ushort WriteProtected = 0x2700;
 
@@ -72,6 +75,15 @@ public static class AdditionalSense
     /// <summary>MODE PARAMETERS CHANGED.</summary>
     public const ushort ModeParametersChanged = 0x2A01;
 
+    /// <summary>RESERVATIONS PREEMPTED.</summary>
+    public const ushort ReservationsPreempted = 0x2A03;
+
+    /// <summary>RESERVATIONS RELEASED.</summary>
+    public const ushort ReservationsReleased = 0x2A04;
+
+    /// <summary>REGISTRATIONS PREEMPTED.</summary>
+    public const ushort RegistrationsPreempted = 0x2A05;
+
     /// <summary>CAPACITY DATA HAS CHANGED.</summary>
     public const ushort CapacityDataChanged = 0x2A09;
 
@@ -95,4 +107,7 @@ public static class AdditionalSense
 
     /// <summary>DATA PHASE ERROR.</summary>
     public const ushort DataPhaseError = 0x4B00;
+
+    /// <summary>INSUFFICIENT REGISTRATION RESOURCES.</summary>
+    public const ushort InsufficientRegistrationResources = 0x5504;
 }

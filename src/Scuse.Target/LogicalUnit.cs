@@ -24,6 +24,7 @@ public sealed class LogicalUnit
         ArgumentNullException.ThrowIfNull(backstore);
         Number = number;
         Backstore = backstore;
+        Reservations = new Reservations(this);
         backstore.Bind(this);
     }
 
@@ -32,6 +33,9 @@ public sealed class LogicalUnit
 
     /// <summary>What stands behind.</summary>
     public IBackstore Backstore { get; }
+
+    /// <summary>Who has reserved it.</summary>
+    public Reservations Reservations { get; }
 
     /// <summary>How long a task may take in the backstore before it is failed, in milliseconds; 0 is for ever. The kernel's cmd_time_out.</summary>
     public int CommandTimeoutMs
@@ -69,6 +73,14 @@ public sealed class LogicalUnit
     {
         Tasks.AddLast(task.Place);
         task.LogicalUnit = this;
+
+        // RESERVATION CONFLICT takes precedence over a unit attention, which stays pending. SAM-5 clause 5.3.3.
+        if (!Reservations.IsFree && Reservations.Conflicts(task.Nexus, task.Cdb))
+        {
+            Finish(task, ScsiResult.With(ScsiStatus.ReservationConflict));
+            return;
+        }
+
         if (ReportAttention(task))
         {
             return;
@@ -127,6 +139,9 @@ public sealed class LogicalUnit
                 break;
             case Responder.Handler:
                 BeginPassthrough(task);
+                break;
+            case Responder.TargetCore when task.Cdb[0] == OperationCode.PersistentReserveOut:
+                BeginControl(task);
                 break;
             case Responder.TargetCore:
                 task.DataInCapacity = Math.Min(task.ExpectedDataIn, MaxControlBytes);
@@ -331,6 +346,9 @@ public sealed class LogicalUnit
             case Responder.Handler:
                 Backstore.Submit(task);
                 break;
+            case Responder.TargetCore when task.Cdb[0] == OperationCode.PersistentReserveOut && HasWholeCdb(task):
+                Await(task, Reservations.ReserveOutAsync(task));
+                break;
             case Responder.TargetCore:
                 Finish(task, ExecuteInCore(task));
                 break;
@@ -357,13 +375,19 @@ public sealed class LogicalUnit
         OperationCode.ReportLuns => ReportLuns.Execute(task.Cdb, Target.LogicalUnitNumbers, task.DataIn),
         OperationCode.RequestSense when task.Nexus.TryGetAttention(Number, clear: true, out ushort code) =>
             PendingSense.Execute(task.Cdb, new SenseData(SenseKey.UnitAttention, code), task.DataIn),
+        _ when !HasWholeCdb(task) => ScsiResult.Check(SenseData.InvalidFieldInCdb(0)),
+        OperationCode.PersistentReserveIn => Reservations.ReserveIn(task.Nexus, task.Cdb, task.DataIn),
+        OperationCode.Reserve6 or OperationCode.Reserve10 or OperationCode.Release6 or OperationCode.Release10 => Reservations.ReserveOrRelease(task.Nexus, task.Cdb),
         _ => ScsiResult.Check(SenseData.InvalidOperationCode),
     };
 
-    void ExecuteHere(ScsiTask task)
+    static bool HasWholeCdb(ScsiTask task) => task.Cdb.Length >= Cdb.Length(task.Cdb);
+
+    void ExecuteHere(ScsiTask task) => Await(task, Backstore.DeviceServer.ExecuteAsync(
+        new DeviceCommand(task.CdbMemory, task.DataOut, task.DataIn, CancellationToken.None)));
+
+    void Await(ScsiTask task, ValueTask<ScsiResult> execution)
     {
-        ValueTask<ScsiResult> execution = Backstore.DeviceServer.ExecuteAsync(
-            new DeviceCommand(task.CdbMemory, task.DataOut, task.DataIn, CancellationToken.None));
         if (execution.IsCompletedSuccessfully)
         {
             Finish(task, execution.Result);

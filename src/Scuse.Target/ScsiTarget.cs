@@ -83,6 +83,7 @@ public sealed class ScsiTarget
         _nexuses.Remove(nexus);
         foreach (LogicalUnit unit in LogicalUnits)
         {
+            unit.Reservations.NexusLost(nexus);
             List<ScsiTask> tasks = TasksOf(unit, nexus);
             if (tasks.Count > 0)
             {
@@ -154,6 +155,33 @@ public sealed class ScsiTarget
         }
     }
 
+    /// <summary>Tells the nexus of an initiator port of a condition, if there is one now.</summary>
+    internal void EstablishFor(string initiatorPort, LogicalUnit unit, ushort attention)
+    {
+        foreach (Nexus nexus in _nexuses)
+        {
+            if (nexus.InitiatorPort == initiatorPort)
+            {
+                nexus.Establish(unit.Number, attention);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Ends the tasks of initiator ports in a logical unit without an answer: PREEMPT AND ABORT. Complete when the device has let go of all of them.
+    /// SPC-4 clause 5.12.11.2.6.
+    /// </summary>
+    internal static Task AbortTasksOfAsync(IReadOnlyList<string> initiatorPorts, LogicalUnit unit, ScsiTask except)
+    {
+        List<ScsiTask> tasks = [.. unit.Tasks.Where(task => task != except && initiatorPorts.Contains(task.Nexus.InitiatorPort))];
+        var done = new AbortCompletion();
+        unit.Backstore.Announce(AbortCause.PreemptAndAbort, tasks);
+        var request = new TaskManagementRequest { Nexus = except.Nexus, Transport = done, Function = TaskManagementFunction.AbortTaskSet, Waiting = 1 };
+        Abort(request, tasks);
+        OneLess(request);
+        return done.Task;
+    }
+
     // ---- task management, SAM-5 clause 7 ----
 
     /// <summary>
@@ -184,7 +212,8 @@ public sealed class ScsiTarget
                 break;
             case TaskManagementFunction.LogicalUnitReset:
                 Establish(unit!, AdditionalSense.DeviceResetOccurred);
-                Abort(request, [unit!], AbortCause.LogicalUnitReset);
+                unit!.Reservations.WasReset();
+                Abort(request, [unit], AbortCause.LogicalUnitReset);
                 break;
             case TaskManagementFunction.TargetWarmReset:
                 ResetAll(request, AbortCause.TargetWarmReset);
@@ -227,6 +256,7 @@ public sealed class ScsiTarget
         foreach (LogicalUnit unit in LogicalUnits)
         {
             Establish(unit, AdditionalSense.DeviceResetOccurred);
+            unit.Reservations.WasReset();
         }
 
         Abort(request, LogicalUnits, cause);
@@ -283,7 +313,7 @@ public sealed class ScsiTarget
 
     static void Answer(TaskManagementRequest request, TaskManagementResponse response)
     {
-        if (request.Nexus.IsAlive)
+        if (request.Nexus.IsAlive || request.Transport is AbortCompletion)
         {
             request.Transport.OnTaskManagementCompleted(request, response);
         }

@@ -529,7 +529,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         bool resized = !first && _info!.SizeBytes != info.SizeBytes;
         _info = info;
         PassLevel = level;
-        _deviceServer ??= new DeviceServer(new RingBlockDevice(this));
+        _deviceServer ??= new DeviceServer(new RingBlockDevice(this)) { TargetCommands = TargetCommands.All };
         link.Join(this, _reactor, _memory);
         int repeated = _queue.Start(link);
         _isHandlerExpected = false;
@@ -658,7 +658,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
 
     // ---- for people ----
 
-    static string Describe(RingCommand command) => CommandText.Of(command.Cdb);
+    static string Describe(RingCommand command) => OperationName.Describe(command.Cdb);
 
     static string WhereIs(RingCommand command) => command.State switch
     {

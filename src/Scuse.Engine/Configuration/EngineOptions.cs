@@ -45,6 +45,11 @@ public sealed record EngineOptions
     public long GlobalDataAreaBytes { get; init; } = 2L << 30;
 
     /// <summary>
+    /// Where persistent reservations are kept that are to survive a loss of power (APTPL); null: nowhere, and initiators that ask for it are refused.
+    /// </summary>
+    public string? StateFolder { get; init; }
+
+    /// <summary>
     /// How long handlers stay and try to attach again when the engine is gone, in seconds; 0: they end with it. When it is not 0, a planned stop leaves
     /// them running, and the next engine at the same attach socket takes them over.
     /// </summary>

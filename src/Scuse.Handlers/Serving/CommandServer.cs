@@ -188,7 +188,7 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
             info = info with { MaxTransferBytes = handler.MaxTransferBytes };
         }
 
-        _server = new DeviceServer(new BlockDeviceAdapter(handler, info, log));
+        _server = new DeviceServer(new BlockDeviceAdapter(handler, info, log), keepsAtomicCommandsApart: true);
         Ready = new ReadyMessage
         {
             SizeBytes = sizeBytes,

@@ -1,0 +1,36 @@
+using Scuse.Device;
+using Scuse.Scsi;
+
+namespace Scuse.Target;
+
+/// <summary>The commands that the target core answers for every logical unit, for the device server to list in REPORT SUPPORTED OPERATION CODES.</summary>
+public static class TargetCommands
+{
+    const int PersistentReserveInActions = 4, PersistentReserveOutActions = 8;
+
+    /// <summary>In ascending order of operation code, then service action.</summary>
+    public static IReadOnlyList<SupportedCommand> All { get; } = Build();
+
+    static List<SupportedCommand> Build()
+    {
+        List<SupportedCommand> all =
+        [
+            new([OperationCode.Reserve6, 0x11, 0x00, 0x00, 0x00, 0x04]),
+            new([OperationCode.Release6, 0x11, 0x00, 0x00, 0x00, 0x04]),
+            new([OperationCode.Reserve10, 0x13, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x04]),
+            new([OperationCode.Release10, 0x13, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x04]),
+        ];
+        for (byte action = 0; action < PersistentReserveInActions; action++)
+        {
+            all.Add(new([OperationCode.PersistentReserveIn, action, 0x00, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0x04], action));
+        }
+
+        for (byte action = 0; action < PersistentReserveOutActions; action++)
+        {
+            all.Add(new([OperationCode.PersistentReserveOut, action, 0xFF, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x04], action));
+        }
+
+        all.Add(new([OperationCode.ReportLuns, 0x00, 0xFF, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x04]));
+        return all;
+    }
+}
