@@ -64,6 +64,8 @@ public sealed class DataMemoryTests : IDisposable
 
         public int Waiting => _wants.Count;
 
+        public Action? Served { get; set; }
+
         public int HeldBlocks => (int)(Region.HeldBytes / Block);
 
         public long AllocatedBytes => FileRange.GetAllocatedBytes(_file.Handle);
@@ -107,6 +109,7 @@ public sealed class DataMemoryTests : IDisposable
                 Live.Add(extents);
                 Touch(extents.Out);
                 Touch(extents.In);
+                Served?.Invoke();
             }
         }
 
@@ -237,6 +240,30 @@ public sealed class DataMemoryTests : IDisposable
         }
 
         Assert.Equal(["1 0 0", "1 1 0", "1 1 1", "2 1 1", "2 2 1", "2 2 2"], seen);
+    }
+
+    [Fact]
+    public void Who_has_been_served_stands_at_the_end_of_the_line_again()
+    {
+        DataMemory memory = Memory(40 + (3 * 4) + 6);
+        Lun holder = Attach(memory).Want(20).Want(20).Want(6);
+        Lun[] waiting = [.. Enumerable.Range(0, 3).Select(_ => Attach(memory).Want(4))];
+        foreach (Lun lun in waiting)
+        {
+            lun.Want(1).Want(1);
+        }
+
+        Assert.Equal([2, 2, 2], waiting.Select(static lun => lun.Waiting));
+        holder.End(2); // room for all that is wanted, but each is asked in its turn
+        List<int> order = [];
+        foreach (Lun lun in waiting)
+        {
+            lun.Served = () => order.Add(Array.IndexOf(waiting, lun));
+        }
+
+        RunPosted();
+
+        Assert.Equal([0, 1, 2, 0, 1, 2], order);
     }
 
     [Fact]

@@ -223,7 +223,7 @@ sealed class DataMemory
     void Serve()
     {
         _isServing = false;
-        for (int left = _line.Count; left > 0 && _line.First?.Value is { } region; left--)
+        while (_line.First?.Value is { } region) // with each turn somebody grows or leaves the line, or it ends
         {
             _served = region;
             _hasServedAsked = false;
