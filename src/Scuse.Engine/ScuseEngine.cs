@@ -27,6 +27,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
     readonly ScsiTarget _target;
     readonly List<DeviceSlot> _slots = [];
     readonly List<HandlerSupervisor> _supervisors = [];
+    bool _isUp;
     bool _isStopped;
 
     /// <summary>An engine that has its sockets and waits to be started.</summary>
@@ -142,6 +143,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         _attach.Start();
         await Task.WhenAll(_supervisors.Select(static supervisor => supervisor.StartAsync())).WaitAsync(cancellation);
         await _reactor.InvokeAsync(_portal.Start);
+        _isUp = true;
         foreach (DeviceSlot slot in _slots.Where(static slot => slot.Options.Launch is null))
         {
             LogWaiting(_logger, slot.Options.Number, slot.Options.DeviceName, SocketPath);
@@ -201,8 +203,12 @@ public sealed partial class ScuseEngine : IAsyncDisposable
 
         if (_options.KeepHandlersSeconds > 0)
         {
-            bool all = await _attach.ReleaseAllAsync(_options.DrainMs);
-            LogReleased(_logger, _options.KeepHandlersSeconds, all ? "" : "; some did not let go in time and end");
+            // An engine that never came up leaves nobody behind, but those who were there before it.
+            bool all = await _attach.ReleaseAllAsync(ownToo: _isUp, _options.DrainMs);
+            if (_isUp)
+            {
+                LogReleased(_logger, _options.KeepHandlersSeconds, all ? "" : "; some did not let go in time and end");
+            }
         }
         else
         {

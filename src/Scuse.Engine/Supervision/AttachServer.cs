@@ -102,10 +102,22 @@ sealed partial class AttachServer : IDisposable
     /// Tells every attached handler to let go of its device and to attach again to the next engine; completed when all have, or the time is up. Nobody is
     /// accepted any more, so that none comes back to this one.
     /// </summary>
-    public Task<bool> ReleaseAllAsync(int deadlineMs) => Loop.InvokeAsync(async () =>
+    /// <param name="ownToo">Whether those that this engine has started stay, too; otherwise they are told to go.</param>
+    /// <param name="deadlineMs">How long they have.</param>
+    public Task<bool> ReleaseAllAsync(bool ownToo, int deadlineMs) => Loop.InvokeAsync(async () =>
     {
         StopListening();
-        DismissAll(static session => session.Release());
+        DismissAll(session =>
+        {
+            if (ownToo || session.Process is not { IsChild: true })
+            {
+                session.Release();
+            }
+            else
+            {
+                session.Remove();
+            }
+        });
         AttachSession[] leaving = [.. _sessions];
         await Task.WhenAny(Task.WhenAll(leaving.Select(static session => session.Closed)), Task.Delay(deadlineMs));
         bool all = _sessions.Count == 0;
@@ -178,7 +190,19 @@ sealed partial class AttachServer : IDisposable
                 return;
             }
 
-            Add(new AttachSession(socket, Limits));
+            var session = new AttachSession(socket, Limits);
+            try
+            {
+                session.Watch(Loop, () => OnReadable(session));
+            }
+            catch (LinuxException exception)
+            {
+                LogAcceptFailed(Logger, exception.Message);
+                socket.Dispose();
+                continue;
+            }
+
+            Add(session);
         }
     }
 
@@ -197,7 +221,6 @@ sealed partial class AttachServer : IDisposable
             Evict(_greeting.First!.Value);
         }
 
-        session.Watch(Loop, () => OnReadable(session));
         OnReadable(session); // its hello is often there already, and then it never counts
     }
 
@@ -262,7 +285,7 @@ sealed partial class AttachServer : IDisposable
     {
         if (_sessions.Contains(session))
         {
-            session.TrySend(new RefusedMessage { Message = reason });
+            session.Refuse(reason);
             LogRefusal(session, reason);
             End(session, reason);
         }

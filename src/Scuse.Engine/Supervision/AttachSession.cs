@@ -15,6 +15,8 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
 {
     const int Sigkill = 9;
 
+    static readonly byte[] s_remove = new RemoveMessage().ToBytes(), s_release = new ReleaseMessage().ToBytes();
+
     readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     readonly TaskCompletionSource<string?> _served = new(TaskCreationOptions.RunContinuationsAsynchronously);
     readonly List<SafeFileHandle> _descriptors = [];
@@ -76,14 +78,16 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
             return;
         }
 
+        PidFd? process = null;
         try
         {
-            _watched = PidFd.Open(Pid);
-            _processWatch = loop.Watch(_watched.Descriptor, ended);
+            process = PidFd.Open(Pid);
+            _processWatch = loop.Watch(process.Descriptor, ended);
+            _watched = process;
         }
         catch (LinuxException)
         {
-            // It has ended already, or cannot be seen: the socket tells.
+            process?.Dispose(); // it has ended already, or cannot be seen: the socket tells
         }
     }
 
@@ -199,7 +203,7 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
             Level = slot.Options.Level switch { PassLevel.Io => ReadyMessage.LevelIo, PassLevel.All => ReadyMessage.LevelAll, _ => "" },
             Identity = slot.Identity,
             KeepSeconds = slot.KeepSeconds,
-        });
+        }.ToBytes());
     }
 
     string? OnReady(ReadyMessage ready)
@@ -294,7 +298,7 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
     public void Remove()
     {
         Phase = AttachPhase.Leaving;
-        TrySend(new RemoveMessage());
+        TrySend(s_remove);
     }
 
     /// <summary>The engine stops for now: the handler is to answer what it has, let go, and attach again to the next engine.</summary>
@@ -302,11 +306,14 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
     {
         Phase = AttachPhase.Leaving;
         IsReleased = true;
-        TrySend(new ReleaseMessage());
+        TrySend(s_release);
     }
 
+    /// <summary>Tells the handler why it has to go.</summary>
+    public void Refuse(string reason) => TrySend(new RefusedMessage { Message = reason }.ToBytes());
+
     /// <summary>Sends if the handler listens; one that does not is about to be closed anyway.</summary>
-    public void TrySend(AttachMessage message)
+    void TrySend(byte[] message)
     {
         try
         {
@@ -319,7 +326,7 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
     }
 
     /// <summary>Never waits: a handler that does not read what little it is sent has only itself to blame.</summary>
-    void Send(AttachMessage message) => socket.Send(message.ToBytes(), default, timeoutMs: 0);
+    void Send(byte[] message) => socket.Send(message, default, timeoutMs: 0);
 
     /// <summary>Ends its process at once, where it can be reached and is not this one.</summary>
     public void Kill()

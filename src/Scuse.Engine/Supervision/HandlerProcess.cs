@@ -87,7 +87,7 @@ sealed class ChildProcess : HandlerProcess
     readonly TaskCompletionSource _startDone = new(TaskCreationOptions.RunContinuationsAsynchronously);
     volatile string? _lastLine;
     int _exitCode;
-    int _pid;
+    volatile int _pid; // set beside the supervision thread
     bool _isWanted = true;
     bool _isDisposed;
 
@@ -145,13 +145,13 @@ sealed class ChildProcess : HandlerProcess
     {
         try
         {
-            _pid = await Task.Run(() =>
+            await Task.Run(() =>
             {
                 _process.Start();
+                _pid = _process.Id;
                 _process.StandardInput.Close();
                 _process.BeginOutputReadLine();
                 _process.BeginErrorReadLine();
-                return _process.Id;
             });
             _startDone.SetResult();
             if (!_isWanted)
@@ -159,8 +159,11 @@ sealed class ChildProcess : HandlerProcess
                 Kill();
             }
         }
-        catch (Exception exception) when (exception is Win32Exception or InvalidOperationException or IOException)
+#pragma warning disable CA1031 // whatever it is, the process does not serve, and that is told where it matters
+        catch (Exception exception)
+#pragma warning restore CA1031
         {
+            Kill();
             MayBeTriedAgain = false;
             OnFailed(exception is Win32Exception ? $"'{_launch.Program}' cannot be started: {Reason(exception)}" : exception.Message);
             OnEnded();
@@ -244,15 +247,16 @@ sealed class KeptProcess : HandlerProcess
             return; // a handler inside the engine's process: its connections tell
         }
 
+        PidFd? process = null;
         try
         {
-            PidFd process = PidFd.Open(pid);
-            _process = process;
+            process = PidFd.Open(pid);
             _watch = loop.Watch(process.Descriptor, OnExited);
+            _process = process;
         }
         catch (LinuxException)
         {
-            // It cannot be seen from here: its connections tell.
+            process?.Dispose(); // it cannot be seen from here: its connections tell
         }
     }
 
@@ -271,9 +275,16 @@ sealed class KeptProcess : HandlerProcess
 
     public override void Kill()
     {
-        if (_process is { Descriptor: >= 0 })
+        try
         {
-            _process.Kill(Sigkill);
+            if (_process is { Descriptor: >= 0 })
+            {
+                _process.Kill(Sigkill);
+            }
+        }
+        catch (LinuxException)
+        {
+            // Not ours to kill: it loses its connections all the same.
         }
     }
 

@@ -140,45 +140,76 @@ public sealed class KeptHandlerTests
     [Fact]
     public async Task A_planned_stop_releases_handlers_that_stay_and_ends_those_that_do_not_let_go()
     {
-        string path = Path.Combine(Path.GetTempPath(), $"scuse-test-{Guid.NewGuid():N}.sock");
-        var log = new TestLog();
-        LunOptions Lun(int number) => new() { Number = number, Spec = "t", DeviceName = $"lun{number}", DataAreaBytes = 1 << 20, Launch = new("sleep", ["1000"]) };
-        ScuseEngine engine = new(
-            new EngineOptions
-            {
-                Portal = new(System.Net.IPAddress.Loopback, 0),
-                SocketPath = path,
-                Luns = [Lun(0), Lun(1)],
-                KeepHandlersSeconds = 20,
-                DrainMs = 1000,
-            },
-            new OneLog(log));
+        ScuseEngine engine = Engine(out string path, new HandlerLaunch("sleep", ["1000"]));
         Task started = engine.StartAsync(CancellationToken.None);
-        await SupervisionRig.UntilAsync(() => Sleeping().Length == 2, "two processes");
-        using FakeHandler good = new(path), deaf = new(path);
-        foreach ((FakeHandler handler, string device) in new[] { (good, "lun0"), (deaf, "lun1") })
-        {
-            handler.Hello(device);
-            handler.ExpectDevice();
-            handler.Ready();
-            handler.ExpectRegion();
-        }
-
+        await SupervisionRig.UntilAsync(() => Sleeping(path).Length == 2, "two processes");
+        using FakeHandler good = Attach(path, "lun0"), deaf = Attach(path, "lun1");
         await started;
+
         Task stopping = engine.StopAsync();
+
         good.Expect<ReleaseMessage>();
         Assert.Equal(Errno.ENOENT, Assert.Throws<LinuxException>(() => SeqPacketSocket.Connect(path)).Errno); // nobody can come back to the engine that goes
         deaf.Expect<ReleaseMessage>();
         good.Dispose();
         await stopping;
-
-        Assert.Single(Sleeping()); // the one whose handler let go in order
-        Array.ForEach(Sleeping(), static pid => System.Diagnostics.Process.GetProcessById(pid).Kill());
+        int kept = Assert.Single(Sleeping(path)); // the one whose handler let go in order
+        System.Diagnostics.Process.GetProcessById(kept).Kill();
         await engine.DisposeAsync();
-
-        int[] Sleeping() => [.. Directory.GetDirectories("/proc").Select(Path.GetFileName).Where(static name => name!.All(char.IsAsciiDigit)).Select(static name => int.Parse(name!, null))
-            .Where(pid => IsOurs(pid, path))];
     }
+
+    [Fact]
+    public async Task An_engine_that_does_not_come_up_leaves_none_of_its_handlers_behind()
+    {
+        ScuseEngine engine = Engine(out string path, new HandlerLaunch("/nonexistent/handler", []));
+        Task started = engine.StartAsync(CancellationToken.None);
+        await SupervisionRig.UntilAsync(() => Sleeping(path).Length == 1, "a process");
+        using FakeHandler good = Attach(path, "lun0");
+        await Assert.ThrowsAsync<EngineException>(() => started);
+
+        Task disposing = engine.DisposeAsync().AsTask();
+
+        good.Expect<RemoveMessage>();
+        good.Dispose();
+        await disposing;
+        Assert.Empty(Sleeping(path));
+    }
+
+    /// <summary>An engine with two logical units, the first of which has a handler that sleeps.</summary>
+    static ScuseEngine Engine(out string path, HandlerLaunch second)
+    {
+        path = Path.Combine(Path.GetTempPath(), $"scuse-test-{Guid.NewGuid():N}.sock");
+        LunOptions first = new() { Number = 0, Spec = "t", DeviceName = "lun0", DataAreaBytes = 1 << 20, Launch = new("sleep", ["1000"]) };
+        return new ScuseEngine(
+            new EngineOptions
+            {
+                Portal = new(System.Net.IPAddress.Loopback, 0),
+                SocketPath = path,
+                Luns = [first, first with { Number = 1, DeviceName = "lun1", Launch = second }],
+                KeepHandlersSeconds = 20,
+                DrainMs = 3000,
+            },
+            NullLoggerFactory.Instance);
+    }
+
+    static FakeHandler Attach(string path, string device)
+    {
+        FakeHandler handler = new(path);
+        handler.Hello(device);
+        handler.ExpectDevice();
+        handler.Ready();
+        handler.ExpectRegion();
+        return handler;
+    }
+
+    static int[] Sleeping(string path) =>
+    [
+        .. Directory.GetDirectories("/proc")
+            .Select(Path.GetFileName)
+            .Where(static name => name!.All(char.IsAsciiDigit))
+            .Select(static name => int.Parse(name!, null))
+            .Where(pid => IsOurs(pid, path)),
+    ];
 
     static bool IsOurs(int pid, string path)
     {
@@ -203,17 +234,4 @@ public sealed class KeptHandlerTests
 
     static async Task<FakeHandler> ComeBackAsync(SupervisionRig rig, int device = 0) =>
         await rig.AttachAsync(device, $",\"identity\":\"{rig.Slots[device].Identity}\"");
-
-    sealed class OneLog(TestLog log) : Microsoft.Extensions.Logging.ILoggerFactory
-    {
-        public void AddProvider(Microsoft.Extensions.Logging.ILoggerProvider provider)
-        {
-        }
-
-        public Microsoft.Extensions.Logging.ILogger CreateLogger(string categoryName) => log;
-
-        public void Dispose()
-        {
-        }
-    }
 }
