@@ -7,6 +7,13 @@ static class Needs
 
     public static void Libiscsi(string program) => Program(program, "libiscsi-bin");
 
+    /// <summary>What it takes to build the load generator.</summary>
+    public static void LibiscsiHeaders()
+    {
+        Program("gcc", "gcc and libc6-dev");
+        Assert.SkipUnless(File.Exists("/usr/include/iscsi/iscsi.h"), "needs iscsi/iscsi.h (package libiscsi-dev)");
+    }
+
     /// <summary>qemu-img and qemu-io, and their iSCSI driver.</summary>
     public static void Qemu()
     {
