@@ -24,8 +24,8 @@ static class BlockLimits
     /// <summary>The most blocks that one WRITE SAME may cover: no more than one WRITE may, which is what initiators suppose.</summary>
     public static uint MaxWriteSameBlocks(BlockDeviceInfo info) => Math.Min((uint)(MaxWriteSameBytes / info.BlockSize), MaxTransferBlocks(info));
 
-    /// <summary>The most blocks that one COMPARE AND WRITE may compare and write: as many as its CDB can say, or as one command may move twice.</summary>
-    public static byte MaxCompareAndWriteBlocks(BlockDeviceInfo info) => (byte)Math.Min(byte.MaxValue, MaxTransferBlocks(info) / 2);
+    /// <summary>The most blocks that one COMPARE AND WRITE may compare and write: 128, so that its CDB can also ask for more and be refused; or as one command may move twice.</summary>
+    public static byte MaxCompareAndWriteBlocks(BlockDeviceInfo info) => (byte)Math.Min(128, MaxTransferBlocks(info) / 2);
 
     /// <summary>The most blocks that one command may transfer.</summary>
     public static uint MaxTransferBlocks(BlockDeviceInfo info) => (uint)(info.MaxTransferBytes / info.BlockSize);

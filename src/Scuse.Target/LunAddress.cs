@@ -20,7 +20,7 @@ public static class LunAddress
         int first = (int)(address >> 48);
         return (first >> 14) switch
         {
-            0b00 => first < PeripheralLimit ? first : -1, // peripheral device addressing, bus 0
+            0b00 => first, // peripheral device addressing; behind another bus than 0 is nothing here, so that initiators that put a plain number there are understood
             0b01 => first & MaxLun, // flat space addressing
             _ => -1,
         };

@@ -30,7 +30,7 @@ public sealed class Nexus
     /// <summary>Whether the nexus still exists.</summary>
     public bool IsAlive { get; internal set; } = true;
 
-    /// <summary>How many unit attention conditions are pending in all: zero lets the data path skip the look-up.</summary>
+    /// <summary>How many logical units have a unit attention condition pending: zero lets the data path skip the look-up.</summary>
     internal int PendingAttentions { get; private set; }
 
     internal void Establish(int lun, ushort code)
@@ -40,8 +40,8 @@ public sealed class Nexus
             _attentions[lun] = attentions = new UnitAttentions();
         }
 
+        PendingAttentions += attentions.Any ? 0 : 1;
         attentions.Establish(code);
-        Recount();
     }
 
     /// <summary>The condition to report for the logical unit; <paramref name="clear"/> takes it off the queue.</summary>
@@ -54,9 +54,7 @@ public sealed class Nexus
         }
 
         code = clear ? attentions.Take() : attentions.Peek();
-        Recount();
+        PendingAttentions -= attentions.Any ? 0 : 1;
         return true;
     }
-
-    void Recount() => PendingAttentions = _attentions.Values.Count(static attentions => attentions.Any);
 }

@@ -140,7 +140,7 @@ public sealed class InquiryTests
     public async Task Page_B0h_has_these_bytes_SBC_3_6_6_4()
     {
         string expected =
-            "00 B0 00 3C  01 FF 0008  00010000  00000800  00000000" + // WSNZ, granularity 8, 32 MiB at most, 1 MiB best
+            "00 B0 00 3C  01 80 0008  00010000  00000800  00000000" + // WSNZ, granularity 8, 32 MiB at most, 1 MiB best
             "00100000  00000100  00000008  00000000" + // unmap 1 Mi blocks in 256 ranges, granularity 8
             "0000000000010000" + // WRITE SAME as much as a WRITE: 32 MiB
             string.Concat(Enumerable.Repeat("00", 20));

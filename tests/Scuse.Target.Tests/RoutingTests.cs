@@ -218,7 +218,7 @@ public sealed class RoutingTests
     [InlineData(0x00FF_0000_0000_0000ul, 255)]
     [InlineData(0x4100_0000_0000_0000ul, 256)]
     [InlineData(0x7FFF_0000_0000_0000ul, 16383)]
-    [InlineData(0x0100_0000_0000_0000ul, -1)] // bus 1
+    [InlineData(0x0100_0000_0000_0000ul, 256)] // bus 1, which is how some initiators write number 256
     [InlineData(0x8000_0000_0000_0000ul, -1)] // logical unit addressing
     [InlineData(0xC101_0000_0000_0000ul, -1)] // well-known logical unit
     [InlineData(0x0000_0001_0000_0000ul, -1)] // second level

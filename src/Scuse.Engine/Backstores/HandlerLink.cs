@@ -10,7 +10,7 @@ namespace Scuse.Engine.Backstores;
 /// an answer is still being sent from it.
 /// </summary>
 /// <remarks>Made by the attach server; from <see cref="UserBackstore.Attach"/> on touched only by the owning reactor.</remarks>
-sealed class HandlerLink : IReactorRing, IDisposable
+sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
 {
     /// <summary>The most commands a handler holds at a time.</summary>
     public const int MaxOutstanding = 1024;
@@ -203,8 +203,17 @@ sealed class HandlerLink : IReactorRing, IDisposable
         _publishQueued = false;
         if (!_isRetired && Ring.Publish() && Ring.HandlerWantsDoorbell(_waitFlags))
         {
+            _reactor!.SignalGuard.Enter(this);
             _toHandler.Signal();
+            _reactor.SignalGuard.Leave();
         }
+    }
+
+    /// <summary>The handler made its doorbell wait: it is read empty, which lets the reactor go on, and the handler is given up.</summary>
+    void IGuardedSignal.Unblock()
+    {
+        _reactor!.Post(() => _owner!.GiveUpLiar(this, "it made its doorbell wait"));
+        _toHandler.Drain();
     }
 
     public bool Reap() => _owner!.Reap(this);

@@ -568,6 +568,15 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         }
     }
 
+    /// <summary>Gives a handler up that was caught at something, if it is still the one.</summary>
+    public void GiveUpLiar(HandlerLink link, string what)
+    {
+        if (link == Link)
+        {
+            GiveUp(link, what, isViolation: true);
+        }
+    }
+
     /// <summary>Gives a handler up that cannot be trusted any more.</summary>
     void GiveUp(HandlerLink link, string reason, bool isViolation)
     {

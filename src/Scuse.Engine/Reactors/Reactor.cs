@@ -53,6 +53,9 @@ sealed partial class Reactor : IDisposable
 
     public ReactorScratch Scratch { get; } = new();
 
+    /// <summary>Looks after the ringing of doorbells that others can make wait.</summary>
+    public SignalGuard SignalGuard { get; } = new();
+
     /// <summary>Whether the thread runs.</summary>
     public bool IsRunning => _thread.IsAlive;
 
@@ -346,6 +349,7 @@ sealed partial class Reactor : IDisposable
 
     public void Dispose()
     {
+        SignalGuard.Dispose();
         _epoll.Dispose();
         _wake.Dispose();
     }

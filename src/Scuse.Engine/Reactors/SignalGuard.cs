@@ -1,0 +1,59 @@
+namespace Scuse.Engine.Reactors;
+
+/// <summary>Something that a reactor rings for somebody who may not want it to end.</summary>
+interface IGuardedSignal
+{
+    /// <summary>The ringing does not return: end it, and see to it that it is not tried again. Called on another thread, while the reactor is stuck in it.</summary>
+    void Unblock();
+}
+
+/// <summary>
+/// Frees the reactor when it is stuck in ringing a handler's doorbell. The handler shares the doorbell with us, and can fill its counter and make it
+/// blocking; there is no way to ring it that is sure not to wait. So somebody else looks, now and then, whether a ring takes longer than it can.
+/// </summary>
+sealed class SignalGuard : IDisposable
+{
+    /// <summary>How often the guard looks; a ring that is seen twice is stuck. In milliseconds.</summary>
+    public const int LookMs = 250;
+
+    readonly Timer _timer;
+
+    // Written by the reactor around each ring, read by the timer: what is being rung now, and how many rings there were.
+    volatile IGuardedSignal? _current;
+    volatile int _count;
+
+    // Touched only by the timer, one call at a time.
+    int _seen = -1;
+
+    public SignalGuard() => _timer = new Timer(_ => Look(), null, LookMs, LookMs);
+
+    public void Enter(IGuardedSignal signal)
+    {
+        _count++;
+        _current = signal;
+    }
+
+    public void Leave() => _current = null;
+
+    void Look()
+    {
+        lock (_timer)
+        {
+            if (_current is not { } current)
+            {
+                _seen = -1;
+                return;
+            }
+
+            int count = _count;
+            if (count == _seen)
+            {
+                current.Unblock();
+            }
+
+            _seen = count;
+        }
+    }
+
+    public void Dispose() => _timer.Dispose();
+}

@@ -1,0 +1,51 @@
+using System.Runtime.InteropServices;
+using Scuse.Ring.Attach;
+using Scuse.Target.Tests;
+
+namespace Scuse.Engine.Tests;
+
+/// <summary>The doorbell that the engine rings is shared with the handler, who can make ringing it wait for ever.</summary>
+public sealed partial class SignalGuardTests
+{
+    const int SetFlags = 4; // F_SETFL
+
+    [Fact]
+    public async Task A_handler_that_makes_its_doorbell_wait_is_given_up_and_the_reactor_goes_on()
+    {
+        using var disk = new Disk();
+        TestHandler handler = disk.Attach();
+        disk.Initiator.Send(Cdbs.Read10(0, 1), dataIn: 512);
+        int bell = (int)handler.Link.Descriptors[1].DangerousGetHandle();
+        Assert.Equal(0, Control(bell, SetFlags, 0));
+        ulong full = ulong.MaxValue - 1;
+        Assert.Equal(sizeof(ulong), Write(bell, ref full, sizeof(ulong)));
+
+        Task ringing = Task.Factory.StartNew(handler.Link.Publish, TestContext.Current.CancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        await ringing.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        disk.Reactor.RunPosted();
+
+        Assert.Contains("doorbell wait", Assert.Single(disk.Dropped), StringComparison.Ordinal);
+        Assert.Single(disk.Attach(abilities: ReadyMessage.RingWaitFlags).TakeAll());
+    }
+
+    [Fact]
+    public void A_handler_that_only_fills_its_doorbell_keeps_nobody_waiting()
+    {
+        using var disk = new Disk();
+        TestHandler handler = disk.Attach();
+        disk.Initiator.Send(Cdbs.Read10(0, 1), dataIn: 512);
+        ulong full = ulong.MaxValue - 1;
+        Write((int)handler.Link.Descriptors[1].DangerousGetHandle(), ref full, sizeof(ulong));
+
+        handler.Answer(handler.TakeOne());
+
+        Assert.Equal("Good", disk.Initiator.Outcome);
+        Assert.Empty(disk.Dropped);
+    }
+
+    [LibraryImport("libc", EntryPoint = "fcntl")]
+    private static partial int Control(int fd, int command, int argument);
+
+    [LibraryImport("libc", EntryPoint = "write")]
+    private static partial nint Write(int fd, ref ulong value, nuint length);
+}
