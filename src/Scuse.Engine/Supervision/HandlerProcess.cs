@@ -37,8 +37,11 @@ abstract class HandlerProcess : IDisposable
     /// <summary>How it ended, for the operator.</summary>
     public virtual string Ending => Failure ?? "ended";
 
-    /// <summary>Ends it at once, if it has not ended; it takes no time.</summary>
+    /// <summary>Ends it, and what it has started, if it has not ended. The call takes no time.</summary>
     public abstract void Kill();
+
+    /// <summary>Ends the process alone, before the call returns: for when there is no time left to look for what it has started.</summary>
+    public virtual void KillAtOnce() => Kill();
 
     /// <summary>Lets go of it; if it runs, it runs on.</summary>
     public abstract void Dispose();
@@ -191,6 +194,21 @@ sealed class ChildProcess : HandlerProcess
                 // It has ended by itself.
             }
         });
+    }
+
+    public override void KillAtOnce()
+    {
+        try
+        {
+            if (_pid != 0 && !Ended.IsCompleted)
+            {
+                _process.Kill();
+            }
+        }
+        catch (Exception exception) when (exception is InvalidOperationException or Win32Exception)
+        {
+            // It has ended by itself.
+        }
     }
 
     async Task OnExitedAsync()

@@ -457,6 +457,11 @@ sealed partial class HandlerSupervisor
         }
 
         await Task.WhenAny(ended, Task.Delay(_server.Limits.KillMs));
+        foreach (HandlerProcess process in ending)
+        {
+            process.KillAtOnce();
+        }
+
         foreach (HandlerProcess process in _processes)
         {
             process.Dispose();

@@ -142,7 +142,7 @@ public sealed class KeptHandlerTests
     {
         ScuseEngine engine = Engine(out string path, new HandlerLaunch("sleep", ["1000"]));
         Task started = engine.StartAsync(CancellationToken.None);
-        await SupervisionRig.UntilAsync(() => Sleeping(path).Length == 2, "two processes");
+        await SupervisionRig.UntilAsync(() => SupervisionRig.RunningProcesses(path).Length == 2, "two processes");
         using FakeHandler good = Attach(path, "lun0"), deaf = Attach(path, "lun1");
         await started;
 
@@ -153,7 +153,7 @@ public sealed class KeptHandlerTests
         deaf.Expect<ReleaseMessage>();
         good.Dispose();
         await stopping;
-        int kept = Assert.Single(Sleeping(path)); // the one whose handler let go in order
+        int kept = Assert.Single(SupervisionRig.RunningProcesses(path)); // the one whose handler let go in order
         System.Diagnostics.Process.GetProcessById(kept).Kill();
         await engine.DisposeAsync();
     }
@@ -163,7 +163,7 @@ public sealed class KeptHandlerTests
     {
         ScuseEngine engine = Engine(out string path, new HandlerLaunch("/nonexistent/handler", []));
         Task started = engine.StartAsync(CancellationToken.None);
-        await SupervisionRig.UntilAsync(() => Sleeping(path).Length == 1, "a process");
+        await SupervisionRig.UntilAsync(() => SupervisionRig.RunningProcesses(path).Length == 1, "a process");
         using FakeHandler good = Attach(path, "lun0");
         await Assert.ThrowsAsync<EngineException>(() => started);
 
@@ -172,7 +172,7 @@ public sealed class KeptHandlerTests
         good.Expect<RemoveMessage>();
         good.Dispose();
         await disposing;
-        Assert.Empty(Sleeping(path));
+        Assert.Empty(SupervisionRig.RunningProcesses(path));
     }
 
     /// <summary>An engine with two logical units, the first of which has a handler that sleeps.</summary>
@@ -200,29 +200,6 @@ public sealed class KeptHandlerTests
         handler.Ready();
         handler.ExpectRegion();
         return handler;
-    }
-
-    static int[] Sleeping(string path) =>
-    [
-        .. Directory.GetDirectories("/proc")
-            .Select(Path.GetFileName)
-            .Where(static name => name!.All(char.IsAsciiDigit))
-            .Select(static name => int.Parse(name!, null))
-            .Where(pid => IsOurs(pid, path)),
-    ];
-
-    static bool IsOurs(int pid, string path)
-    {
-        try
-        {
-            return File.ReadAllText($"/proc/{pid}/cmdline").StartsWith("sleep\0", StringComparison.Ordinal)
-                && File.ReadAllText($"/proc/{pid}/environ").Contains(path, StringComparison.Ordinal)
-                && !File.ReadAllText($"/proc/{pid}/stat").Contains(") Z", StringComparison.Ordinal);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            return false;
-        }
     }
 
     static string Identity(LunOptions lun, string target = "iqn.2026-11.example:t")

@@ -79,6 +79,28 @@ sealed class SupervisionRig : IAsyncDisposable
     /// <summary>What processes have left: one line for each.</summary>
     public string[] Marks => File.Exists($"{_folder}/marks") ? File.ReadAllLines($"{_folder}/marks") : [];
 
+    /// <summary>The processes that were started for this rig and have not ended.</summary>
+    public int[] RunningProcesses() => RunningProcesses(SocketPath);
+
+    /// <summary>The processes that were told this socket and have not ended.</summary>
+    public static int[] RunningProcesses(string socketPath)
+    {
+        return [.. Directory.GetDirectories("/proc").Select(Path.GetFileName).Where(static name => name!.All(char.IsAsciiDigit)).Select(static name => int.Parse(name!, null)).Where(IsOurs)];
+
+        bool IsOurs(int pid)
+        {
+            try
+            {
+                return File.ReadAllText($"/proc/{pid}/environ").Contains($"={socketPath}\0", StringComparison.Ordinal)
+                    && !File.ReadAllText($"/proc/{pid}/stat").Contains(") Z", StringComparison.Ordinal);
+            }
+            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+            {
+                return false;
+            }
+        }
+    }
+
     /// <summary>Waits for so many processes.</summary>
     public async Task<string[]> MarksAsync(int count)
     {

@@ -361,6 +361,8 @@ public sealed class SupervisorTests
         handler.Dispose();
         Assert.Equal(sent, seen.Count);
         Assert.All(rig.Outcomes, static outcome => Assert.Equal("Good", outcome));
+        await rig.Supervisor!.StopAsync(deadlineMs: 0);
+        await SupervisionRig.UntilAsync(() => rig.RunningProcesses().Length == 0, "the end of a hundred processes");
     }
 
     // ---- help ----
