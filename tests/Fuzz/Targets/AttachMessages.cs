@@ -111,7 +111,7 @@ sealed class AttachMessages : FuzzTarget
         {
             _refusals++;
             reached |= 1ul << 60;
-            session.TrySend(new RefusedMessage { Message = refusal });
+            session.Refuse(refusal);
             Check(handler.Receive(_reply, descriptors: null, timeoutMs: 0) > 0, "the refusal cannot be sent");
         }
 
