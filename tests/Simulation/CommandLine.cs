@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Scuse.Simulation.Model;
 using Scuse.Simulation.Schedules;
 using Scuse.Simulation.Storms;
 
@@ -9,6 +10,7 @@ static class CommandLine
 {
     public const string Usage = """
         tests/Simulation/run --steps STEPS [--seed SEED]     storms of so many steps in all, from this seed on; default 1
+        tests/Simulation/run --states [LOSSES [CRASHES]]     every state of the model, with so many losses of handlers and crashes of the engine; default 2 and 1
         tests/Simulation/run --storm SEED --steps STEPS [--weather LIST] [--fault FAULT]     one storm again
         tests/Simulation/run --schedules DEVIATIONS          every schedule of the ring's two ends with up to so many deviations; default 3
         tests/Simulation/run --schedule NAME:LIST [--only-mailbox] [--fault FAULT]       one schedule again, access by access
@@ -17,7 +19,7 @@ static class CommandLine
     /// <summary>Null when the arguments are not for here.</summary>
     public static int? Run(string[] args)
     {
-        if (args.Length == 0 || args[0] is not ("--schedules" or "--schedule" or "--steps" or "--seed" or "--storm" or "--help-simulation"))
+        if (args.Length == 0 || args[0] is not ("--schedules" or "--schedule" or "--steps" or "--seed" or "--storm" or "--states" or "--help-simulation"))
         {
             return null;
         }
@@ -40,6 +42,7 @@ static class CommandLine
         bool onlyMailbox = false;
         string? fault = null;
         int? steps = null, storm = null;
+        (int Losses, int Crashes)? states = null;
         int seed = 1;
         var weather = Weather.All;
         while (args.TryDequeue(out string? arg))
@@ -50,7 +53,10 @@ static class CommandLine
                     schedule = args.Dequeue();
                     break;
                 case "--schedules":
-                    deviations = args.Count > 0 && !args.Peek().StartsWith('-') ? Number(args) : 3;
+                    deviations = NumberOr(args, 3);
+                    break;
+                case "--states":
+                    states = (NumberOr(args, 2), NumberOr(args, 1));
                     break;
                 case "--only-mailbox":
                     onlyMailbox = true;
@@ -91,6 +97,11 @@ static class CommandLine
             return result.Failure is null ? 0 : 1;
         }
 
+        if (states is { } bounds && !SearchModel(bounds.Losses, bounds.Crashes))
+        {
+            return 1;
+        }
+
         if (steps is { } all && !Storm(seed, all, planted))
         {
             return 1;
@@ -99,7 +110,17 @@ static class CommandLine
         return deviations is { } most && !ExploreSchedules(most) ? 1 : 0;
     }
 
+    static int NumberOr(Queue<string> args, int without) => args.Count > 0 && !args.Peek().StartsWith('-') ? Number(args) : without;
+
     static int Number(Queue<string> args) => int.Parse(args.Dequeue(), System.Globalization.CultureInfo.InvariantCulture);
+
+    static bool SearchModel(int losses, int crashes)
+    {
+        var time = Stopwatch.StartNew();
+        Searched searched = Exhaustive.Run(losses, crashes);
+        Console.WriteLine($"model, {losses} losses and {crashes} engine crashes: {searched.States} states, {searched.Transitions} transitions, depth {searched.Depth}, {searched.Failure ?? "all went well"} ({time.Elapsed.TotalSeconds:F0} s)");
+        return searched.Failure is null;
+    }
 
     static bool Storm(int firstSeed, int steps, StormFault fault)
     {
