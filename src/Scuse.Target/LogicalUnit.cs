@@ -190,13 +190,30 @@ public sealed class LogicalUnit
             return;
         }
 
-        task.State = TaskState.Preparing;
         if (!task.Timer.IsSet)
         {
             StartTimer(task);
         }
 
+        // Before it gets memory: one that waits for an atomic task must not hold the memory that this one needs to go on.
+        if (IsLetIn(task))
+        {
+            Prepare(task);
+        }
+    }
+
+    void Prepare(ScsiTask task)
+    {
+        task.State = TaskState.Preparing;
         Backstore.Prepare(task);
+    }
+
+    /// <summary>Whether no atomic task is in the way, nor the task, when it is to be atomic, in the way of others. If not, it waits.</summary>
+    bool IsLetIn(ScsiTask task)
+    {
+        // At level all the handler has every command, and sees to that itself.
+        bool isKeptApart = Backstore.IsOpen && Backstore.PassLevel == PassLevel.Io && (!_atomic.IsIdle || MediumRange.IsAtomic(task.Cdb[0]));
+        return !isKeptApart || _atomic.TryStart(task, Tasks);
     }
 
     void StartTimer(ScsiTask task) => task.Timer.Start(Timers, TimeLimits, NowMs);
@@ -320,16 +337,15 @@ public sealed class LogicalUnit
 
     internal void Execute(ScsiTask task)
     {
+        if (task.Responder != Responder.Handler && !IsLetIn(task))
+        {
+            StartTimer(task); // what it waits for may be another initiator's
+            return;
+        }
+
         if (task.Responder == Responder.Handler && !task.Timer.IsSet)
         {
             StartTimer(task);
-        }
-
-        // At level all the handler has every command, and sees to that itself.
-        bool isKeptApart = Backstore.IsOpen && Backstore.PassLevel == PassLevel.Io && (!_atomic.IsIdle || MediumRange.IsAtomic(task.Cdb[0]));
-        if (isKeptApart && !_atomic.TryStart(task, Tasks))
-        {
-            return;
         }
 
         Start(task);
@@ -361,6 +377,7 @@ public sealed class LogicalUnit
     internal bool TryFailDelivery(ScsiTask task, SenseData sense)
     {
         bool isWithInitiator = task.State is TaskState.Collecting or TaskState.Held
+            || (task.State == TaskState.WaitingForBlocks && task.Responder == Responder.Handler)
             || (task.State == TaskState.Preparing && task.Responder == Responder.Handler && Backstore.Cancel(task));
         if (isWithInitiator)
         {
@@ -501,7 +518,19 @@ public sealed class LogicalUnit
     {
         while (!_atomic.IsIdle && _atomic.TryTakeReady(Tasks, out ScsiTask ready))
         {
-            Start(ready);
+            if (ready.Responder != Responder.Handler)
+            {
+                Timers.Clear(ready.Timer);
+                Start(ready);
+            }
+            else if (Backstore.IsRefusing)
+            {
+                Finish(ready, Backstore.Refusal);
+            }
+            else
+            {
+                Prepare(ready);
+            }
         }
     }
 

@@ -206,7 +206,7 @@ enum TaskState
     /// <summary>The transport brings its data.</summary>
     Collecting,
 
-    /// <summary>It has its data, and waits until it, or another task, can have blocks for itself.</summary>
+    /// <summary>Waits until it, or another task, can have blocks of the medium for itself.</summary>
     WaitingForBlocks,
 
     /// <summary>The device is at work on it.</summary>

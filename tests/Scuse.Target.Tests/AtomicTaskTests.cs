@@ -24,8 +24,24 @@ public sealed class AtomicTaskTests
     ScsiTask Write(uint lba)
     {
         ScsiTask task = _initiator.Send(Cdbs.Write10(lba, 1), dataOut: 512);
-        _target.DataArrived(task);
+        BringData();
         return task;
+    }
+
+    /// <summary>The data of every write that has been let in, and of those that are then.</summary>
+    void BringData()
+    {
+        while (_initiator.Wanted.Find(static task => task.Cdb[0] == 0x2A) is { } task)
+        {
+            _initiator.Wanted.Remove(task);
+            _target.DataArrived(task);
+        }
+    }
+
+    void FinishRead()
+    {
+        _disk.FinishRead();
+        BringData();
     }
 
     [Fact]
@@ -58,7 +74,7 @@ public sealed class AtomicTaskTests
         ScsiTask same = Write(5), other = Write(6);
 
         Assert.Equal([other], _disk.Submitted);
-        _disk.FinishRead();
+        FinishRead();
 
         Assert.Contains(atomic, _initiator.Completed);
         Assert.Equal([other, same], _disk.Submitted);
@@ -71,10 +87,10 @@ public sealed class AtomicTaskTests
         CompareAndWrite(5);
         Assert.Equal(1, _disk.ReadsUnderWay);
 
-        _disk.FinishRead();
+        FinishRead();
 
         Assert.Equal(1, _disk.ReadsUnderWay);
-        _disk.FinishRead();
+        FinishRead();
         Assert.Equal(2, _initiator.Completed.Count);
     }
 
@@ -87,7 +103,7 @@ public sealed class AtomicTaskTests
 
         _disk.Answer(first);
         Assert.DoesNotContain(later, _disk.Submitted);
-        _disk.FinishRead();
+        FinishRead();
 
         Assert.Equal([later], _disk.Submitted);
     }
@@ -100,6 +116,7 @@ public sealed class AtomicTaskTests
         ScsiTask behind = Write(5);
 
         _initiator.Manage(TaskManagementFunction.AbortTask, atomic);
+        BringData();
 
         Assert.Equal([TaskManagementResponse.FunctionComplete], _initiator.Answers);
         Assert.Equal([write, behind], _disk.Submitted);
@@ -134,7 +151,45 @@ public sealed class AtomicTaskTests
 
         Assert.Contains(write, _initiator.Completed);
         Assert.Equal("02/08/00", Initiator.OutcomeOf(write));
-        _disk.FinishRead();
+        FinishRead();
         Assert.Empty(_disk.Submitted);
+    }
+
+    [Fact]
+    public void Who_waits_for_it_holds_no_memory()
+    {
+        CompareAndWrite(5);
+        ScsiTask write = _initiator.Send(Cdbs.Write10(5, 1), dataOut: 512);
+
+        Assert.Null(write.BackstoreState);
+        Assert.DoesNotContain(write, _initiator.Wanted);
+        _disk.FinishRead();
+
+        Assert.Contains(write, _initiator.Wanted);
+    }
+
+    [Fact]
+    public void It_waits_for_writes_whose_data_is_still_to_come()
+    {
+        ScsiTask write = _initiator.Send(Cdbs.Write10(5, 1), dataOut: 512);
+
+        CompareAndWrite(5);
+        Assert.Equal(0, _disk.ReadsUnderWay);
+        _target.DataArrived(write);
+        _disk.Answer(write);
+
+        Assert.Equal(1, _disk.ReadsUnderWay);
+    }
+
+    [Fact]
+    public void It_waits_no_longer_than_its_time_limit()
+    {
+        _initiator.Send(Cdbs.Write10(5, 1), dataOut: 512); // and its data never comes
+        ScsiTask atomic = CompareAndWrite(5);
+
+        _target.Tick(30_000);
+
+        Assert.Equal("02/08/00", Initiator.OutcomeOf(atomic));
+        Assert.Equal(0, _disk.ReadsUnderWay);
     }
 }

@@ -2,7 +2,7 @@ namespace Scuse.Target;
 
 /// <summary>
 /// Gives a task that must be atomic its blocks for itself: it starts when no task under way touches them, and those that come to touch them wait until it
-/// has ended. While there is no atomic task this costs one comparison.
+/// has ended. Who waits holds no memory of the handler's yet, which the atomic task may need to go on. While there is no atomic task this costs one comparison.
 /// </summary>
 /// <remarks>Touched only by the owning thread.</remarks>
 sealed class AtomicTasks
@@ -83,7 +83,7 @@ sealed class AtomicTasks
 
         foreach (ScsiTask other in tasks)
         {
-            if (other.State == TaskState.Executing && Shares(other, blocks))
+            if (IsUnderWay(other) && Shares(other, blocks))
             {
                 return false;
             }
@@ -92,6 +92,10 @@ sealed class AtomicTasks
         _running.Add(task);
         return true;
     }
+
+    /// <summary>Tasks for the handler have been let in before they got memory, all others before they execute.</summary>
+    static bool IsUnderWay(ScsiTask task) =>
+        task.State == TaskState.Executing || (task.Responder == Responder.Handler && task.State is TaskState.Preparing or TaskState.Collecting);
 
     static bool Shares(ScsiTask task, in MediumRange blocks) => MediumRange.TryGet(task.Cdb, out MediumRange its) && its.Overlaps(blocks);
 }

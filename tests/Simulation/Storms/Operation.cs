@@ -11,6 +11,7 @@ enum OperationKind
     WriteSame,
     WriteAndVerify,
     Verify,
+    CompareAndWrite,
 
     /// <summary>Something that the engine answers itself, or that a handler does not know.</summary>
     Other,
@@ -55,9 +56,9 @@ sealed class Operation
     /// <summary>A handler that fills nothing had a hand in it.</summary>
     public bool MetLazy { get; set; }
 
-    public bool Writes => Kind is OperationKind.Write or OperationKind.Unmap or OperationKind.WriteSame or OperationKind.WriteAndVerify;
+    public bool Writes => Kind is OperationKind.Write or OperationKind.Unmap or OperationKind.WriteSame or OperationKind.WriteAndVerify or OperationKind.CompareAndWrite;
 
-    public bool IsCompound => Kind is OperationKind.WriteSame or OperationKind.WriteAndVerify or OperationKind.Verify or OperationKind.Unmap or OperationKind.Flush;
+    public bool IsCompound => Kind is OperationKind.CompareAndWrite or OperationKind.WriteSame or OperationKind.WriteAndVerify or OperationKind.Verify or OperationKind.Unmap or OperationKind.Flush;
 
     /// <summary>The data that is to be sent, and whether the transport has been asked for it.</summary>
     public int DataSent { get; set; }
@@ -67,7 +68,10 @@ sealed class Operation
     /// <summary>The task management functions that abort it; the first to be answered ends it.</summary>
     public List<TaskManagementRequest> AbortedBy { get; } = [];
 
-    /// <summary>For reads: the writes that each block may show; for flushes: those that each block showed at the start.</summary>
+    /// <summary>For a COMPARE AND WRITE: what the block is to hold.</summary>
+    public ulong Expected { get; init; }
+
+    /// <summary>For what reads: the writes that each block may show; for flushes: those that each block showed at the start.</summary>
     public List<Operation>[]? Views { get; set; }
 
     /// <summary>What a read returned, as long as its answer is being sent.</summary>
@@ -75,7 +79,7 @@ sealed class Operation
 
     public ulong ValueAt(int block) => Kind switch
     {
-        OperationKind.Write or OperationKind.WriteAndVerify => ((ulong)Number << 16) | ((ulong)(block - FirstBlock) << 8) | (byte)(Session?.Number ?? 0) | 1UL << 63,
+        OperationKind.Write or OperationKind.WriteAndVerify or OperationKind.CompareAndWrite => ((ulong)Number << 16) | ((ulong)(block - FirstBlock) << 8) | (byte)(Session?.Number ?? 0) | 1UL << 63,
         OperationKind.WriteSame => ((ulong)Number << 16) | (byte)(Session?.Number ?? 0) | 1UL << 63,
         _ => Zero,
     };

@@ -33,6 +33,7 @@ sealed class Storm : IDisposable
     readonly List<TaskManagementRequest> _openManagement = [];
     readonly List<(int Block, ulong Value)> _answeredWrites = [];
     readonly List<(long AtMs, Action Do)> _later = [];
+    readonly Dictionary<(int Block, ulong Value), Operation> _exchanged = [];
     readonly List<string> _log = [];
     readonly bool _tellsAll;
     Reactor _reactor = null!;
@@ -270,7 +271,7 @@ sealed class Storm : IDisposable
     OperationKind NextKind()
     {
         bool isIo = _options.Level == PassLevel.Io;
-        return _random.Next(40) switch
+        return _random.Next(44) switch
         {
             < 14 => OperationKind.Read,
             < 30 => OperationKind.Write,
@@ -279,6 +280,7 @@ sealed class Storm : IDisposable
             35 => isIo ? OperationKind.WriteSame : OperationKind.Read,
             36 => isIo ? OperationKind.WriteAndVerify : OperationKind.Write,
             37 => isIo ? OperationKind.Verify : OperationKind.Read,
+            < 42 => isIo ? OperationKind.CompareAndWrite : OperationKind.Write,
             _ => OperationKind.Other,
         };
     }
@@ -286,8 +288,18 @@ sealed class Storm : IDisposable
     Operation Send(Session session, OperationKind kind, int block, int blocks)
     {
         bool hasRange = kind is not (OperationKind.Flush or OperationKind.Other);
-        blocks = hasRange ? Math.Min(blocks, StormOptions.Blocks - block) : 0;
-        var operation = new Operation { Number = ++_operations, Kind = kind, FirstBlock = block, Blocks = blocks, Session = session, InvokedAt = ++_clock, LimitStartMs = _now };
+        blocks = !hasRange ? 0 : kind == OperationKind.CompareAndWrite ? 1 : Math.Min(blocks, StormOptions.Blocks - block);
+        var operation = new Operation
+        {
+            Number = ++_operations,
+            Kind = kind,
+            FirstBlock = block,
+            Blocks = blocks,
+            Session = session,
+            InvokedAt = ++_clock,
+            LimitStartMs = _now,
+            Expected = _medium.Read(block), // what an initiator would know that has just read it
+        };
         operation.IsTainted = _attached is { IsHostile: true };
         operation.MetLazy = _attached is { IsLazy: true };
 
@@ -297,7 +309,7 @@ sealed class Storm : IDisposable
         task.Nexus = session.Nexus;
         task.Lun = LunAddress.Format(0);
         int bytes = blocks * StormOptions.BlockSize;
-        byte[] cdb = new byte[kind is OperationKind.WriteSame ? 16 : 10];
+        byte[] cdb = new byte[kind is OperationKind.WriteSame or OperationKind.CompareAndWrite ? 16 : 10];
         (byte code, int dataOut, int dataIn) = kind switch
         {
             OperationKind.Read => (OperationCode.Read10, 0, bytes),
@@ -307,6 +319,7 @@ sealed class Storm : IDisposable
             OperationKind.WriteSame => (OperationCode.WriteSame16, StormOptions.BlockSize, 0),
             OperationKind.WriteAndVerify => (OperationCode.WriteAndVerify10, bytes, 0),
             OperationKind.Verify => (OperationCode.Verify10, 0, 0),
+            OperationKind.CompareAndWrite => (OperationCode.CompareAndWrite, 2 * StormOptions.BlockSize, 0),
             _ => (_random.Next(2) == 0 ? OperationCode.TestUnitReady : (byte)0xC1, 0, 0),
         };
         cdb[0] = code;
@@ -317,6 +330,10 @@ sealed class Storm : IDisposable
         else if (code == OperationCode.Unmap)
         {
             Cdb.WriteUnmap10(cdb, (ushort)dataOut);
+        }
+        else if (code == OperationCode.CompareAndWrite)
+        {
+            (cdb[9], cdb[13]) = ((byte)block, 1);
         }
         else if (hasRange)
         {
@@ -339,7 +356,7 @@ sealed class Storm : IDisposable
     /// <summary>The block histories hear of it.</summary>
     void Begin(Operation operation)
     {
-        if (operation.Kind == OperationKind.Read)
+        if (operation.Kind is OperationKind.Read or OperationKind.CompareAndWrite)
         {
             operation.Views = [.. BlocksOf(operation).Select(block => _history[block].ReadBegins(operation))];
         }
@@ -347,7 +364,8 @@ sealed class Storm : IDisposable
         {
             operation.Views = [.. _history.Select(static history => history.FlushBegins())];
         }
-        else if (operation.Writes)
+
+        if (operation.Writes)
         {
             foreach (int block in BlocksOf(operation))
             {
@@ -386,7 +404,9 @@ sealed class Storm : IDisposable
             Span<ulong> words = stackalloc ulong[StormOptions.BlockSize / sizeof(ulong)];
             do
             {
-                words.Fill(operation.ValueAt(operation.FirstBlock + (operation.DataSent / StormOptions.BlockSize)));
+                bool isCompared = operation.Kind == OperationKind.CompareAndWrite && operation.DataSent == 0;
+                int block = operation.Kind == OperationKind.CompareAndWrite ? 0 : operation.DataSent / StormOptions.BlockSize;
+                words.Fill(isCompared ? operation.Expected : operation.ValueAt(operation.FirstBlock + block));
                 task.DataOut.CopyFrom(MemoryMarshal.AsBytes(words), operation.DataSent);
                 operation.DataSent += StormOptions.BlockSize;
             }
@@ -494,13 +514,18 @@ sealed class Storm : IDisposable
         }
 
         operation.IsGood = task.Status == ScsiStatus.Good;
+        if (operation is { Kind: OperationKind.CompareAndWrite, IsGood: true, IsTainted: false, MetLazy: false })
+        {
+            CheckExchange(operation);
+        }
+
         string outcome = task.Status == ScsiStatus.CheckCondition ? SenseData.Parse(task.Sense).ToString() : task.Status.ToString();
         Counts.Add(outcome);
         NoteOf(operation, $"told {outcome}{(operation.Returned is { } returned ? $": {string.Join(' ', returned.Select(static value => (value >> 16) & 0xFFFFFFFF))}" : "")}");
-        bool isUnitAttention = task.Status == ScsiStatus.CheckCondition && SenseData.Parse(task.Sense).Key == SenseKey.UnitAttention;
+        bool isRefused = task.Status == ScsiStatus.CheckCondition && SenseData.Parse(task.Sense).Key is SenseKey.UnitAttention or SenseKey.Miscompare;
         End(operation, task.Status == ScsiStatus.Good && !operation.IsTainted ? Ending.Good
             // Of a compound command some parts may have been done before the next found no room.
-            : isUnitAttention || (task.Status == ScsiStatus.TaskSetFull && !operation.IsCompound) ? Ending.Refused
+            : isRefused || (task.Status == ScsiStatus.TaskSetFull && !operation.IsCompound) ? Ending.Refused
             : Ending.Unknown);
     }
 
@@ -520,14 +545,15 @@ sealed class Storm : IDisposable
         }
 
         operation.EndedAt = ++_clock;
-        if (operation.Kind == OperationKind.Read)
+        if (operation.Kind is OperationKind.Read or OperationKind.CompareAndWrite)
         {
             foreach (int block in BlocksOf(operation))
             {
                 _history[block].ReadEnds(operation);
             }
         }
-        else if (operation.Kind == OperationKind.Flush && ending == Ending.Good)
+
+        if (operation.Kind == OperationKind.Flush && ending == Ending.Good)
         {
             for (int block = 0; block < _history.Length; block++)
             {
@@ -606,6 +632,21 @@ sealed class Storm : IDisposable
             }
 
             session.Seen.Add(values[i]);
+        }
+    }
+
+    /// <summary>The block held what it was to hold, and no other exchange has found the same there: every written value is one of its kind.</summary>
+    void CheckExchange(Operation operation)
+    {
+        int block = operation.FirstBlock;
+        if (_history[block].ReadReturned(operation, operation.Views![0], block, operation.Expected) is { } possible)
+        {
+            throw new StormException($"{operation}: block {block} compares equal to {operation.Expected:X}; possible were {possible}");
+        }
+
+        if (operation.Expected != Operation.Zero && !_exchanged.TryAdd((block, operation.Expected), operation))
+        {
+            throw new StormException($"{operation} and {_exchanged[(block, operation.Expected)]} have both found {operation.Expected:X} in block {block}");
         }
     }
 
@@ -857,6 +898,7 @@ sealed class Storm : IDisposable
         if (losesPower)
         {
             _medium.LoseCache();
+            _exchanged.Clear(); // what was replaced may be there again
             Array.ForEach(_history, static history => history.CacheIsLost());
         }
 
@@ -969,7 +1011,9 @@ sealed class Storm : IDisposable
     string Describe() =>
         $"{string.Join(", ", _sessions.SelectMany(static session => session.Open))}; attached {_attached is not null}, outstanding {_attached?.Link.Outstanding}, " +
         $"waiting {_backstore.Waiting}, kept {_backstore.Kept}, tasks {_target.LogicalUnits.First().TaskCount}, replacing {_replacing}, draining {_backstore.IsDraining}, " +
-        $"blocked {_backstore.IsBlocked}, processes {_processes.Count(static process => !process.IsDead)}, later {_later.Count}";
+        $"blocked {_backstore.IsBlocked}, processes {_processes.Count(static process => !process.IsDead)}, later {_later.Count}; " +
+        $"{string.Join(", ", _backstore.Commands.Where(static command => command.State != RingCommandState.Free).Select(command => $"{command.Sequence}: {command.State} {command.OutLength}/{command.InLength} {(command.Blocks.Link is null ? "without blocks" : command.Blocks.Link == _attached?.Link ? "in this region" : "in an old region")}"))}; " +
+        $"memory {_memory.HeldBytes} of {_memory.LimitBytes}, {_memory.Waiting} wait, in use {_attached?.Link.Memory.InUseBytes}";
 
     void CheckAtRest()
     {

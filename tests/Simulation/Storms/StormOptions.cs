@@ -15,6 +15,9 @@ enum StormFault
     /// <summary>The handler returns what a block held before.</summary>
     StaleData,
 
+    /// <summary>The handler returns what a block held before, to COMPARE AND WRITE and its like alone.</summary>
+    StaleToCompare,
+
     /// <summary>The handler answers a flush that it has not done.</summary>
     LoseFlush,
 

@@ -25,6 +25,7 @@ public class Storms_of_the_engine(ITestOutputHelper output)
     [Theory]
     [InlineData(nameof(StormFault.LoseWrite))]
     [InlineData(nameof(StormFault.StaleData))]
+    [InlineData(nameof(StormFault.StaleToCompare))]
     [InlineData(nameof(StormFault.LoseFlush))]
     [InlineData(nameof(StormFault.RepeatOldWrite))]
     [InlineData(nameof(StormFault.AnswerTwice))]
