@@ -17,14 +17,14 @@ sealed class Disk : IDisposable
     readonly List<HandlerLink> _links = [];
 
     public Disk(int commandRingBytes = 4096, int commandTimeoutMs = 1000, int queueFullTimeoutMs = -1, HandlerLossPolicy onLoss = HandlerLossPolicy.Hold,
-        bool allowStaleDataIn = false, long globalDataAreaBytes = 1 << 30, Disk? beside = null, int dataAreaBytes = DataAreaBytes)
+        bool allowStaleDataIn = false, long globalDataAreaBytes = 1 << 30, Disk? beside = null)
     {
         Options = new LunOptions
         {
             Number = 0,
             Spec = "test",
             DeviceName = "test",
-            DataAreaBytes = dataAreaBytes,
+            DataAreaBytes = DataAreaBytes,
             CommandRingBytes = commandRingBytes,
             CommandTimeoutMs = commandTimeoutMs,
             QueueFullTimeoutMs = queueFullTimeoutMs,
@@ -55,7 +55,7 @@ sealed class Disk : IDisposable
     /// <summary>A handler attaches with a fresh region.</summary>
     public TestHandler Attach(long sizeBytes = 1 << 20, PassLevel level = PassLevel.Io, params string[] abilities)
     {
-        var link = new HandlerLink("test", "test", pid: 1, HandlerLink.LayoutFor(Options), abilities, HandlerLink.ReservedBytes);
+        var link = new HandlerLink("test", "test", pid: 1, RingLayout.Create(Options.CommandRingBytes, Options.DataAreaBytes), abilities);
         _links.Add(link);
         Backstore.Attach(link, new BlockDeviceInfo { SizeBytes = sizeBytes, BlockSize = BlockSize, Serial = "0123", Features = BlockDeviceFeatures.Flush }, level);
         return new TestHandler(link);

@@ -1,4 +1,3 @@
-using Scuse.Engine.Backstores;
 using Scuse.Ring;
 using Scuse.Ring.Attach;
 using Scuse.Scsi;
@@ -78,51 +77,6 @@ public sealed class UserBackstoreTests : IDisposable
 
         Assert.Equal("05/24/00", _disk.Initiator.Outcome);
         Assert.Empty(handler.TakeAll());
-    }
-
-    [Fact]
-    public void An_atomic_command_goes_on_although_those_that_wait_for_its_end_have_all_the_memory()
-    {
-        TestHandler handler = _disk.Attach();
-        ScsiTask[] writes = [.. Enumerable.Range(0, Disk.DataAreaBytes / 4096).Select(_ => _disk.Initiator.Send(Cdbs.Write10(0, 8), dataOut: 4096))];
-        ScsiTask atomic = _disk.Initiator.Send([0x89, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0], dataOut: 1024); // COMPARE AND WRITE
-        Array.ForEach([atomic, .. writes], _disk.Target.DataArrived);
-
-        var read = handler.TakeOne();
-        handler.Data(read).Clear();
-        handler.Answer(read);
-        var write = handler.TakeOne();
-        handler.Answer(write);
-
-        Assert.Equal((0x88, 0x8A), (read.CdbMemory.Span[0], write.CdbMemory.Span[0]));
-        Assert.Equal("Good", _disk.Initiator.Outcome);
-        Assert.Equal(writes.Length, handler.TakeAll().Count);
-    }
-
-    [Theory]
-    [InlineData(0x8B)] // ORWRITE(16)
-    [InlineData(0x8F)] // VERIFY(16)
-    [InlineData(0x93)] // WRITE SAME(16)
-    public void The_engine_s_own_commands_move_no_more_at_once_than_is_reserved_for_them(byte operationCode)
-    {
-        const int Blocks = 3 << 20 >> 9; // three times that
-        using var disk = new Disk(dataAreaBytes: 8 << 20);
-        TestHandler handler = disk.Attach(sizeBytes: 8 << 20);
-        byte[] cdb = [operationCode, (byte)(operationCode == 0x8F ? 2 : 0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, Blocks >> 8, 0, 0, 0];
-        ScsiTask task = disk.Initiator.Send(cdb, dataOut: operationCode == 0x93 ? 512 : Blocks * 512);
-        task.DataOut.Clear();
-        disk.Target.DataArrived(task);
-
-        List<long> moved = [];
-        while (handler.TakeAll() is [var command])
-        {
-            moved.Add(command.Data[0].Length);
-            handler.Data(command).Clear();
-            handler.Answer(command);
-        }
-
-        Assert.Equal("Good", disk.Initiator.Outcome);
-        Assert.True(moved.Count >= 3 && moved.Max() <= HandlerLink.ReservedBytes, string.Join(", ", moved));
     }
 
     [Fact]

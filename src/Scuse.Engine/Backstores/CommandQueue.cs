@@ -27,8 +27,8 @@ interface ICommandQueueOwner
 /// room or no handler.
 /// </summary>
 /// <remarks>
-/// Touched only by the owning reactor. Commands with their data that wait for a slot are served first: they hold blocks that others may be waiting for. Of those that wait for
-/// blocks, the engine's own come before tasks, and have some that are reserved for them: a task may have its blocks and wait for the end of one that these are part of.
+/// Touched only by the owning reactor. Two queues: commands that wait for blocks, and commands with their data that wait for a slot. The second is
+/// served first: its commands hold blocks that the first may be waiting for.
 /// </remarks>
 /// <param name="owner">Hears of what becomes of commands.</param>
 /// <param name="queueFullMs">How long a command may wait for room, in milliseconds; 0: not at all; -1: as long as its time limit lets it.</param>
@@ -38,7 +38,6 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
     readonly List<RingCommand> _commands = [];
     readonly Stack<RingCommand> _pool = new();
     readonly LinkedList<RingCommand> _wantMemory = new();
-    readonly LinkedList<RingCommand> _callsWantMemory = new();
     readonly LinkedList<RingCommand> _wantSlot = new();
     long _sequence;
 
@@ -55,7 +54,7 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
     public IReadOnlyList<RingCommand> Commands => _commands;
 
     /// <summary>How many commands wait for blocks or for a slot.</summary>
-    public int Waiting => _wantMemory.Count + _callsWantMemory.Count + _wantSlot.Count;
+    public int Waiting => _wantMemory.Count + _wantSlot.Count;
 
     /// <summary>An empty command, next in the order.</summary>
     public RingCommand Rent()
@@ -93,15 +92,14 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
             return;
         }
 
-        LinkedList<RingCommand> queue = command.Call is null ? _wantMemory : _callsWantMemory;
-        if (Link is { } link && queue.First is null && command.TryAllocate(link))
+        if (Link is { } link && _wantMemory.First is null && command.TryAllocate(link))
         {
             command.State = RingCommandState.Collecting;
             owner.HasMemory(command);
             return;
         }
 
-        Wait(command, RingCommandState.WantsMemory, queue);
+        Wait(command, RingCommandState.WantsMemory, _wantMemory);
     }
 
     static long BlockBytes(long bytes) => (bytes + RingAbi.PageBytes - 1) / RingAbi.PageBytes * RingAbi.PageBytes;
@@ -167,8 +165,10 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
         switch (command.State)
         {
             case RingCommandState.WantsMemory:
+                Leave(command, _wantMemory);
+                break;
             case RingCommandState.WantsSlot:
-                Leave(command);
+                Leave(command, _wantSlot);
                 break;
             default:
                 return false;
@@ -178,9 +178,9 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
         return true;
     }
 
-    void Leave(RingCommand command)
+    void Leave(RingCommand command, LinkedList<RingCommand> queue)
     {
-        command.Place.List!.Remove(command.Place);
+        queue.Remove(command.Place);
         if (command.QueueLimit is { } limit)
         {
             owner.Timers.Clear(limit);
@@ -200,15 +200,9 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
             }
         }
 
-        ServeMemory(_callsWantMemory);
-        ServeMemory(_wantMemory);
-    }
-
-    void ServeMemory(LinkedList<RingCommand> queue)
-    {
-        while (Link is { } link && queue.First?.Value is { } command && command.TryAllocate(link))
+        while (Link is { } link && _wantMemory.First?.Value is { } command && command.TryAllocate(link))
         {
-            Leave(command);
+            Leave(command, _wantMemory);
             command.State = RingCommandState.Collecting;
             owner.HasMemory(command);
         }

@@ -15,12 +15,6 @@ sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
     /// <summary>The most commands a handler holds at a time.</summary>
     public const int MaxOutstanding = 1024;
 
-    /// <summary>
-    /// How much there is beyond what the data area is configured to, for the engine's own commands only: what they are part of may be what tasks wait for that have all the rest.
-    /// None of them moves more at once.
-    /// </summary>
-    public const int ReservedBytes = 1 << 20;
-
     const int FirstOutstanding = 32;
 
     // Unmapping more than this takes the kernel longer than a reactor may stand still.
@@ -46,8 +40,7 @@ sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
     /// <param name="pid">Its process.</param>
     /// <param name="layout">How the region is laid out.</param>
     /// <param name="abilities">Those of <see cref="Abilities"/> that are in force.</param>
-    /// <param name="reservedBytes">How much of the data area is for the engine's own commands only.</param>
-    public HandlerLink(string deviceName, string handlerName, int pid, RingLayout layout, IReadOnlyCollection<string> abilities, int reservedBytes = 0)
+    public HandlerLink(string deviceName, string handlerName, int pid, RingLayout layout, IReadOnlyCollection<string> abilities)
     {
         MailboxFlags flags = Offered
             | (abilities.Contains(ReadyMessage.RingTaskManagement) ? MailboxFlags.TaskManagement : 0)
@@ -59,11 +52,8 @@ sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
         Region = MappedRegion.Map(_memory.Handle, layout.RegionBytes);
         TargetRing.Format(Region.Address, layout, flags);
         Ring = new TargetRing(Region.Address, layout, flags, MaxOutstanding);
-        Memory = new RegionMemory(layout, _memory, Region, Ring, reservedBytes);
+        Memory = new RegionMemory(layout, _memory, Region, Ring);
     }
-
-    /// <summary>How a logical unit's region is laid out, <see cref="ReservedBytes"/> included.</summary>
-    public static RingLayout LayoutFor(LunOptions options) => RingLayout.Create(options.CommandRingBytes, options.DataAreaBytes + ReservedBytes);
 
     public string HandlerName { get; }
 

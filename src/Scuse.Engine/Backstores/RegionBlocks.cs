@@ -23,7 +23,7 @@ sealed class RegionBlocks
     /// <param name="outLength">Bytes of Data-Out.</param>
     /// <param name="inLength">Bytes of Data-In.</param>
     /// <param name="owner">Whose bytes they will hold: a nexus' id, or <see cref="BlockOwners.Foreign"/>.</param>
-    /// <param name="anyway">Whether other regions' needs do not count, nor what is reserved.</param>
+    /// <param name="anyway">Whether other regions' needs do not count.</param>
     public bool TryAllocate(HandlerLink link, int outLength, int inLength, uint owner, bool anyway = false)
     {
         _out.Clear();

@@ -10,12 +10,7 @@ namespace Scuse.Engine.Backstores;
 /// Its share of the engine's <see cref="DataMemory"/> is the prefix of the data area that was ever touched; the command ring, which is small and of fixed size, is
 /// not counted, but given back as well. Touched only by the owning reactor once it has joined.
 /// </remarks>
-/// <param name="layout">The region's layout.</param>
-/// <param name="file">Its memory.</param>
-/// <param name="mapping">Its memory, mapped.</param>
-/// <param name="ring">Its ring.</param>
-/// <param name="reservedBytes">How much of the data area is for the engine's own commands only.</param>
-sealed class RegionMemory(RingLayout layout, MemFd file, MappedRegion mapping, TargetRing ring, int reservedBytes = 0)
+sealed class RegionMemory(RingLayout layout, MemFd file, MappedRegion mapping, TargetRing ring)
 {
     // A tail shorter than this is not worth a call while the rest is in use.
     const long WorthGivingBackBytes = 1 << 20;
@@ -104,7 +99,7 @@ sealed class RegionMemory(RingLayout layout, MemFd file, MappedRegion mapping, T
     public bool TryTake(int outLength, int inLength, ExtentList dataOut, ExtentList dataIn, uint owner)
     {
         int blocks = Area.BlocksFor(outLength) + Area.BlocksFor(inLength);
-        if (blocks + Area.BlocksFor(reservedBytes) > Area.BlockCount - Area.BlocksInUse)
+        if (blocks > Area.BlockCount - Area.BlocksInUse)
         {
             return false; // until its own commands give some back
         }
@@ -119,10 +114,7 @@ sealed class RegionMemory(RingLayout layout, MemFd file, MappedRegion mapping, T
         return true;
     }
 
-    /// <summary>
-    /// The same, whatever the others hold, and out of what is reserved too: for commands that had their memory in a region which is going, and for the engine's own. False when
-    /// the area itself has no more.
-    /// </summary>
+    /// <summary>The same, whatever the others hold: for commands that had their memory in a region which is going. False when the area itself is too small.</summary>
     public bool TryTakeAnyway(int outLength, int inLength, ExtentList dataOut, ExtentList dataIn, uint owner)
     {
         int blocks = Area.BlocksFor(outLength) + Area.BlocksFor(inLength);

@@ -88,7 +88,7 @@ sealed class RingCommand
     public LinkedListNode<RingCommand> Place { get; }
 
     /// <summary>Takes its blocks in a handler's region; false when there are none to be had now.</summary>
-    public bool TryAllocate(HandlerLink link) => Blocks.TryAllocate(link, OutLength, InLength, BlockOwner, anyway: Call is not null);
+    public bool TryAllocate(HandlerLink link) => Blocks.TryAllocate(link, OutLength, InLength, BlockOwner);
 
     /// <summary>Sets blocks aside in a newer region, as many as it has in the older one; false when that region is too small.</summary>
     public bool TryReserve(HandlerLink link)

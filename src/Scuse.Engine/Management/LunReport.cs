@@ -33,7 +33,7 @@ static class LunReport
             WaitingForRoom = state == LunState.Serving ? backstore.Waiting : 0,
             Held = state == LunState.Serving ? 0 : WaitingIn(backstore),
             Kept = backstore.Kept,
-            DataArea = DataAreaOf(link, options) ?? new DataAreaStatus(options.DataAreaBytes, Ring.RingAbi.PageBytes, 0, 0),
+            DataArea = DataAreaOf(link) ?? new DataAreaStatus(options.DataAreaBytes, Ring.RingAbi.PageBytes, 0, 0),
         };
     }
 
@@ -82,7 +82,7 @@ static class LunReport
         uint reaped = link.Ring.ReapedOffset;
         long regionBytes = link.Region.LengthBytes;
         HandlerStatus? handler = HandlerOf(link);
-        DataAreaStatus? dataArea = DataAreaOf(link, backstore.Options);
+        DataAreaStatus? dataArea = DataAreaOf(link);
         return () => new RingStatus
         {
             Lun = backstore.Options.Number,
@@ -113,8 +113,8 @@ static class LunReport
 
     static HandlerStatus? HandlerOf(HandlerLink? link) => link is null ? null : new HandlerStatus { Name = link.HandlerName, Pid = link.Pid };
 
-    static DataAreaStatus? DataAreaOf(HandlerLink? link, LunOptions options) =>
-        link is null ? null : new DataAreaStatus(options.DataAreaBytes, link.Ring.Layout.BlockBytes, link.DataArea.BlocksInUse, link.DataArea.HighWaterBlocks);
+    static DataAreaStatus? DataAreaOf(HandlerLink? link) =>
+        link is null ? null : new DataAreaStatus(link.Ring.Layout.DataBytes, link.Ring.Layout.BlockBytes, link.DataArea.BlocksInUse, link.DataArea.HighWaterBlocks);
 
     static IEnumerable<CommandStatus> CommandsOf(UserBackstore backstore, long nowMs) =>
         backstore.Commands.Where(static command => command.State != RingCommandState.Free)

@@ -230,7 +230,7 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
 
         LunOptions options = Slot.Options;
         string[] abilities = [.. HandlerLink.Abilities.Intersect(ready.Ring)];
-        var link = new HandlerLink(options.DeviceName, HandlerName, Pid, HandlerLink.LayoutFor(options), abilities, HandlerLink.ReservedBytes);
+        var link = new HandlerLink(options.DeviceName, HandlerName, Pid, RingLayout.Create(options.CommandRingBytes, options.DataAreaBytes), abilities);
         try
         {
             socket.Send(new RegionMessage { MapBytes = link.Region.LengthBytes, Ring = abilities }.ToBytes(), link.Descriptors, timeoutMs: 0);

@@ -76,6 +76,7 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
         End();
         int ringBytes = s_ringBytes[(int)(_resets % (ulong)s_ringBytes.Length)];
         int areaBytes = (_resets++ & 4) == 0 ? SmallAreaBytes : LargeAreaBytes;
+        _layout = RingLayout.Create(ringBytes, areaBytes);
         _options = new LunOptions
         {
             Number = 0,
@@ -85,7 +86,6 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
             CommandRingBytes = ringBytes,
             CommandTimeoutMs = TimeoutMs,
         };
-        _layout = HandlerLink.LayoutFor(_options);
         _reactor = new Reactor("fuzz", 0, NullLogger.Instance);
         _backstore = new UserBackstore(_options, _reactor, NullLogger.Instance, (_, reason) =>
         {
@@ -257,6 +257,12 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
 
     void Begin(ReadOnlySpan<byte> cdb, int dataIn, int dataOut)
     {
+        // What waits for an atomic command's end holds its blocks, and the atomic command needs some: only where there are more than all commands can hold.
+        if (cdb[0] is 0x89 or 0x8B && _options.DataAreaBytes == SmallAreaBytes)
+        {
+            return;
+        }
+
         Record? record = null;
         foreach (Record candidate in _records)
         {
@@ -390,7 +396,7 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
     void Attach(byte level, byte abilities, byte sizes)
     {
         nint gap = Memory.ReserveGap(_layout.RegionBytes);
-        var link = new HandlerLink("fuzz", "fuzz", pid: 1, _layout, s_abilities[abilities % s_abilities.Length], HandlerLink.ReservedBytes);
+        var link = new HandlerLink("fuzz", "fuzz", pid: 1, _layout, s_abilities[abilities % s_abilities.Length]);
         _guards = Memory.KeepGuards(gap, link.Region.Address, _layout.RegionBytes);
         _guarded += _guards ? 1 : 0;
 
