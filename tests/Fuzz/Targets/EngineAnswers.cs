@@ -257,12 +257,6 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
 
     void Begin(ReadOnlySpan<byte> cdb, int dataIn, int dataOut)
     {
-        // What waits for an atomic command's end holds its blocks, and the atomic command needs some: only where there are more than all commands can hold.
-        if (cdb[0] is 0x89 or 0x8B && _options.DataAreaBytes == SmallAreaBytes)
-        {
-            return;
-        }
-
         Record? record = null;
         foreach (Record candidate in _records)
         {
