@@ -137,7 +137,7 @@ sealed class HandlerProcess : IDisposable
                 if (!IsLazy)
                 {
                     (int first, _) = RangeOf(cdb);
-                    Blocks(work, wholly, block => FillBlock(command, block, IsStale(command) && _random.Next(20) == 0
+                    Blocks(work, wholly, block => FillBlock(command, block, IsStale(command)
                         ? _medium.ReadStale(first + block)
                         : _medium.Read(first + block)));
                 }
@@ -198,7 +198,8 @@ sealed class HandlerProcess : IDisposable
 
     /// <summary>The engine's own reads are READ(16), the storm's initiators' READ(10).</summary>
     bool IsStale(HandlerCommand command) =>
-        _fault == StormFault.StaleData || (_fault == StormFault.StaleToCompare && command.Cdb[0] == OperationCode.Read16);
+        (_fault == StormFault.StaleData && _random.Next(20) == 0)
+        || (_fault == StormFault.StaleToCompare && command.Cdb[0] == OperationCode.Read16 && _random.Next(2) == 0);
 
     /// <summary>Goes on with the blocks of a command, one of them or all.</summary>
     static void Blocks(Work work, bool wholly, Action<int> each)
