@@ -10,7 +10,7 @@ public sealed partial class ConformanceTests : PeerTest
 
     /// <summary>
     /// The suites that must pass without a failed or a skipped test. Not among them, until there is what they test: WriteAtomic16, ExtendedCopy,
-    /// ReceiveCopyResults, Sanitize, MultipathIO; and those of which a disk that cannot be removed skips a test: StartStopUnit, PreventAllow.
+    /// ReceiveCopyResults, Sanitize, MultipathIO; CompareAndWrite, which asks for 256 blocks in one byte and wants the zero that arrives refused; and those of which a disk that cannot be removed skips a test: StartStopUnit, PreventAllow.
     /// </summary>
     static readonly string[] MustPass =
     [
@@ -20,7 +20,7 @@ public sealed partial class ConformanceTests : PeerTest
         "SCSI.Write10", "SCSI.Write12", "SCSI.Write16",
         "SCSI.Verify10", "SCSI.Verify12", "SCSI.Verify16",
         "SCSI.WriteVerify10", "SCSI.WriteVerify12", "SCSI.WriteVerify16",
-        "SCSI.Unmap", "SCSI.WriteSame10", "SCSI.WriteSame16", "SCSI.CompareAndWrite", "SCSI.OrWrite",
+        "SCSI.Unmap", "SCSI.WriteSame10", "SCSI.WriteSame16", "SCSI.OrWrite",
         "SCSI.Prefetch10", "SCSI.Prefetch16", "SCSI.ReadDefectData10", "SCSI.ReadDefectData12", "SCSI.ReportSupportedOpcodes",
         "SCSI.PrinReadKeys", "SCSI.PrinServiceactionRange", "SCSI.PrinReportCapabilities",
         "SCSI.ProutRegister", "SCSI.ProutReserve", "SCSI.ProutClear", "SCSI.ProutPreempt", "SCSI.Reserve6",
