@@ -51,7 +51,12 @@ public sealed class EnduranceTests : PeerTest
         ScuseServe serve = await ServeAsync($"file:{TemporaryFile("disk.img")}?size=32M&timeout=2", "memory:32M");
         await serve.WaitForAttachmentAsync(0);
         await serve.WaitForAttachmentAsync(1);
-        LoadReport quiet = await BesideAsync(serve, static () => Task.Delay(IsLong ? 10_000 : 3_000));
+        LoadReport quiet = await BesideAsync(serve, async () =>
+        {
+            using IscsiLoad load = await IscsiLoad.StartAsync(serve.Url, area: 0, "--no-reconnect");
+            await Task.Delay(IsLong ? 10_000 : 3_000);
+            (await load.StopAsync()).AssertUndisturbed();
+        });
 
         for (int i = 1; i <= Times(1); i++)
         {
