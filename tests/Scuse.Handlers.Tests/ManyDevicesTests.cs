@@ -122,11 +122,16 @@ public sealed class ManyDevicesTests
             Assert.True(await busy > 0);
         }
 
+        // What the devices do shows in every second; what the runtime still does for the tests before shows in the first.
+        TimeSpan cpu = TimeSpan.MaxValue;
+        for (int second = 0; second < 5 && cpu >= TimeSpan.FromMilliseconds(300); second++)
+        {
+            TimeSpan cpuBefore = Environment.CpuUsage.TotalTime;
+            await Task.Delay(1000);
+            cpu = Environment.CpuUsage.TotalTime - cpuBefore;
+        }
+
         Assert.InRange(Process.GetCurrentProcess().Threads.Count - threadsBefore, 0, 30);
-        await Task.Delay(100);
-        TimeSpan cpuBefore = Environment.CpuUsage.TotalTime;
-        await Task.Delay(1000);
-        TimeSpan cpu = Environment.CpuUsage.TotalTime - cpuBefore;
         Assert.True(cpu < TimeSpan.FromMilliseconds(300), $"{cpu.TotalMilliseconds} ms of processor time in an idle second");
 
         first.Host.RequestStop();
