@@ -348,6 +348,21 @@ public sealed class RecoveryTests : IDisposable
     }
 
     [Fact]
+    public void After_a_drain_that_was_called_off_the_handlers_death_ends_commands_by_policy_again()
+    {
+        using var disk = new Disk(onLoss: HandlerLossPolicy.Busy);
+        TestHandler handler = disk.Attach();
+        disk.Backstore.Drain(() => { });
+        disk.Backstore.Resume();
+        Read(disk);
+        handler.TakeOne();
+
+        disk.Backstore.Detach(handler.Link, "killed");
+
+        Assert.Equal(Busy, disk.Initiator.Outcome);
+    }
+
+    [Fact]
     public void A_handler_that_dies_while_it_is_drained_has_its_commands_repeated_to_the_next()
     {
         TestHandler old = _disk.Attach();

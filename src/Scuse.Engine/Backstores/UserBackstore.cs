@@ -485,14 +485,10 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         if (IsDraining)
         {
             _journal.Resumed();
-            _isHandlerExpected = Link is not null && _isHandlerExpected;
+            _isHandlerExpected = false;
             EndDraining();
             GoOn();
-            if (Link is null)
-            {
-                _isHandlerExpected = false;
-                EndWaiting();
-            }
+            EndWaiting();
         }
     }
 
