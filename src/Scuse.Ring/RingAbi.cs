@@ -175,5 +175,6 @@ public static class RingAbi
     /// <summary>Bytes of a command entry before its CDB, given all its iovecs, Data-In of bidirectional commands included.</summary>
     public static long CommandEntryBytesBeforeCdb(int iovecs) => Math.Max(IovecsOffset + (long)IovecBytes * iovecs, CommandEntryBytes);
 
-    internal static long RoundUp(long value, long multiple) => (value + multiple - 1) / multiple * multiple;
+    /// <summary>The smallest multiple of <paramref name="multiple"/> that is not below <paramref name="value"/>; neither is negative.</summary>
+    public static long RoundUp(long value, long multiple) => (value + multiple - 1) / multiple * multiple;
 }

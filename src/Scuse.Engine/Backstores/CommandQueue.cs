@@ -102,7 +102,7 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
         Wait(command, RingCommandState.WantsMemory, _wantMemory);
     }
 
-    static long BlockBytes(long bytes) => (bytes + RingAbi.PageBytes - 1) / RingAbi.PageBytes * RingAbi.PageBytes;
+    static long BlockBytes(long bytes) => RingAbi.RoundUp(bytes, RingAbi.PageBytes);
 
     /// <summary>Posts a command that has its data, now or when there is room.</summary>
     public void WantSlot(RingCommand command)
