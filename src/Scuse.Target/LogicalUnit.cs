@@ -15,7 +15,7 @@ public sealed class LogicalUnit
 
     readonly Queue<ScsiTask> _waitingForControlMemory = new();
     readonly List<ScsiTask> _scratch = [];
-    readonly AtomicTasks _atomic = new();
+    readonly BlockGuard _blocks = new();
     long _controlBytes;
 
     /// <summary>A logical unit with a number, over a backstore.</summary>
@@ -208,12 +208,12 @@ public sealed class LogicalUnit
         Backstore.Prepare(task);
     }
 
-    /// <summary>Whether no atomic task is in the way, nor the task, when it is to be atomic, in the way of others. If not, it waits.</summary>
+    /// <summary>Whether no other task has the blocks for itself, nor this one, when it is to be atomic, comes in the way of others. If not, it waits.</summary>
     bool IsLetIn(ScsiTask task)
     {
-        // At level all the handler has every command, and sees to that itself.
-        bool isKeptApart = Backstore.IsOpen && Backstore.PassLevel == PassLevel.Io && (!_atomic.IsIdle || MediumRange.IsAtomic(task.Cdb[0]));
-        return !isKeptApart || _atomic.TryStart(task, Tasks);
+        // At level all the handler has every command, and sees itself to what must be atomic.
+        bool isAtomic = Backstore.IsOpen && Backstore.PassLevel == PassLevel.Io && MediumRange.IsAtomic(task.Cdb[0]);
+        return (_blocks.IsIdle && !isAtomic) || _blocks.TryStart(task, Tasks);
     }
 
     void StartTimer(ScsiTask task) => task.Timer.Start(Timers, TimeLimits, NowMs);
@@ -508,15 +508,15 @@ public sealed class LogicalUnit
     {
         Timers.Clear(task.Timer);
         Tasks.Remove(task.Place);
-        if (!_atomic.IsIdle)
+        if (!_blocks.IsIdle)
         {
-            _atomic.Ended(task);
+            _blocks.Ended(task);
         }
     }
 
     void StartWaiting()
     {
-        while (!_atomic.IsIdle && _atomic.TryTakeReady(Tasks, out ScsiTask ready))
+        while (!_blocks.IsIdle && _blocks.TryTakeReady(Tasks, out ScsiTask ready))
         {
             if (ready.Responder != Responder.Handler)
             {
@@ -606,7 +606,8 @@ public sealed class LogicalUnit
                 Discard(task);
                 break;
             default:
-                break; // comes up in Finish
+                _blocks.Orphaned(task); // comes up in Finish
+                break;
         }
     }
 

@@ -16,6 +16,15 @@ readonly record struct MediumRange(ulong First, ulong Last)
     /// <summary>Whether the command has to be atomic: it writes what depends on what it reads.</summary>
     public static bool IsAtomic(byte operationCode) => operationCode is OperationCode.CompareAndWrite or OperationCode.OrWrite16;
 
+    /// <summary>Whether the command changes blocks.</summary>
+    public static bool Writes(ReadOnlySpan<byte> cdb) =>
+        cdb[0] is OperationCode.CompareAndWrite or OperationCode.OrWrite16 || HasItsRangesInTheList(cdb[0])
+        || (BlockTransferCdb.TryParse(cdb, out BlockTransferCdb blocks)
+            && blocks.Kind is BlockCommandKind.Write or BlockCommandKind.WriteAndVerify or BlockCommandKind.WriteSame);
+
+    static bool HasItsRangesInTheList(byte operationCode) =>
+        operationCode is OperationCode.Unmap or OperationCode.FormatUnit or OperationCode.Sanitize or OperationCode.ThirdPartyCopyOut;
+
     /// <summary>The blocks of a command; false when it touches none.</summary>
     public static bool TryGet(ReadOnlySpan<byte> cdb, out MediumRange range)
     {
@@ -31,9 +40,12 @@ readonly record struct MediumRange(ulong First, ulong Last)
                 return TryMake(BinaryPrimitives.ReadUInt64BigEndian(cdb[LbaOffset..]), cdb[13], zeroIsAll: false, out range);
             case OperationCode.OrWrite16:
                 return TryMake(BinaryPrimitives.ReadUInt64BigEndian(cdb[LbaOffset..]), BinaryPrimitives.ReadUInt32BigEndian(cdb[10..]), zeroIsAll: false, out range);
-            case OperationCode.Unmap or OperationCode.FormatUnit or OperationCode.Sanitize or OperationCode.ThirdPartyCopyOut:
-                range = All; // their ranges are in the parameter list
-                return true;
+        }
+
+        if (HasItsRangesInTheList(cdb[0]))
+        {
+            range = All;
+            return true;
         }
 
         return BlockTransferCdb.TryParse(cdb, out BlockTransferCdb blocks)

@@ -8,8 +8,8 @@ sealed class StormException(string message) : Exception(message);
 /// </summary>
 /// <remarks>
 /// A write may take effect from when it is sent until it is answered, also several times, as it does when it is repeated to a next handler: initiators that
-/// care about the order of two writes, or of a read and a write, wait for the first. One that failed or was aborted may have taken effect or not, but does
-/// so no later than the first command sent after that. What an answered write has replaced never comes back.
+/// care about the order of two writes, or of a read and a write, wait for the first. One that failed, was aborted, or whose session was lost may have taken
+/// effect or not, but as seen by commands sent after that it is over. What an answered write has replaced never comes back.
 /// </remarks>
 sealed class BlockHistory
 {

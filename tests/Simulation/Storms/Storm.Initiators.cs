@@ -258,16 +258,20 @@ sealed partial class Storm
         }
     });
 
-    /// <summary>Its commands may go on at the handler until that has let go of them: nobody is told when. The initiator logs in again.</summary>
+    /// <summary>
+    /// Its commands may go on at the handler until that has let go of them, and nobody is told when: so what is sent from now on to the same blocks has to
+    /// wait for that, whoever sends it. The initiator logs in again.
+    /// </summary>
     void LoseSession(Session session)
     {
         Note($"session {session.Number} is lost with {session.Open.Count} commands");
         _sessions.Remove(session);
-        foreach (Operation operation in session.Open.ToArray())
+        Operation[] lost = [.. session.Open];
+        foreach (Operation operation in lost)
         {
             operation.IsTold = true;
             operation.Task = null;
-            _limbo.Add(operation);
+            End(operation, Ending.Unknown);
         }
 
         _target.Detach(session.Nexus);
@@ -278,5 +282,22 @@ sealed partial class Storm
         }
 
         LogIn();
+        if (_random.Next(2) == 0)
+        {
+            SendAgain(_sessions[^1], lost);
+        }
+    }
+
+    /// <summary>What initiators do with the commands of a session that was lost: the new one has them all again, here with other data.</summary>
+    void SendAgain(Session session, IReadOnlyList<Operation> lost)
+    {
+        Send(session, OperationKind.Other, 0, 0); // is told that the nexus is new
+        foreach (Operation operation in lost)
+        {
+            if (operation.Kind is OperationKind.Read or OperationKind.Write)
+            {
+                Send(session, operation.Kind, operation.FirstBlock, operation.Blocks);
+            }
+        }
     }
 }

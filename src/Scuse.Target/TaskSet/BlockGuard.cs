@@ -1,17 +1,28 @@
 namespace Scuse.Target;
 
 /// <summary>
-/// Gives a task that must be atomic its blocks for itself: it starts when no task under way touches them, and those that come to touch them wait until it
-/// has ended. Who waits holds no memory of the handler's yet, which the atomic task may need to go on. While there is no atomic task this costs one comparison.
+/// Keeps tasks off blocks that another one has for itself. That is a task that must be atomic: it starts when no task under way touches its blocks, and those
+/// that come to touch them wait until it has ended. And it is a write that nobody waits for any more and that the device has not let go of yet: who lost its
+/// session and writes again must not find the old write on top of the new one. Who waits holds no memory of the handler's yet, which the other may need to go on.
+/// While there is neither this costs one comparison.
 /// </summary>
 /// <remarks>Touched only by the owning thread.</remarks>
-sealed class AtomicTasks
+sealed class BlockGuard
 {
-    readonly List<ScsiTask> _running = [];
+    readonly List<ScsiTask> _owners = [];
     readonly List<ScsiTask> _waiting = [];
 
-    /// <summary>Whether no task is atomic or waits for one that is.</summary>
-    public bool IsIdle => _running.Count == 0 && _waiting.Count == 0;
+    /// <summary>Whether no task has blocks for itself or waits for some.</summary>
+    public bool IsIdle => _owners.Count == 0 && _waiting.Count == 0;
+
+    /// <summary>The device is at work on the task although nobody waits for it: what it may still write is its own until it has ended.</summary>
+    public void Orphaned(ScsiTask task)
+    {
+        if (MediumRange.Writes(task.Cdb) && !_owners.Contains(task))
+        {
+            _owners.Add(task);
+        }
+    }
 
     /// <summary>Whether the task may start; if not, it waits, and comes back from <see cref="TryTakeReady"/> in its turn.</summary>
     /// <param name="task">The task, in no state to be executed yet.</param>
@@ -48,7 +59,7 @@ sealed class AtomicTasks
     /// <summary>The task has ended, or is not wanted any more: others may be able to start now.</summary>
     public void Ended(ScsiTask task)
     {
-        _running.Remove(task);
+        _owners.Remove(task);
         _waiting.Remove(task);
     }
 
@@ -68,9 +79,9 @@ sealed class AtomicTasks
             }
         }
 
-        foreach (ScsiTask running in _running)
+        foreach (ScsiTask owner in _owners)
         {
-            if (Shares(running, blocks))
+            if (Shares(owner, blocks))
             {
                 return false;
             }
@@ -89,7 +100,7 @@ sealed class AtomicTasks
             }
         }
 
-        _running.Add(task);
+        _owners.Add(task);
         return true;
     }
 
