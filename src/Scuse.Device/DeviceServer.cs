@@ -31,6 +31,9 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
     // Written by START STOP UNIT, read by every command; each access stands alone.
     volatile bool _isStopped;
 
+    // Replaced as a whole by MODE SELECT.
+    volatile ControlSettings _control = ControlSettings.Default;
+
     // A failure of work that went on after its command was answered. Set by whoever completes that work, taken once by the next command.
     DeferredError? _deferredError;
 
@@ -42,6 +45,13 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
     {
         get => _isStopped;
         internal set => _isStopped = value;
+    }
+
+    /// <summary>What the Control mode page says now, for those who act by it.</summary>
+    public ControlSettings Control
+    {
+        get => _control;
+        internal set => _control = value;
     }
 
     /// <summary>
