@@ -15,10 +15,26 @@ public readonly record struct SenseData(SenseKey Key, ushort Code)
     const byte DescriptorCurrent = 0x72;
     const byte DescriptorDeferred = 0x73;
 
+    // Sense data descriptor types. SPC-4 table 28.
+    const byte InformationDescriptor = 0x00;
+    const byte CommandSpecificDescriptor = 0x01;
+    const byte KeySpecificDescriptor = 0x02;
+
+    /// <summary>The most that descriptor-format sense data has as written by <see cref="WriteDescriptor"/>.</summary>
+    public const int MaxDescriptorLength = 40;
+
     /// <summary>The INFORMATION field (an LBA, or the byte offset of a miscompare), when there is one.</summary>
     public ulong? Information { get; init; }
 
-    /// <summary>The byte of the CDB or of the parameter list that is at fault, when it is known.</summary>
+    /// <summary>The COMMAND-SPECIFIC INFORMATION field, when there is some; in fixed format zero and none are the same.</summary>
+    public ulong? CommandSpecific { get; init; }
+
+    /// <summary>
+    /// PROGRESS INDICATION: how much of a long operation is done, in parts of 65536. Only NO SENSE and NOT READY carry it. SPC-4 clause 4.5.2.4.4.
+    /// </summary>
+    public ushort? Progress { get; init; }
+
+    /// <summary>The byte of the CDB or of the parameter list that is at fault, when it is known. Only ILLEGAL REQUEST carries it.</summary>
     public ushort? FieldPointer { get; init; }
 
     /// <summary>Whether <see cref="FieldPointer"/> points into the CDB (and not into the parameter list).</summary>
@@ -63,13 +79,13 @@ public readonly record struct SenseData(SenseKey Key, ushort Code)
         }
 
         sense[7] = FixedLength - 8; // ADDITIONAL SENSE LENGTH
-        BinaryPrimitives.WriteUInt16BigEndian(sense[12..], Code);
-        if (FieldPointer is { } field)
+        if (CommandSpecific is { } specific && specific <= uint.MaxValue)
         {
-            sense[15] = (byte)(FieldIsInCdb ? 0xC0 : 0x80); // SKSV, C/D
-            BinaryPrimitives.WriteUInt16BigEndian(sense[16..], field);
+            BinaryPrimitives.WriteUInt32BigEndian(sense[8..], (uint)specific);
         }
 
+        BinaryPrimitives.WriteUInt16BigEndian(sense[12..], Code);
+        WriteKeySpecific(sense[15..]);
         return FixedLength;
     }
 
@@ -77,32 +93,76 @@ public readonly record struct SenseData(SenseKey Key, ushort Code)
     public int WriteDescriptor(Span<byte> sense)
     {
         const int headerLength = 8, informationLength = 12, keySpecificLength = 8;
-        int length = headerLength + (Information is null ? 0 : informationLength) + (FieldPointer is null ? 0 : keySpecificLength);
+        int length = headerLength + (Information is null ? 0 : informationLength) + (CommandSpecific is null ? 0 : informationLength)
+            + (HasKeySpecific ? keySpecificLength : 0);
         sense = sense[..length];
         sense.Clear();
         sense[0] = IsDeferred ? DescriptorDeferred : DescriptorCurrent;
         sense[1] = (byte)Key;
         BinaryPrimitives.WriteUInt16BigEndian(sense[2..], Code);
         sense[7] = (byte)(length - headerLength);
-        int at = headerLength;
+        Span<byte> at = sense[headerLength..];
         if (Information is { } information)
         {
-            sense[at] = 0x00; // information descriptor
-            sense[at + 1] = 0x0A;
-            sense[at + 2] = 0x80; // VALID
-            BinaryPrimitives.WriteUInt64BigEndian(sense[(at + 4)..], information);
-            at += informationLength;
+            at[0] = InformationDescriptor;
+            at[1] = informationLength - 2;
+            at[2] = 0x80; // VALID
+            BinaryPrimitives.WriteUInt64BigEndian(at[4..], information);
+            at = at[informationLength..];
         }
 
-        if (FieldPointer is { } field)
+        if (CommandSpecific is { } specific)
         {
-            sense[at] = 0x02; // sense key specific descriptor
-            sense[at + 1] = 0x06;
-            sense[at + 4] = (byte)(FieldIsInCdb ? 0xC0 : 0x80);
-            BinaryPrimitives.WriteUInt16BigEndian(sense[(at + 5)..], field);
+            at[0] = CommandSpecificDescriptor;
+            at[1] = informationLength - 2;
+            BinaryPrimitives.WriteUInt64BigEndian(at[4..], specific);
+            at = at[informationLength..];
+        }
+
+        if (HasKeySpecific)
+        {
+            at[0] = KeySpecificDescriptor;
+            at[1] = keySpecificLength - 2;
+            WriteKeySpecific(at[4..]);
         }
 
         return length;
+    }
+
+    bool HasKeySpecific => (FieldPointer is not null && CarriesField(Key)) || (Progress is not null && CarriesProgress(Key));
+
+    // What the three bytes mean is the sense key's choice. SPC-4 table 35.
+    static bool CarriesField(SenseKey key) => key == SenseKey.IllegalRequest;
+
+    static bool CarriesProgress(SenseKey key) => key is SenseKey.NoSense or SenseKey.NotReady;
+
+    void WriteKeySpecific(Span<byte> keySpecific)
+    {
+        const byte sksv = 0x80, commandData = 0x40;
+        if (FieldPointer is { } field && CarriesField(Key))
+        {
+            keySpecific[0] = (byte)(sksv | (FieldIsInCdb ? commandData : 0));
+            BinaryPrimitives.WriteUInt16BigEndian(keySpecific[1..], field);
+        }
+        else if (Progress is { } progress && CarriesProgress(Key))
+        {
+            keySpecific[0] = sksv;
+            BinaryPrimitives.WriteUInt16BigEndian(keySpecific[1..], progress);
+        }
+    }
+
+    SenseData WithKeySpecific(ReadOnlySpan<byte> keySpecific)
+    {
+        const byte sksv = 0x80, commandData = 0x40;
+        if ((keySpecific[0] & sksv) == 0)
+        {
+            return this;
+        }
+
+        ushort value = BinaryPrimitives.ReadUInt16BigEndian(keySpecific[1..]);
+        return CarriesField(Key) ? this with { FieldPointer = value, FieldIsInCdb = (keySpecific[0] & commandData) != 0 }
+            : CarriesProgress(Key) ? this with { Progress = value }
+            : this;
     }
 
     /// <summary>
@@ -137,14 +197,13 @@ public readonly record struct SenseData(SenseKey Key, ushort Code)
         int present = source.Length > 7 ? Math.Min(source.Length, 8 + source[7]) : source.Length;
         source[..Math.Min(present, FixedLength)].CopyTo(sense);
         bool isValid = (sense[0] & 0x80) != 0;
-        bool hasField = (sense[15] & 0x80) != 0 && (sense[2] & 0x0F) == (byte)SenseKey.IllegalRequest;
+        uint specific = BinaryPrimitives.ReadUInt32BigEndian(sense[8..]);
         return new SenseData((SenseKey)(sense[2] & 0x0F), BinaryPrimitives.ReadUInt16BigEndian(sense[12..]))
         {
             IsDeferred = isDeferred,
             Information = isValid ? BinaryPrimitives.ReadUInt32BigEndian(sense[3..]) : null,
-            FieldPointer = hasField ? BinaryPrimitives.ReadUInt16BigEndian(sense[16..]) : null,
-            FieldIsInCdb = hasField && (sense[15] & 0x40) != 0,
-        };
+            CommandSpecific = specific != 0 ? specific : null,
+        }.WithKeySpecific(sense[15..]);
     }
 
     static SenseData ParseDescriptor(ReadOnlySpan<byte> source, bool isDeferred)
@@ -170,13 +229,13 @@ public readonly record struct SenseData(SenseKey Key, ushort Code)
         return parsed;
     }
 
-    // Descriptor types 00h (information) and 02h (sense key specific). SPC-4 clause 4.5.2.
     SenseData WithDescriptor(ReadOnlySpan<byte> descriptor) => descriptor[0] switch
     {
-        0x00 when descriptor.Length >= 12 && (descriptor[2] & 0x80) != 0 =>
+        InformationDescriptor when descriptor.Length >= 12 && (descriptor[2] & 0x80) != 0 =>
             this with { Information = BinaryPrimitives.ReadUInt64BigEndian(descriptor[4..]) },
-        0x02 when descriptor.Length >= 8 && (descriptor[4] & 0x80) != 0 && Key == SenseKey.IllegalRequest =>
-            this with { FieldPointer = BinaryPrimitives.ReadUInt16BigEndian(descriptor[5..]), FieldIsInCdb = (descriptor[4] & 0x40) != 0 },
+        CommandSpecificDescriptor when descriptor.Length >= 12 =>
+            this with { CommandSpecific = BinaryPrimitives.ReadUInt64BigEndian(descriptor[4..]) },
+        KeySpecificDescriptor when descriptor.Length >= 8 => WithKeySpecific(descriptor[4..]),
         _ => this,
     };
 }

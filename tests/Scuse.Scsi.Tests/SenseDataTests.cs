@@ -21,6 +21,33 @@ public sealed class SenseDataTests
     }
 
     [Fact]
+    public void A_progress_indication_is_sense_key_specific_SPC_4_4_5_2_4_4()
+    {
+        var sanitizing = new SenseData(SenseKey.NotReady, 0x041B) { Progress = 0x8001 };
+
+        Assert.Equal(Bytes.Of("70 00 02 00000000 0A 00000000 041B 00 80 8001"), Fixed(sanitizing));
+        Assert.Equal(Bytes.Of("72 02 041B 000000 08  02 06 0000 80 8001 00"), Descriptor(sanitizing));
+    }
+
+    [Fact]
+    public void Command_specific_information_has_its_own_field_SPC_4_4_5_2_3()
+    {
+        var copy = new SenseData(SenseKey.CopyAborted, 0x0D00) { Information = 1, CommandSpecific = 0x0203 };
+
+        Assert.Equal(Bytes.Of("F0 00 0A 00000001 0A 00000203 0D00 00 00 0000"), Fixed(copy));
+        Assert.Equal(Bytes.Of("72 0A 0D00 000000 18  00 0A 80 00 0000000000000001  01 0A 00 00 0000000000000203"), Descriptor(copy));
+    }
+
+    [Fact]
+    public void What_the_sense_key_does_not_carry_is_not_written_SPC_4_table_35()
+    {
+        var medium = new SenseData(SenseKey.MediumError, AdditionalSense.WriteError) { Progress = 1, FieldPointer = 2 };
+
+        Assert.Equal(Bytes.Of("70 00 03 00000000 0A 00000000 0C00 00 00 0000"), Fixed(medium));
+        Assert.Equal(Bytes.Of("72 03 0C00 000000 00"), Descriptor(medium));
+    }
+
+    [Fact]
     public void Deferred_errors_have_response_codes_71h_and_73h()
     {
         SenseData deferred = new SenseData(SenseKey.MediumError, AdditionalSense.WriteError) { IsDeferred = true };
@@ -38,6 +65,9 @@ public sealed class SenseDataTests
         Miscompare,
         new SenseData(SenseKey.MediumError, AdditionalSense.WriteError) { IsDeferred = true },
         SenseData.InvalidFieldInCdb(2) with { Information = 77 },
+        SenseData.InvalidFieldInCdb(2) with { Information = 77, CommandSpecific = 78 },
+        new SenseData(SenseKey.NotReady, 0x0404) { Progress = 0 },
+        SenseData.NoSense with { Progress = 0xFFFF },
     ];
 
     [Theory]
