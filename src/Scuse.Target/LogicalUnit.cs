@@ -411,12 +411,15 @@ public sealed class LogicalUnit
         }
         else
         {
-            _ = FinishLaterAsync(task, execution);
+            FinishLater(task, execution);
         }
     }
 
-    /// <summary>Compound commands go on as the handler answers; all on the owning thread, since that is where answers are reaped.</summary>
-    async Task FinishLaterAsync(ScsiTask task, ValueTask<ScsiResult> execution)
+    /// <summary>
+    /// Compound commands go on as the handler answers; all on the owning thread, since that is where answers are reaped. Void, so that what goes wrong once the
+    /// command is done, here or in the transport, is not kept in a task that nobody looks at.
+    /// </summary>
+    async void FinishLater(ScsiTask task, ValueTask<ScsiResult> execution)
     {
         ScsiResult result;
         try

@@ -8,7 +8,7 @@ sealed partial class LunJournal(int lun, ILogger logger)
 {
     const int RepeatMs = 1000;
 
-    RateLimit _slow, _full;
+    RateLimit _slow, _late, _full;
 
     public LunEvents Events { get; } = new();
 
@@ -64,10 +64,13 @@ sealed partial class LunJournal(int lun, ILogger logger)
         }
     }
 
-    public void TimedOut(string command, string where, int limitMs)
+    public void TimedOut(long nowMs, string command, string where, int limitMs)
     {
-        Events.Add(LunEventKind.TimedOut, $"{command} was not answered within {limitMs} ms, {where}");
-        LogTimedOut(logger, lun, command, limitMs, where);
+        if (_late.Allows(nowMs, out int others))
+        {
+            Events.Add(LunEventKind.TimedOut, $"{command} was not answered within {limitMs} ms, {where}{Others(others)}");
+            LogTimedOut(logger, lun, command, limitMs, where, Others(others));
+        }
     }
 
     public void QueueFull(long nowMs, string command, int limitMs)
@@ -155,8 +158,8 @@ sealed partial class LunJournal(int lun, ILogger logger)
     [LoggerMessage(Level = LogLevel.Warning, Message = "LUN {Lun}: slow: {Command} takes {AgeMs} ms so far, {Where}{Others}")]
     static partial void LogSlow(ILogger logger, int lun, string command, long ageMs, string where, string others);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "LUN {Lun}: {Command} was not answered within {LimitMs} ms ({Where}) and has failed with LUN COMMUNICATION FAILURE")]
-    static partial void LogTimedOut(ILogger logger, int lun, string command, int limitMs, string where);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "LUN {Lun}: {Command} was not answered within {LimitMs} ms ({Where}) and has failed with LUN COMMUNICATION FAILURE{Others}")]
+    static partial void LogTimedOut(ILogger logger, int lun, string command, int limitMs, string where, string others);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "LUN {Lun}: {Command} found no room within {LimitMs} ms and has ended with TASK SET FULL{Others}")]
     static partial void LogQueueFull(ILogger logger, int lun, string command, int limitMs, string others);

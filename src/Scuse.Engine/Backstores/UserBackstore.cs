@@ -355,7 +355,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     /// <summary>The command has missed its time limit. What the handler has stays the handler's until it answers or is gone.</summary>
     void GiveUp(RingCommand command)
     {
-        _journal.TimedOut(Describe(command), WhereIs(command), Options.CommandTimeoutMs);
+        _journal.TimedOut(NowMs, Describe(command), WhereIs(command), Options.CommandTimeoutMs);
         if (command.State == RingCommandState.Posted)
         {
             command.Task = null;
