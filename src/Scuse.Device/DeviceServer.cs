@@ -55,6 +55,12 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
     }
 
     /// <summary>
+    /// Called when a command has changed what all I_T nexuses are to know of, with the additional sense code of the unit attention condition and the
+    /// command's <see cref="DeviceCommand.Sender"/>, which is left out. SAM-5 clause 5.14. On the thread that the command goes on on, before it ends.
+    /// </summary>
+    public Action<ushort, object?>? AttentionRaised { get; set; }
+
+    /// <summary>
     /// Designation descriptors of the target port and its group, ready for the wire: they follow the device server's own in VPD page 83h. SPC-4 clause 7.8.5.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">There are more than <see cref="MaxTargetPortDesignatorBytes"/>.</exception>
@@ -148,6 +154,9 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
         refusal = default;
         return true;
     }
+
+    /// <summary>Has a unit attention condition established for every I_T nexus but that of the command; with a null sender for all.</summary>
+    internal void RaiseAttention(ushort code, object? sender) => AttentionRaised?.Invoke(code, sender);
 
     /// <summary>Whether a failure of earlier background work waits to be told.</summary>
     internal bool HasDeferredError => Volatile.Read(ref _deferredError) is not null;

@@ -26,6 +26,10 @@ public sealed class LogicalUnit
         Backstore = backstore;
         Reservations = new Reservations(this);
         backstore.Bind(this);
+        if (backstore.IsOpen)
+        {
+            ListenToDeviceServer();
+        }
     }
 
     /// <summary>The logical unit number.</summary>
@@ -401,7 +405,7 @@ public sealed class LogicalUnit
     static bool HasWholeCdb(ScsiTask task) => task.Cdb.Length >= Cdb.Length(task.Cdb);
 
     void ExecuteHere(ScsiTask task) => Await(task, Backstore.DeviceServer.ExecuteAsync(
-        new DeviceCommand(task.CdbMemory, task.DataOut, task.DataIn, CancellationToken.None)));
+        new DeviceCommand(task.CdbMemory, task.DataOut, task.DataIn, CancellationToken.None, task.Nexus)));
 
     void Await(ScsiTask task, ValueTask<ScsiResult> execution)
     {
@@ -466,6 +470,7 @@ public sealed class LogicalUnit
     /// <summary>For the backstore: size and pass level are known now; the tasks that came before are begun.</summary>
     public void Opened()
     {
+        ListenToDeviceServer();
         _scratch.Clear();
         foreach (ScsiTask task in Tasks)
         {
@@ -486,6 +491,9 @@ public sealed class LogicalUnit
 
     /// <summary>For the backstore: the device has another size now. Every nexus is told: CAPACITY DATA HAS CHANGED. SBC-3 clause 4.7.</summary>
     public void CapacityChanged() => Target.Establish(this, AdditionalSense.CapacityDataChanged);
+
+    /// <summary>What a command changed in the device, every other nexus is told.</summary>
+    void ListenToDeviceServer() => Backstore.DeviceServer.AttentionRaised = (code, sender) => Target.Establish(this, code, except: sender as Nexus);
 
     void Finish(ScsiTask task, ScsiResult result)
     {
