@@ -21,6 +21,7 @@ static class FuzzCommand
         ["ring-dump"] = static () => new RingDumps(),
         ["attach-messages"] = static () => new AttachMessages(),
         ["engine-answers"] = static () => new EngineAnswers(),
+        ["scsi-commands"] = static () => new ScsiCommands(),
     };
 
     // Faults that the tests plant to see them found; not among the targets that are listed.
