@@ -103,6 +103,14 @@ public sealed class ScsiTarget
     {
         ArgumentNullException.ThrowIfNull(task);
         task.ArrivedMs = NowMs;
+        if (task.Cdb.Length < Math.Max(1, Cdb.Length(task.Cdb)))
+        {
+            task.SetOutcome(ScsiResult.Check(SenseData.InvalidFieldInCdb(0))); // it ends before its operation code says; nobody else need look
+            task.State = TaskState.Completed;
+            task.Transport.OnCompleted(task);
+            return;
+        }
+
         if (Find(task.Lun) is { } unit)
         {
             unit.Begin(task);

@@ -18,7 +18,7 @@ sealed class CommandWorld : ITaskTransport
     readonly ScsiTarget _target;
     readonly Nexus[] _nexuses = new Nexus[3];
     readonly Dictionary<ScsiTask, byte[]> _open = [];
-    readonly Queue<ScsiTask> _wanted = new();
+    readonly List<ScsiTask> _wanted = [];
     readonly HashSet<TaskManagementRequest> _managing = [];
     readonly Nexus _watcher;
     readonly byte[][] _identities;
@@ -127,11 +127,12 @@ sealed class CommandWorld : ITaskTransport
     public void LoseNexus(int nexus)
     {
         Nexus lost = _nexuses[nexus];
-        _target.Detach(lost);
         foreach (ScsiTask task in _open.Keys.Where(task => task.Nexus == lost).ToArray())
         {
-            _open.Remove(task);
+            Forget(task);
         }
+
+        _target.Detach(lost);
 
         _managing.RemoveWhere(request => request.Nexus == lost);
         _nexuses[nexus] = Attach(nexus);
@@ -145,11 +146,11 @@ sealed class CommandWorld : ITaskTransport
 
     // ---- what the target says ----
 
-    public void OnDataOutWanted(ScsiTask task) => _wanted.Enqueue(task);
+    public void OnDataOutWanted(ScsiTask task) => _wanted.Add(task);
 
     public void OnCompleted(ScsiTask task)
     {
-        Require(_open.Remove(task), "a command was answered that was not sent, or twice");
+        Require(Forget(task), "a command was answered that was not sent, or twice");
         Check(task);
         Completed++;
         _lastStatus = task.Status;
@@ -167,7 +168,13 @@ sealed class CommandWorld : ITaskTransport
         task.Release();
     }
 
-    public void OnAborted(ScsiTask task) => Require(_open.Remove(task), "a command was aborted that was not under way");
+    public void OnAborted(ScsiTask task) => Require(Forget(task), "a command was aborted that was not under way");
+
+    bool Forget(ScsiTask task)
+    {
+        _wanted.Remove(task);
+        return _open.Remove(task);
+    }
 
     public void OnTaskManagementCompleted(TaskManagementRequest request, TaskManagementResponse response)
     {
@@ -245,14 +252,12 @@ sealed class CommandWorld : ITaskTransport
 
     public bool Step()
     {
-        if (_wanted.TryDequeue(out ScsiTask? task))
+        if (_wanted.Count > 0)
         {
-            if (_open.TryGetValue(task, out byte[]? parameters) && task.DataOutLength > 0)
-            {
-                Fill(task.DataOut, task.DataOutLength, parameters);
-                _target.DataArrived(task);
-            }
-
+            ScsiTask task = _wanted[0];
+            _wanted.RemoveAt(0);
+            Fill(task.DataOut, task.DataOutLength, _open[task]);
+            _target.DataArrived(task);
             return true;
         }
 

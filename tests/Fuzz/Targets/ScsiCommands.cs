@@ -26,7 +26,7 @@ sealed class ScsiCommands : FuzzTarget
 
     public override string Name => "scsi-commands";
 
-    public override int InputsPerReset => 64;
+    public override int InputsPerReset => 256;
 
     public override int MaxInputBytes => 320;
 
