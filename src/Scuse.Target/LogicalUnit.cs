@@ -16,7 +16,9 @@ public sealed class LogicalUnit
     readonly Queue<ScsiTask> _waitingForControlMemory = new();
     readonly List<ScsiTask> _scratch = [];
     readonly BlockGuard _blocks = new();
+    readonly TaskOrder _order = new();
     long _controlBytes;
+    bool _isStartingWaiting;
 
     /// <summary>A logical unit with a number, over a backstore.</summary>
     public LogicalUnit(int number, IBackstore backstore)
@@ -77,7 +79,26 @@ public sealed class LogicalUnit
     {
         Tasks.AddLast(task.Place);
         task.LogicalUnit = this;
+        if (TaskOrder.IsOrdering(task))
+        {
+            _order.Entered(task);
+        }
 
+        if (_order.IsIdle || _order.TryStart(task, Tasks, IsSetPerNexus))
+        {
+            Enable(task);
+        }
+        else
+        {
+            StartTimer(task);
+        }
+    }
+
+    bool IsSetPerNexus => Backstore.IsOpen && Backstore.DeviceServer.Control.TaskSetPerNexus;
+
+    /// <summary>The task is in the enabled state of SAM-5 clause 8.5.2: what stands in its way is looked at now and not before, since older tasks may change it.</summary>
+    void Enable(ScsiTask task)
+    {
         // RESERVATION CONFLICT takes precedence over a unit attention, which stays pending. SAM-5 clause 5.3.3.
         if (!Reservations.IsFree && Reservations.Conflicts(task.Nexus, task.Cdb))
         {
@@ -99,7 +120,7 @@ public sealed class LogicalUnit
             }
 
             task.State = TaskState.Held;
-            StartTimer(task);
+            StartTimerUnlessSet(task);
             return;
         }
 
@@ -194,10 +215,7 @@ public sealed class LogicalUnit
             return;
         }
 
-        if (!task.Timer.IsSet)
-        {
-            StartTimer(task);
-        }
+        StartTimerUnlessSet(task);
 
         // Before it gets memory: one that waits for an atomic task must not hold the memory that this one needs to go on.
         if (IsLetIn(task))
@@ -221,6 +239,15 @@ public sealed class LogicalUnit
     }
 
     void StartTimer(ScsiTask task) => task.Timer.Start(Timers, TimeLimits, NowMs);
+
+    /// <summary>What it has waited for others counts.</summary>
+    void StartTimerUnlessSet(ScsiTask task)
+    {
+        if (!task.Timer.IsSet)
+        {
+            StartTimer(task);
+        }
+    }
 
     /// <summary>Any command at pass level all.</summary>
     void BeginPassthrough(ScsiTask task)
@@ -347,9 +374,9 @@ public sealed class LogicalUnit
             return;
         }
 
-        if (task.Responder == Responder.Handler && !task.Timer.IsSet)
+        if (task.Responder == Responder.Handler)
         {
-            StartTimer(task);
+            StartTimerUnlessSet(task);
         }
 
         Start(task);
@@ -380,7 +407,7 @@ public sealed class LogicalUnit
 
     internal bool TryFailDelivery(ScsiTask task, SenseData sense)
     {
-        bool isWithInitiator = task.State is TaskState.Collecting or TaskState.Held
+        bool isWithInitiator = task.State is TaskState.Collecting or TaskState.Held or TaskState.Dormant
             || (task.State == TaskState.WaitingForBlocks && task.Responder == Responder.Handler)
             || (task.State == TaskState.Preparing && task.Responder == Responder.Handler && Backstore.Cancel(task));
         if (isWithInitiator)
@@ -523,25 +550,54 @@ public sealed class LogicalUnit
         {
             _blocks.Ended(task);
         }
+
+        if (!_order.IsIdle)
+        {
+            _order.Left(task);
+        }
     }
 
     void StartWaiting()
     {
-        while (!_blocks.IsIdle && _blocks.TryTakeReady(Tasks, out ScsiTask ready))
+        if (_isStartingWaiting || (_blocks.IsIdle && _order.IsIdle))
         {
-            if (ready.Responder != Responder.Handler)
+            return; // one that ends as soon as it starts comes here again: the loop below goes on with the next
+        }
+
+        _isStartingWaiting = true;
+        while (true)
+        {
+            if (!_blocks.IsIdle && _blocks.TryTakeReady(Tasks, out ScsiTask ready))
             {
-                Timers.Clear(ready.Timer);
-                Start(ready);
+                StartWithBlocks(ready);
             }
-            else if (Backstore.IsRefusing)
+            else if (!_order.IsIdle && _order.TryTakeReady(Tasks, IsSetPerNexus, out ready))
             {
-                Finish(ready, Backstore.Refusal);
+                Enable(ready);
             }
             else
             {
-                Prepare(ready);
+                break;
             }
+        }
+
+        _isStartingWaiting = false;
+    }
+
+    void StartWithBlocks(ScsiTask ready)
+    {
+        if (ready.Responder != Responder.Handler)
+        {
+            Timers.Clear(ready.Timer);
+            Start(ready);
+        }
+        else if (Backstore.IsRefusing)
+        {
+            Finish(ready, Backstore.Refusal);
+        }
+        else
+        {
+            Prepare(ready);
         }
     }
 
@@ -609,6 +665,7 @@ public sealed class LogicalUnit
             case TaskState.Held:
             case TaskState.Collecting:
             case TaskState.WaitingForBlocks:
+            case TaskState.Dormant:
                 Discard(task);
                 break;
             case TaskState.Preparing when task.Responder != Responder.Handler:

@@ -178,6 +178,7 @@ public sealed class ScsiTask
         Transport = null!;
         TransportState = null;
         Nexus = null!;
+        Attribute = TaskAttribute.Untagged;
         LogicalUnit = null;
         BackstoreState = null;
         SetBuffers(default, default);
@@ -196,6 +197,9 @@ enum TaskState
 {
     /// <summary>In the pool, or not begun.</summary>
     Idle,
+
+    /// <summary>Waits for tasks that go before it. SAM-5 clause 8.5.4.</summary>
+    Dormant,
 
     /// <summary>Waits until the backstore is open.</summary>
     Held,

@@ -134,7 +134,7 @@ public sealed class InquiryTests
 
     [Fact]
     public async Task Page_86h_says_SIMPLE_tasks_and_a_volatile_cache_SPC_4_7_8_7() =>
-        Assert.Equal(Unit.Hex("00 86 00 3C 00 01 01" + string.Concat(Enumerable.Repeat("00", 57))), (await Disk.Do("12 01 86 00 FF 00")).AssertGood().Data);
+        Assert.Equal(Unit.Hex("00 86 00 3C 00 07 01" + string.Concat(Enumerable.Repeat("00", 57))), (await Disk.Do("12 01 86 00 FF 00")).AssertGood().Data);
 
     [Fact]
     public async Task Page_B0h_has_these_bytes_SBC_3_6_6_4()

@@ -32,12 +32,13 @@ sealed class Initiator : ITaskTransport
 
     public List<TaskManagementResponse> Answers { get; } = [];
 
-    public ScsiTask Send(byte[] cdb, int dataIn = 0, int dataOut = 0, int lun = 0)
+    public ScsiTask Send(byte[] cdb, int dataIn = 0, int dataOut = 0, int lun = 0, TaskAttribute attribute = TaskAttribute.Simple)
     {
         ScsiTask task = _target.Rent();
         task.Transport = this;
         task.Nexus = Nexus;
         task.Lun = LunAddress.Format(lun);
+        task.Attribute = attribute;
         task.ExpectedDataIn = dataIn;
         task.ExpectedDataOut = dataOut;
         task.SetCdb(cdb);

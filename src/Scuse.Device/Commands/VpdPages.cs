@@ -91,8 +91,8 @@ static class VpdPages
     static int WriteExtendedInquiryData(Span<byte> page)
     {
         const int bodyLength = 0x3C;
-        const byte simpsup = 0x01, vSup = 0x01;
-        page[5] = simpsup; // the task attributes there are: SIMPLE
+        const byte headSup = 0x04, ordSup = 0x02, simpSup = 0x01, vSup = 0x01;
+        page[5] = headSup | ordSup | simpSup; // the task attributes there are; the target sees to them at every pass level
         page[6] = vSup; // a write cache, where there is one, is volatile
         return bodyLength;
     }

@@ -35,6 +35,9 @@ sealed class Operation
 
     public ScsiTask? Task { get; set; }
 
+    /// <summary>What goes before it, and what after it.</summary>
+    public TaskAttribute Attribute { get; init; }
+
     /// <summary>When it was sent, and when at the latest it had its last effect: points in the order of events.</summary>
     public long InvokedAt { get; set; }
 

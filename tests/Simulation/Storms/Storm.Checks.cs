@@ -71,6 +71,7 @@ sealed partial class Storm
         session.Open.Remove(operation);
         session.Sending.Add(operation);
         CheckLimit(operation);
+        CheckOrder(operation, task);
         if (operation.Kind == OperationKind.Read)
         {
             CheckRead(session, operation, task);
@@ -156,6 +157,25 @@ sealed partial class Storm
         if (limit > 0 && operation.Kind is OperationKind.Read or OperationKind.Write && _now - operation.LimitStartMs > limit + _mostLeapMs + 64)
         {
             throw new StormException($"{operation} was answered {_now - operation.LimitStartMs} ms after its limit of {limit} ms had begun");
+        }
+    }
+
+    /// <summary>What was executed had nothing before it by its task attribute. Nobody hears when the commands of a lost session end: they are not looked at.</summary>
+    void CheckOrder(Operation operation, ScsiTask task)
+    {
+        if (task.Status != ScsiStatus.Good || operation.Attribute == TaskAttribute.HeadOfQueue)
+        {
+            return;
+        }
+
+        foreach (Operation other in _sessions.SelectMany(static session => session.Open))
+        {
+            bool goesBefore = other.Number < operation.Number
+                && (operation.Attribute == TaskAttribute.Ordered || other.Attribute is TaskAttribute.Ordered or TaskAttribute.HeadOfQueue);
+            if (goesBefore)
+            {
+                throw new StormException($"{operation} ({operation.Attribute}) was executed although {other} ({other.Attribute}) goes before it");
+            }
         }
     }
 

@@ -39,6 +39,14 @@ sealed partial class Storm
         };
     }
 
+    TaskAttribute NextAttribute() => _random.Next(40) switch
+    {
+        0 => TaskAttribute.Ordered,
+        1 => TaskAttribute.HeadOfQueue,
+        < 8 => TaskAttribute.Untagged,
+        _ => TaskAttribute.Simple,
+    };
+
     Operation Send(Session session, OperationKind kind, int block, int blocks)
     {
         bool hasRange = kind is not (OperationKind.Flush or OperationKind.Other);
@@ -52,6 +60,7 @@ sealed partial class Storm
             Session = session,
             InvokedAt = ++_clock,
             LimitStartMs = _now,
+            Attribute = NextAttribute(),
             // What an initiator knows that has just read it, or read it before the last write.
             Expected = _random.Next(3) == 0 ? _medium.ReadStale(block) : _medium.Read(block),
         };
@@ -63,6 +72,7 @@ sealed partial class Storm
         task.TransportState = operation;
         task.Nexus = session.Nexus;
         task.Lun = LunAddress.Format(0);
+        task.Attribute = _options.Fault == StormFault.ForgetOrder ? TaskAttribute.Simple : operation.Attribute;
         int bytes = blocks * StormOptions.BlockSize;
         byte[] cdb = new byte[kind is OperationKind.WriteSame or OperationKind.CompareAndWrite ? 16 : 10];
         (byte code, int dataOut, int dataIn) = kind switch

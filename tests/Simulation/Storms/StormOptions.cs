@@ -38,6 +38,9 @@ enum StormFault
 
     /// <summary>The engine lets blocks with one nexus's bytes come to another's reads.</summary>
     ShowForeignData,
+
+    /// <summary>The engine is not told which commands are ORDERED or HEAD OF QUEUE.</summary>
+    ForgetOrder,
 }
 
 /// <summary>What may go wrong in a storm; each can be left out to find what a failure needs.</summary>

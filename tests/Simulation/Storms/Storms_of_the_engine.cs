@@ -29,10 +29,11 @@ public class Storms_of_the_engine(ITestOutputHelper output)
     [InlineData(nameof(StormFault.LoseFlush), "reads as|compares equal")]
     [InlineData(nameof(StormFault.RepeatOldWrite), "reads as|compares equal")]
     [InlineData(nameof(StormFault.AnswerTwice), "answered twice")]
-    [InlineData(nameof(StormFault.LoseAnswer), "in fair weather this is left")]
+    [InlineData(nameof(StormFault.LoseAnswer), "in fair weather this is left|goes before it")]
     [InlineData(nameof(StormFault.KeepMemory), "when all is quiet|in fair weather this is left")]
     [InlineData(nameof(StormFault.StartBeforeKill), "reads as|compares equal")]
     [InlineData(nameof(StormFault.ShowForeignData), "which another session had")]
+    [InlineData(nameof(StormFault.ForgetOrder), "goes before it")]
     public void Show_a_planted_fault(string fault, string byWhat)
     {
         for (int seed = 1; seed <= 300; seed++)
