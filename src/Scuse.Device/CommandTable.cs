@@ -12,7 +12,7 @@ enum CommandNeeds : byte
     /// <summary>The medium: refused with 02/04/02 while the unit is stopped.</summary>
     Medium = 1,
 
-    /// <summary>A medium that can be written: refused with 07/27/00 on a read-only device.</summary>
+    /// <summary>A medium that can be written: refused with 07/27/00 on a read-only device, with 07/27/02 while SWP is set.</summary>
     Writable = 2,
 
     /// <summary>The Unmap feature: without it the command does not exist.</summary>
@@ -52,6 +52,7 @@ static class CommandTable
         Entry("08 1F FF FF FF 04", TransferDirection.In, Reads, ReadWriteCommands.Read),
         Entry("0A 1F FF FF FF 04", TransferDirection.Out, Writes, ReadWriteCommands.Write),
         Entry("12 01 FF FF FF 04", TransferDirection.In, CommandNeeds.IgnoresDeferredErrors, InquiryCommands.Inquiry),
+        Entry("15 11 00 00 FF 04", TransferDirection.Out, CommandNeeds.None, ModeCommands.ModeSelect6),
         Entry("1A 08 FF FF FF 04", TransferDirection.In, CommandNeeds.None, ModeCommands.ModeSense6),
         Entry("1B 01 00 0F F7 04", TransferDirection.None, CommandNeeds.None, UnitCommands.StartStopUnit),
         Entry("1E 00 00 00 03 04", TransferDirection.None, CommandNeeds.None, UnitCommands.PreventAllowMediumRemoval),
@@ -65,6 +66,7 @@ static class CommandTable
         Entry("37 00 1F 00 00 00 00 FF FF 04", TransferDirection.In, CommandNeeds.None, DefectCommands.ReadDefectData10),
         Entry("41 FE FF FF FF FF 00 FF FF 04", TransferDirection.Out, Writes, WriteSameCommands.WriteSame),
         Entry("42 01 00 00 00 00 00 FF FF 04", TransferDirection.Out, Writes | CommandNeeds.UnmapFeature, UnmapCommands.Unmap),
+        Entry("55 11 00 00 00 00 00 FF FF 04", TransferDirection.Out, CommandNeeds.None, ModeCommands.ModeSelect10),
         Entry("5A 18 FF FF 00 00 00 FF FF 04", TransferDirection.In, CommandNeeds.None, ModeCommands.ModeSense10),
         Entry("88 F8 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.In, Reads, ReadWriteCommands.Read),
         Entry("89 F8 FF FF FF FF FF FF FF FF 00 00 00 FF 00 04", TransferDirection.Out, Writes | CommandNeeds.Atomic, AtomicCommands.CompareAndWrite),

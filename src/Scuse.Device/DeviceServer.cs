@@ -1,3 +1,4 @@
+using Scuse.Device.Commands;
 using Scuse.Scsi;
 
 namespace Scuse.Device;
@@ -31,14 +32,21 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
     // Written by START STOP UNIT, read by every command; each access stands alone.
     volatile bool _isStopped;
 
-    // Replaced as a whole by MODE SELECT.
-    volatile ControlSettings _control = ControlSettings.Default;
+    readonly IBlockDevice _device = device;
+    readonly WriteThroughDevice _writeThrough = new(device);
+
+    // Each replaced as a whole, by whoever has the turn in Changes; read by every command.
+    volatile ModeParameters _mode = ModeParameters.Default;
+    volatile DeviceState _saved = DeviceState.Empty;
 
     // A failure of work that went on after its command was answered. Set by whoever completes that work, taken once by the next command.
     DeferredError? _deferredError;
 
-    /// <summary>The device it serves.</summary>
-    public IBlockDevice Device { get; } = device;
+    /// <summary>The device it serves; while WCE is 0, one whose every change is durable before it is answered.</summary>
+    public IBlockDevice Device => WritesThrough ? _writeThrough : _device;
+
+    /// <summary>Whether every write is to be durable before it is answered, as if FUA were set. SBC-3 clause 6.5.5, WCE.</summary>
+    public bool WritesThrough => !_mode.WriteCache && _device.Info.Has(BlockDeviceFeatures.Flush);
 
     /// <summary>Whether START STOP UNIT has stopped the unit: commands that access the medium are then refused with 02/04/02. SBC-3 clause 5.25.</summary>
     public bool IsStopped
@@ -48,11 +56,29 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
     }
 
     /// <summary>What the Control mode page says now, for those who act by it.</summary>
-    public ControlSettings Control
+    public ControlSettings Control => _mode.Control;
+
+    /// <summary>Where is kept what is to survive a loss of power; null: nowhere, and commands that want something kept are refused.</summary>
+    public IDeviceStateStore? Store { get; set; }
+
+    /// <summary>What the mode pages say now.</summary>
+    internal ModeParameters Mode
     {
-        get => _control;
-        internal set => _control = value;
+        get => _mode;
+        set => _mode = value;
     }
+
+    /// <summary>What has been kept.</summary>
+    internal DeviceState Saved => _saved;
+
+    /// <summary>What the mode pages say after a loss of power or a reset.</summary>
+    internal ModeParameters SavedMode => _saved.Mode ?? ModeParameters.Default;
+
+    /// <summary>Whether anything can be kept.</summary>
+    internal bool CanSave => Store is not null;
+
+    /// <summary>The turns of the commands that change <see cref="Mode"/> or <see cref="Saved"/>.</summary>
+    internal Turns Changes { get; } = new();
 
     /// <summary>
     /// Called when a command has changed what all I_T nexuses are to know of, with the additional sense code of the unit attention condition and the
@@ -119,7 +145,7 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
     /// <param name="offsetBytes">Where the transfer starts, in bytes.</param>
     /// <param name="lengthBytes">How many bytes the CDB asks for; zero is no error.</param>
     /// <param name="isWrite">Whether it writes.</param>
-    /// <param name="forceUnitAccess">Whether FUA is set.</param>
+    /// <param name="forceUnitAccess">Whether FUA is set, or everything that is written is to be durable at once.</param>
     /// <param name="refusal">When false comes back: how the command ends. 05/20/00 for every other command.</param>
     public bool TryCheckTransfer(
         ReadOnlySpan<byte> cdb, out long offsetBytes, out int lengthBytes, out bool isWrite, out bool forceUnitAccess, out ScsiResult refusal)
@@ -150,7 +176,7 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
         offsetBytes = range.OffsetBytes;
         lengthBytes = (int)range.LengthBytes;
         isWrite = blocks.Kind == BlockCommandKind.Write;
-        forceUnitAccess = blocks.Fua;
+        forceUnitAccess = blocks.Fua || (isWrite && WritesThrough);
         refusal = default;
         return true;
     }
@@ -166,6 +192,47 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
 
     /// <summary>Keeps a failure of background work for the next command. A second one before that adds nothing the initiator could act on.</summary>
     internal void Defer(SenseData sense) => Volatile.Write(ref _deferredError, new DeferredError(sense with { IsDeferred = true }));
+
+    /// <summary>Puts back what was kept before a loss of power; before the first command comes.</summary>
+    public void Restore(DeviceState state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        _saved = state;
+        _mode = SavedMode;
+    }
+
+    /// <summary>
+    /// The logical unit was reset: it is started, and the mode pages say what was saved, or else their default values. SAM-5 clause 6.3.3, SPC-4 clause 6.11.
+    /// </summary>
+    public void Reset()
+    {
+        _isStopped = false;
+        _mode = SavedMode;
+    }
+
+    /// <summary>
+    /// Takes note of a MODE SELECT that another device server has done with GOOD: <see cref="Control"/> says what it says there. Where the commands go to a
+    /// handler that answers for itself.
+    /// </summary>
+    /// <param name="cdb">The CDB of the MODE SELECT.</param>
+    /// <param name="list">Its parameter list.</param>
+    public void FollowModeSelect(ReadOnlySpan<byte> cdb, ReadOnlySpan<byte> list)
+    {
+        ModeParameters after = ModePages.Follow(list, isTen: cdb[0] == OperationCode.ModeSelect10, _device.Info, _mode);
+        _mode = _mode with { Control = after.Control };
+    }
+
+    /// <summary>Keeps a state in place of what was kept before; false when that cannot be done.</summary>
+    internal async ValueTask<bool> SaveAsync(DeviceState state)
+    {
+        if (Store is not { } store || !await store.SaveAsync(state).ConfigureAwait(false))
+        {
+            return false;
+        }
+
+        _saved = state;
+        return true;
+    }
 
     // The checks that come before any command's own, in the order of SAM-5 clause 5.14: does it exist, does an earlier error wait, can the medium be accessed.
     bool TryAdmit(BlockDeviceInfo info, ReadOnlySpan<byte> cdb, out CommandEntry entry, out SenseData refusal)
@@ -191,6 +258,12 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
         if ((needs & CommandNeeds.Writable) != 0 && info.Has(BlockDeviceFeatures.ReadOnly))
         {
             refusal = new SenseData(SenseKey.DataProtect, AdditionalSense.WriteProtected);
+            return false;
+        }
+
+        if ((needs & CommandNeeds.Writable) != 0 && _mode.Control.SoftwareWriteProtect)
+        {
+            refusal = new SenseData(SenseKey.DataProtect, AdditionalSense.SoftwareWriteProtected);
             return false;
         }
 

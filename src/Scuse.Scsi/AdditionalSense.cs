@@ -54,6 +54,9 @@ public static class AdditionalSense
     /// <summary>WRITE PROTECTED.</summary>
     public const ushort WriteProtected = 0x2700;
 
+    /// <summary>LOGICAL UNIT SOFTWARE WRITE PROTECTED: SWP is set in the Control mode page.</summary>
+    public const ushort SoftwareWriteProtected = 0x2702;
+
     /// <summary>SPACE ALLOCATION FAILED WRITE PROTECT: the storage behind a thin disk is full.</summary>
     public const ushort SpaceAllocationFailed = 0x2707;
 

@@ -181,7 +181,7 @@ public sealed class LogicalUnit
     /// <summary>A read or write at pass level io: checked here, then passed on as it came.</summary>
     void BeginTransfer(ScsiTask task)
     {
-        if (!Backstore.DeviceServer.TryCheckTransfer(task.Cdb, out _, out int length, out bool isWrite, out _, out ScsiResult refusal))
+        if (!Backstore.DeviceServer.TryCheckTransfer(task.Cdb, out _, out int length, out bool isWrite, out bool isDurable, out ScsiResult refusal))
         {
             Finish(task, refusal);
             return;
@@ -189,6 +189,11 @@ public sealed class LogicalUnit
 
         if (isWrite)
         {
+            if (isDurable)
+            {
+                task.ForceUnitAccess(); // without a write cache (WCE = 0) as well as by the CDB
+            }
+
             task.DataOutWantedByCdb = length;
             task.DataOutLength = WholeBlocks(Math.Min(length, task.ExpectedDataOut));
         }
@@ -487,8 +492,26 @@ public sealed class LogicalUnit
             dataInLength = status == ScsiStatus.Good ? task.DataInWantedByCdb : 0;
         }
 
+        // 15h and 55h.
+        if ((task.Cdb[0] & ~0x40) == OperationCode.ModeSelect6 && status == ScsiStatus.Good)
+        {
+            HandlerSelectedMode(task);
+        }
+
         task.SetOutcome(status, sense, dataInLength);
         Finish(task);
+    }
+
+    /// <summary>A MODE SELECT at level all: what it changed in the handler, others are to know, and the Control page holds here too.</summary>
+    void HandlerSelectedMode(ScsiTask task)
+    {
+        if (task.DataOutLength > 0)
+        {
+            byte[] list = new byte[task.DataOutLength];
+            task.DataOut.CopyTo(list);
+            Backstore.DeviceServer.FollowModeSelect(task.Cdb, list);
+            Target.Establish(this, AdditionalSense.ModeParametersChanged, except: task.Nexus);
+        }
     }
 
     /// <summary>For the backstore: the task cannot be executed.</summary>
@@ -513,6 +536,28 @@ public sealed class LogicalUnit
             {
                 Route(task);
             }
+        }
+    }
+
+    /// <summary>
+    /// For the backstore: another handler answers everything itself, from its own beginnings. What a MODE SELECT had set is no more, and every nexus is told.
+    /// </summary>
+    public void HandlerStartedAnew()
+    {
+        if (Backstore.DeviceServer.Control != ControlSettings.Default)
+        {
+            Backstore.DeviceServer.Reset();
+            Target.Establish(this, AdditionalSense.ModeParametersChanged);
+        }
+    }
+
+    /// <summary>A LOGICAL UNIT RESET, or a reset of the target: what is the logical unit's own is as after power on. SAM-5 clause 6.3.3.</summary>
+    internal void WasReset()
+    {
+        Reservations.WasReset();
+        if (Backstore.IsOpen)
+        {
+            Backstore.DeviceServer.Reset();
         }
     }
 

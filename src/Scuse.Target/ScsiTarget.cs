@@ -220,7 +220,7 @@ public sealed class ScsiTarget
                 break;
             case TaskManagementFunction.LogicalUnitReset:
                 Establish(unit!, AdditionalSense.DeviceResetOccurred);
-                unit!.Reservations.WasReset();
+                unit!.WasReset();
                 Abort(request, [unit], AbortCause.LogicalUnitReset);
                 break;
             case TaskManagementFunction.TargetWarmReset:
@@ -264,7 +264,7 @@ public sealed class ScsiTarget
         foreach (LogicalUnit unit in LogicalUnits)
         {
             Establish(unit, AdditionalSense.DeviceResetOccurred);
-            unit.Reservations.WasReset();
+            unit.WasReset();
         }
 
         Abort(request, LogicalUnits, cause);

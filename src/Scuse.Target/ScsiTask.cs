@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Scuse.Scsi;
 
 namespace Scuse.Target;
@@ -77,6 +78,25 @@ public sealed class ScsiTask
         first = first[..Math.Min(first.Length, length)];
         first.CopyTo(_cdb);
         extended[..(length - first.Length)].CopyTo(_cdb.AsSpan(first.Length));
+    }
+
+    /// <summary>Has a WRITE be answered only when its data is durable: sets FUA. A WRITE(6), which has no such bit, becomes a WRITE(10). SBC-3 clause 5.32.</summary>
+    internal void ForceUnitAccess()
+    {
+        const byte fua = 0x08;
+        if (_cdb[0] == OperationCode.Write6)
+        {
+            BlockTransferCdb write = BlockTransferCdb.Parse(Cdb);
+            byte control = _cdb[5];
+            _cdbLength = 10;
+            _cdb.AsSpan(0, _cdbLength).Clear();
+            _cdb[0] = OperationCode.Write10;
+            BinaryPrimitives.WriteUInt32BigEndian(_cdb.AsSpan(2), (uint)write.Lba);
+            BinaryPrimitives.WriteUInt16BigEndian(_cdb.AsSpan(7), (ushort)write.BlockCount);
+            _cdb[9] = control;
+        }
+
+        _cdb[1] |= fua;
     }
 
     // ---- what the core answers the transport with ----

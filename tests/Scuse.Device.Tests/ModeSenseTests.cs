@@ -53,9 +53,21 @@ public sealed class ModeSenseTests
         Assert.Equal(0x90, (await unit.Do("5A 08 0A 00 00 00 00 00 FF 00")).AssertGood().Data[3]);
     }
 
+    [Theory]
+    [InlineData("01", "01 0A 00000000000000000000")]
+    [InlineData("08", "08 12 04 0000000000000000000000000000000000")]
+    [InlineData("0A", "0A 0A E4 06 08 40 0000 0000 0000")]
+    [InlineData("1C", "1C 0A 000000000000000000 00")]
+    public async Task The_mask_of_what_can_be_changed_has_a_one_for_each_bit_that_MODE_SELECT_takes_SPC_4_6_13_1_3(string page, string expected)
+    {
+        byte code = (byte)(Convert.FromHexString(page)[0] | 0x40);
+
+        Assert.Equal(Unit.Hex(expected), (await new Unit().Do([0x1A, 0x08, code, 0x00, 0xFF, 0x00])).AssertGood().Data[4..]);
+    }
+
     [Fact]
-    public async Task Nothing_is_changeable() =>
-        Assert.Equal(Unit.Hex("17 00 10 00" + CachingOff), (await new Unit().Do("1A 08 48 00 FF 00")).AssertGood().Data);
+    public async Task A_device_that_need_not_be_flushed_has_no_cache_to_switch() =>
+        Assert.Equal(Unit.Hex("17 00 10 00" + CachingOff), (await new Unit(BlockDeviceFeatures.Unmap).Do("1A 08 48 00 FF 00")).AssertGood().Data);
 
     [Fact]
     public async Task Default_values_are_the_current_ones() =>

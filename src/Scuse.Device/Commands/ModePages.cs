@@ -11,7 +11,7 @@ enum ModePageControl
     /// <summary>A mask of those that MODE SELECT may change.</summary>
     Changeable = 1,
 
-    /// <summary>Those in force after power on.</summary>
+    /// <summary>Those that hold when nothing was changed.</summary>
     Default = 2,
 
     /// <summary>Those kept across power cycles.</summary>
@@ -21,74 +21,283 @@ enum ModePageControl
 /// <summary>The mode pages of the device. SPC-4 clause 7.5, SBC-3 clause 6.5.</summary>
 static class ModePages
 {
-    const int HeaderLength = 2;
+    /// <summary>The longest page there is, header included.</summary>
+    public const int MaxPageLength = 20;
+
+    const int HeaderLength = ModePageView.HeaderLength;
 
     /// <summary>In ascending order.</summary>
-    static ReadOnlySpan<byte> Supported =>
-        [ModePage.ReadWriteErrorRecovery, ModePage.Caching, ModePage.Control, ModePage.InformationalExceptionsControl];
+    static readonly Page[] Pages =
+    [
+        new(ModePage.ReadWriteErrorRecovery, 12),
+        new(ModePage.Caching, 20) { Values = WriteCaching, Changeable = WriteChangeableCaching, Read = ReadCaching },
+        new(ModePage.Control, 12) { Values = WriteControl, Changeable = WriteChangeableControl, Read = ReadControl },
+        new(ModePage.InformationalExceptionsControl, 12) { Values = WriteExceptions },
+    ];
 
-    /// <summary>Writes a page, or all, into cleared memory. Returns the length in bytes, or 0 when there is no such page.</summary>
-    public static int Write(Span<byte> pages, byte code, ModePageControl control, BlockDeviceInfo info)
+    delegate void Writer(Span<byte> page, ModeParameters parameters, BlockDeviceInfo info);
+
+    delegate ModeParameters Reader(ReadOnlySpan<byte> page, ModeParameters before, BlockDeviceInfo info);
+
+    /// <summary>
+    /// Writes a page, or all, into cleared memory: the values in <paramref name="parameters"/>, or the mask of what can be changed. Returns the length in bytes, or 0
+    /// when there is no such page.
+    /// </summary>
+    public static int Write(Span<byte> pages, byte code, ModePageControl control, ModeParameters parameters, BlockDeviceInfo info, bool canSave)
     {
-        if (code != ModePage.All)
-        {
-            return WriteOne(pages, code, control, info);
-        }
-
         int length = 0;
-        foreach (byte each in Supported)
+        foreach (Page page in Pages)
         {
-            length += WriteOne(pages[length..], each, control, info);
+            if (code == ModePage.All || code == page.Code)
+            {
+                WriteOne(pages[length..], page, control, parameters, info, canSave);
+                length += page.Length;
+            }
         }
 
         return length;
     }
 
-    static int WriteOne(Span<byte> page, byte code, ModePageControl control, BlockDeviceInfo info)
+    /// <summary>
+    /// What the parameters are once a parameter list of MODE SELECT is applied to them. False when it asks for what cannot be had; the refusal points at the byte.
+    /// SPC-4 clause 6.11.
+    /// </summary>
+    public static bool TryApply(ReadOnlySpan<byte> bytes, bool isTen, BlockDeviceInfo info, ModeParameters before, out ModeParameters after, out SenseData refusal)
     {
-        int length = code switch
+        after = before;
+        refusal = new SenseData(SenseKey.IllegalRequest, AdditionalSense.ParameterListLengthError);
+        if (!ModeParameterList.TryParse(bytes, isTen, out ModeParameterList list))
         {
-            ModePage.ReadWriteErrorRecovery => 12,
-            ModePage.Caching => 20,
-            ModePage.Control => 12,
-            ModePage.InformationalExceptionsControl => 12,
-            _ => 0,
+            return false;
+        }
+
+        if (FirstFault(list, info) is { } fault)
+        {
+            refusal = SenseData.InvalidFieldInParameterList(fault);
+            return false;
+        }
+
+        int at = list.PagesOffset;
+        bool isCut;
+        for (; list.TryReadPage(at, out ModePageView page, out isCut); at += page.Bytes.Length)
+        {
+            if (!TryApplyPage(page, info, ref after, out int faultInPage))
+            {
+                refusal = SenseData.InvalidFieldInParameterList(at + faultInPage);
+                return false;
+            }
+        }
+
+        return !isCut;
+    }
+
+    /// <summary>What a list that was accepted by somebody else changes of the parameters; what does not fit here is passed over.</summary>
+    public static ModeParameters Follow(ReadOnlySpan<byte> bytes, bool isTen, BlockDeviceInfo info, ModeParameters before)
+    {
+        if (!ModeParameterList.TryParse(bytes, isTen, out ModeParameterList list))
+        {
+            return before;
+        }
+
+        ModeParameters after = before;
+        int at = list.PagesOffset;
+        for (; list.TryReadPage(at, out ModePageView view, out _); at += view.Bytes.Length)
+        {
+            if (Find(view) is { } page && page.Length == view.Bytes.Length)
+            {
+                after = page.Read(view.Bytes, after, info);
+            }
+        }
+
+        return after;
+    }
+
+    // ---- MODE SELECT ----
+
+    /// <summary>The byte of the header or the block descriptor that asks for what cannot be had.</summary>
+    static int? FirstFault(in ModeParameterList list, BlockDeviceInfo info)
+    {
+        if (list.MediumType != 0)
+        {
+            return list.MediumTypeOffset;
+        }
+
+        if (list.DescriptorsLength == 0)
+        {
+            return null;
+        }
+
+        // One for the whole medium; its size and shape are what they are. SBC-3 clause 6.5.2.
+        if (list.DescriptorsLength != (list.HasLongDescriptors ? ModeParameterList.LongDescriptorLength : ModeParameterList.ShortDescriptorLength))
+        {
+            return list.DescriptorLengthOffset;
+        }
+
+        ReadOnlySpan<byte> descriptor = list.Descriptors;
+        ReadOnlySpan<byte> blockCount = descriptor[..(descriptor.Length / 2)];
+        Span<byte> present = stackalloc byte[ModeParameterList.LongDescriptorLength];
+        present.Clear();
+        int lengthAt = list.HasLongDescriptors ? ModeCommands.WriteLongDescriptor(present, info) - 4 : ModeCommands.WriteShortDescriptor(present, info) - 3;
+        bool isCountKept = !blockCount.ContainsAnyExcept((byte)0x00) // as it is
+            || !blockCount.ContainsAnyExcept((byte)0xFF) // as many as there can be
+            || blockCount.SequenceEqual(present[..blockCount.Length]);
+        return !isCountKept ? list.DescriptorsOffset
+            : !descriptor[lengthAt..].SequenceEqual(present[lengthAt..descriptor.Length]) ? list.DescriptorsOffset + lengthAt
+            : null;
+    }
+
+    static bool TryApplyPage(in ModePageView view, BlockDeviceInfo info, ref ModeParameters parameters, out int fault)
+    {
+        fault = 0;
+        if (Find(view) is not { } page)
+        {
+            fault = view.IsSubpage && Array.Exists(Pages, IsCode(view.Code)) ? 1 : 0;
+            return false;
+        }
+
+        if (page.Length != view.Bytes.Length)
+        {
+            fault = view.LengthOffset;
+            return false;
+        }
+
+        Span<byte> current = stackalloc byte[MaxPageLength], mask = stackalloc byte[MaxPageLength];
+        current.Clear();
+        mask.Clear();
+        page.Values(current, parameters, info);
+        page.Changeable(mask, parameters, info);
+        for (int i = HeaderLength; i < page.Length; i++)
+        {
+            if (((view.Bytes[i] ^ current[i]) & ~mask[i]) != 0)
+            {
+                fault = i;
+                return false;
+            }
+        }
+
+        if (page.Code == ModePage.Control && ControlFault(view.Bytes) is { } invalid)
+        {
+            fault = invalid;
+            return false;
+        }
+
+        parameters = page.Read(view.Bytes, parameters, info);
+        return true;
+    }
+
+    static Predicate<Page> IsCode(byte code) => page => page.Code == code;
+
+    static Page? Find(in ModePageView view)
+    {
+        foreach (Page page in Pages)
+        {
+            if (page.Code == view.Code && !view.IsSubpage)
+            {
+                return page;
+            }
+        }
+
+        return null;
+    }
+
+    // ---- MODE SENSE ----
+
+    static void WriteOne(Span<byte> bytes, Page page, ModePageControl control, ModeParameters parameters, BlockDeviceInfo info, bool canSave)
+    {
+        Span<byte> mask = stackalloc byte[MaxPageLength];
+        mask.Clear();
+        page.Changeable(mask, parameters, info);
+        if (control == ModePageControl.Changeable)
+        {
+            mask[..page.Length].CopyTo(bytes);
+        }
+        else
+        {
+            page.Values(bytes, parameters, info);
+        }
+
+        // A page of which nothing changes has nothing to be saved.
+        bool isSavable = canSave && mask.ContainsAnyExcept((byte)0);
+        bytes[0] = (byte)(page.Code | (isSavable ? ModePageView.CanBeSaved : 0));
+        bytes[1] = (byte)(page.Length - HeaderLength);
+    }
+
+    // ---- Caching mode page. SBC-3 clause 6.5.5 ----
+
+    const byte Wce = 0x04;
+
+    static void WriteCaching(Span<byte> page, ModeParameters parameters, BlockDeviceInfo info) =>
+        page[2] = info.Has(BlockDeviceFeatures.Flush) && parameters.WriteCache ? Wce : (byte)0;
+
+    // Without a cache there is nothing to switch.
+    static void WriteChangeableCaching(Span<byte> page, ModeParameters parameters, BlockDeviceInfo info) =>
+        page[2] = info.Has(BlockDeviceFeatures.Flush) ? Wce : (byte)0;
+
+    static ModeParameters ReadCaching(ReadOnlySpan<byte> page, ModeParameters before, BlockDeviceInfo info) =>
+        info.Has(BlockDeviceFeatures.Flush) ? before with { WriteCache = (page[2] & Wce) != 0 } : before;
+
+    // ---- Control mode page. SPC-4 clause 7.5.8 ----
+
+    const int TstShift = 5, QueueErrorShift = 1;
+    const byte TstMask = 0xE0, TstPerNexus = 1 << TstShift, DSense = 0x04, QueueErrorMask = 0x06, Swp = 0x08, Tas = 0x40;
+
+    static void WriteControl(Span<byte> page, ModeParameters parameters, BlockDeviceInfo info)
+    {
+        const byte unrestrictedReordering = 0x10;
+        ControlSettings control = parameters.Control;
+        page[2] = (byte)((control.TaskSetPerNexus ? TstPerNexus : 0) | (control.DescriptorSense ? DSense : 0));
+        page[3] = (byte)(unrestrictedReordering | ((int)control.QueueError << QueueErrorShift)); // QUEUE ALGORITHM MODIFIER 1h
+        page[4] = control.SoftwareWriteProtect ? Swp : (byte)0;
+        page[5] = control.ReportsTaskAborted ? Tas : (byte)0;
+        page[8] = 0xFF; // BUSY TIMEOUT PERIOD: unlimited
+        page[9] = 0xFF;
+    }
+
+    static void WriteChangeableControl(Span<byte> page, ModeParameters parameters, BlockDeviceInfo info)
+    {
+        page[2] = TstMask | DSense;
+        page[3] = QueueErrorMask;
+        page[4] = Swp;
+        page[5] = Tas;
+    }
+
+    /// <summary>Values that are reserved: TST from 010b on, QERR 10b.</summary>
+    static int? ControlFault(ReadOnlySpan<byte> page) =>
+        (page[2] & TstMask) >> TstShift > 1 ? 2
+        : (page[3] & QueueErrorMask) >> QueueErrorShift == 2 ? 3
+        : null;
+
+    static ModeParameters ReadControl(ReadOnlySpan<byte> page, ModeParameters before, BlockDeviceInfo info)
+    {
+        int queueError = (page[3] & QueueErrorMask) >> QueueErrorShift;
+        return before with
+        {
+            Control = new ControlSettings
+            {
+                TaskSetPerNexus = (page[2] & TstMask) == TstPerNexus,
+                DescriptorSense = (page[2] & DSense) != 0,
+                QueueError = Enum.IsDefined((QueueErrorManagement)queueError) ? (QueueErrorManagement)queueError : QueueErrorManagement.GoOn,
+                SoftwareWriteProtect = (page[4] & Swp) != 0,
+                ReportsTaskAborted = (page[5] & Tas) != 0,
+            },
         };
-        if (length == 0)
-        {
-            return 0;
-        }
-
-        page[0] = code;
-        page[1] = (byte)(length - HeaderLength);
-
-        // Nothing can be changed, so the mask is all zeros; and so the values in force are the default ones.
-        if (control != ModePageControl.Changeable)
-        {
-            WriteValues(page, code, info);
-        }
-
-        return length;
     }
 
-    static void WriteValues(Span<byte> page, byte code, BlockDeviceInfo info)
+    // ---- Informational Exceptions Control mode page. SPC-4 clause 7.5.12 ----
+
+    static void WriteExceptions(Span<byte> page, ModeParameters parameters, BlockDeviceInfo info)
     {
-        switch (code)
-        {
-            case ModePage.Caching: // SBC-3 clause 6.5.5
-                const byte wce = 0x04;
-                page[2] = info.Has(BlockDeviceFeatures.Flush) ? wce : (byte)0;
-                break;
-            case ModePage.Control: // SPC-4 clause 7.5.8
-                const byte unrestrictedReordering = 0x10;
-                page[3] = unrestrictedReordering; // QUEUE ALGORITHM MODIFIER 1h
-                page[8] = 0xFF; // BUSY TIMEOUT PERIOD: unlimited
-                page[9] = 0xFF;
-                break;
-            case ModePage.InformationalExceptionsControl: // SPC-4 clause 7.5.12
-                const byte dExcpt = 0x08;
-                page[2] = dExcpt; // none are reported
-                break;
-        }
+        const byte dExcpt = 0x08;
+        page[2] = dExcpt; // none are reported
+    }
+
+    /// <summary>A page: its values after the header, the mask of those that can be changed, and how it is read; all zero and fixed unless said otherwise.</summary>
+    sealed record Page(byte Code, int Length)
+    {
+        public Writer Values { get; init; } = static (_, _, _) => { };
+
+        public Writer Changeable { get; init; } = static (_, _, _) => { };
+
+        public Reader Read { get; init; } = static (_, before, _) => before;
     }
 }

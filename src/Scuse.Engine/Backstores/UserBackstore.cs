@@ -541,6 +541,11 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
             _unit.CapacityChanged();
         }
 
+        if (!first && level == PassLevel.All)
+        {
+            _unit.HandlerStartedAnew();
+        }
+
         GoOn();
     }
 

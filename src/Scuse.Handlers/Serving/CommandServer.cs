@@ -210,7 +210,18 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
 
     protected override void SetResult(CommandSlot slot, ScsiResult result) => slot.SetResult(result);
 
-    protected override ValueTask OnTaskManagementAsync(TaskManagementNotice notice) => _handler.OnTaskManagementAsync(notice);
+    // A target that comes is a device server's power on.
+    internal override void SetAbilities(bool canKeepBuffers) => _server.Reset();
+
+    protected override ValueTask OnTaskManagementAsync(TaskManagementNotice notice)
+    {
+        if (notice.Function is TaskManagementFunction.LogicalUnitReset or TaskManagementFunction.TargetWarmReset or TaskManagementFunction.TargetColdReset)
+        {
+            _server.Reset();
+        }
+
+        return _handler.OnTaskManagementAsync(notice);
+    }
 
     protected override ValueTask CloseHandlerAsync() => _handler.CloseAsync();
 
