@@ -56,7 +56,11 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
     }
 
     /// <summary>What the Control mode page says now, for those who act by it.</summary>
-    public ControlSettings Control => _mode.Control;
+    public ControlSettings Control
+    {
+        get => _mode.Control;
+        internal set => _mode = _mode with { Control = value };
+    }
 
     /// <summary>Where is kept what is to survive a loss of power; null: nowhere, and commands that want something kept are refused.</summary>
     public IDeviceStateStore? Store { get; set; }
@@ -219,7 +223,7 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
     public void FollowModeSelect(ReadOnlySpan<byte> cdb, ReadOnlySpan<byte> list)
     {
         ModeParameters after = ModePages.Follow(list, isTen: cdb[0] == OperationCode.ModeSelect10, _device.Info, _mode);
-        _mode = _mode with { Control = after.Control };
+        Control = after.Control;
     }
 
     /// <summary>Keeps a state in place of what was kept before; false when that cannot be done.</summary>
