@@ -197,6 +197,54 @@ public sealed class EnduranceTests : PeerTest
         }
     }
 
+    [Fact]
+    [Trait("scenario", "reservations")]
+    public async Task Reservations_that_are_to_survive_a_loss_of_power_survive_kills_of_the_engine_at_any_moment()
+    {
+        Needs.LibiscsiHeaders();
+        string reserve = await Initiators.BuildAsync("reserve");
+        string[] arguments = ["memory:4M", "--state", TemporaryFile("state")];
+        ScuseServe serve = await ServeAsync(arguments);
+        string[] again = [.. arguments, "--portal", serve.Portal];
+        HashSet<string> mayBe = ["0 0"];
+        int times = Times(4), changes = 0, undecided = 0;
+        for (int kill = 1; kill <= times; kill++)
+        {
+            await serve.WaitForAttachmentAsync();
+            using RunningPeer initiator = RunningPeer.Start(reserve, serve.Url);
+            while (!initiator.OutputSoFar.Contains("found", StringComparison.Ordinal) && !initiator.HasExited)
+            {
+                await Task.Delay(2);
+            }
+
+            await Task.Delay(s_random.Next(0, 150));
+            serve.Signal("KILL");
+            Outcome outcome = await initiator.WaitAsync(TimeSpan.FromSeconds(30));
+            Assert.True(outcome.ExitCode == 0, outcome.Text);
+
+            string[][] said = [.. outcome.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(static line => line != "gone").Select(static line => line.Split(' ', 2))];
+            Assert.Contains(said[0][1], mayBe);
+            changes += said.Count(static line => line[0] == "done");
+            mayBe.Clear();
+            foreach (string[] line in said)
+            {
+                if (line[0] != "asked")
+                {
+                    mayBe.Clear(); // what was asked for before has been granted
+                }
+
+                mayBe.Add(line[1]);
+            }
+
+            undecided += mayBe.Count - 1;
+            await serve.WaitForExitAsync();
+            serve = await ServeAsync(again);
+        }
+
+        Say($"{times} kills of the engine, {changes} changes of a reservation, {undecided} of the kills while one was under way");
+        Assert.True(changes > times, "hardly anything was changed");
+    }
+
     [Theory]
     [Trait("scenario", "engine")]
     [InlineData(0)]

@@ -1,11 +1,10 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.CompilerServices;
 using System.Text.Json;
 
 namespace Scuse.Peers;
 
-/// <summary>What a load found, as its last line tells. tests/iscsi-load/load.c.</summary>
+/// <summary>What a load found, as its last line tells. tests/initiators/load.c.</summary>
 sealed record LoadReport
 {
     public double Seconds { get; init; }
@@ -63,7 +62,7 @@ sealed class IscsiLoad : IDisposable
 {
     static readonly TimeSpan StartDeadline = TimeSpan.FromSeconds(30);
     static readonly JsonSerializerOptions s_json = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
-    static readonly Lazy<Task<string>> s_program = new(() => BuildAsync());
+    static readonly Lazy<Task<string>> s_program = new(static () => Initiators.BuildAsync("load"));
 
     static int s_writers;
 
@@ -123,13 +122,4 @@ sealed class IscsiLoad : IDisposable
     }
 
     public void Dispose() => _running.Dispose();
-
-    static async Task<string> BuildAsync([CallerFilePath] string thisFile = "")
-    {
-        string folder = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(thisFile)!, "../iscsi-load"));
-        Assert.SkipUnless(Directory.Exists(folder), "needs the sources (tests/iscsi-load)");
-        string program = Path.Combine(AppContext.BaseDirectory, "iscsi-load");
-        (await Peer.RunAsync("/bin/sh", Path.Combine(folder, "build.sh"), program)).OrThrow();
-        return program;
-    }
 }
