@@ -5,6 +5,7 @@ using Scuse.Engine.Management;
 using Scuse.Engine.Portals;
 using Scuse.Engine.Reactors;
 using Scuse.Engine.Reservations;
+using Scuse.Engine.States;
 using Scuse.Engine.Supervision;
 using Scuse.Iscsi;
 using Scuse.Target;
@@ -43,11 +44,18 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         _reactor.AddTicker(memory.Tick);
         List<LogicalUnit> units = [];
         List<UserBackstore> backstores = [];
-        ReservationFiles? reservations = options.StateFolder is { } folder ? new ReservationFiles(folder, options.TargetName, _reactor.Post, _logger) : null;
+        StateFolder? state = options.StateFolder is { } path ? new StateFolder(path, options.TargetName, _reactor.Post, _logger) : null;
+        ReservationFiles? reservations = state is null ? null : new ReservationFiles(state);
         foreach (LunOptions lun in options.Luns)
         {
             var backstore = new UserBackstore(lun, _reactor, _logger, (link, reason) => _attach!.Drop(link, reason), memory);
             backstores.Add(backstore);
+            if (state is not null)
+            {
+                var file = new DeviceStateFile(state, lun.Number);
+                backstore.KeepDeviceState(file, file.Load());
+            }
+
             var unit = new LogicalUnit(lun.Number, backstore) { CommandTimeoutMs = lun.CommandTimeoutMs };
             units.Add(unit);
             if (reservations is not null)

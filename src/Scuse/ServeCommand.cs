@@ -37,7 +37,7 @@ static class ServeCommand
         var dataArea = new Option<string>("--data-area") { Description = "The most memory for the data of one logical unit's commands under way", HelpName = "SIZE", DefaultValueFactory = _ => "256M" };
         var globalDataArea = new Option<string>("--global-data-area") { Description = "The same for all logical units together", HelpName = "SIZE", DefaultValueFactory = _ => "2G" };
         var keep = new Option<int>("--keep-handlers") { Description = "Seconds that handlers outlive the engine, to be taken over by the next one at the same --socket; 0: they end with it", HelpName = "SECONDS", DefaultValueFactory = _ => 0 };
-        var state = new Option<string?>("--state") { Description = "Where persistent reservations are kept that are to survive a loss of power (APTPL); nowhere when not given", HelpName = "FOLDER" };
+        var state = new Option<string?>("--state") { Description = "Where is kept what initiators want to survive a loss of power: persistent reservations (APTPL), saved mode pages; nowhere when not given", HelpName = "FOLDER" };
         var allocations = new Option<bool>("--report-allocations") { Hidden = true };
         var command = new Command("serve", "Serve disks until interrupted") { specs, portal, advertise, target, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, spin, allocations };
         command.SetAction(async (parsed, cancellation) =>

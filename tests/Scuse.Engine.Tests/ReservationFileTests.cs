@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Scuse.Engine.Reservations;
+using Scuse.Engine.States;
 using Scuse.Target;
 
 namespace Scuse.Engine.Tests;
@@ -17,7 +18,7 @@ public sealed class ReservationFileTests : IDisposable
 
     readonly string _folder = Path.Combine(Path.GetTempPath(), $"scuse-reservations-{Guid.NewGuid():N}");
 
-    ReservationFiles Files => new(_folder, "iqn.2026-11.example:t", static action => action(), NullLogger.Instance);
+    ReservationFiles Files => new(new StateFolder(_folder, "iqn.2026-11.example:t", static action => action(), NullLogger.Instance));
 
     public void Dispose()
     {

@@ -29,6 +29,8 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     readonly byte[] _sense = new byte[RingAbi.SenseBytes];
     BlockDeviceInfo? _info;
     DeviceServer? _deviceServer;
+    IDeviceStateStore? _stateStore;
+    DeviceState _keptState = DeviceState.Empty;
     LogicalUnit _unit = null!;
     Action? _drained;
     bool _isHandlerExpected;
@@ -94,6 +96,9 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     public long NowMs => _unit.NowMs;
 
     public void Bind(LogicalUnit logicalUnit) => _unit = logicalUnit;
+
+    /// <summary>Has the device server keep what it wants kept in a store, and begin with what was kept there; before a handler attaches.</summary>
+    public void KeepDeviceState(IDeviceStateStore store, DeviceState kept) => (_stateStore, _keptState) = (store, kept);
 
     // ---- tasks ----
 
@@ -526,6 +531,12 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         _info = info;
         PassLevel = level;
         _deviceServer ??= new DeviceServer(new RingBlockDevice(this)) { TargetCommands = TargetCommands.All };
+        if (level == PassLevel.Io && _stateStore is { } store && _deviceServer.Store is null)
+        {
+            _deviceServer.Store = store; // at level all the device server is in the handler's process, and keeps nothing
+            _deviceServer.Restore(_keptState);
+        }
+
         link.Join(this, _reactor, _memory);
         int repeated = _queue.Start(link);
         _isHandlerExpected = false;

@@ -45,7 +45,7 @@ public sealed record EngineOptions
     public long GlobalDataAreaBytes { get; init; } = 2L << 30;
 
     /// <summary>
-    /// Where persistent reservations are kept that are to survive a loss of power (APTPL); null: nowhere, and initiators that ask for it are refused.
+    /// Where is kept what initiators want to survive a loss of power: persistent reservations (APTPL), saved mode pages; null: nowhere, and they are refused.
     /// </summary>
     public string? StateFolder { get; init; }
 

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Microsoft.Extensions.Logging;
-using Scuse.Linux;
+using Scuse.Engine.States;
 using Scuse.Target;
 
 namespace Scuse.Engine.Reservations;
@@ -10,73 +9,30 @@ namespace Scuse.Engine.Reservations;
 /// Keeps persistent reservations in files, one for each logical unit that has any: JSON, replaced as a whole, so that a crash at any moment leaves
 /// the old state or the new one.
 /// </summary>
-/// <param name="folder">Where the files are; made when it is not there.</param>
-/// <param name="targetName">The target, which is part of the files' names: several engines may share a folder.</param>
-/// <param name="post">Has the owning reactor run something soon.</param>
-/// <param name="logger">Where to tell.</param>
-sealed partial class ReservationFiles(string folder, string targetName, Action<Action> post, ILogger logger) : IReservationStore
+sealed class ReservationFiles(StateFolder folder) : IReservationStore
 {
+    const string What = "reservations";
+
     /// <summary>What was kept for a logical unit; null when nothing was.</summary>
     /// <exception cref="EngineException">There is a file, but it cannot be read: what it held matters to initiators, so it is not passed over.</exception>
     public ReservationState? Load(int lun)
     {
-        string path = PathOf(lun);
         try
         {
-            if (!File.Exists(path))
-            {
-                return null;
-            }
-
-            ReservationFile file = JsonSerializer.Deserialize(File.ReadAllBytes(path), ReservationJson.Default.ReservationFile)
-                ?? throw new JsonException("it holds null");
-            return file.ToState();
+            return folder.Read(lun, What) is not { } content ? null
+                : (JsonSerializer.Deserialize(content, ReservationJson.Default.ReservationFile) ?? throw new JsonException("it holds null")).ToState();
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or JsonException)
         {
-            throw new EngineException($"LUN {lun}: the reservations in {path} cannot be read: {exception.Message}", exception);
+            throw new EngineException($"LUN {lun}: the reservations in {folder.PathOf(lun, What)} cannot be read: {exception.Message}", exception);
         }
     }
 
-    public async ValueTask<bool> SaveAsync(int lun, ReservationState state)
+    public ValueTask<bool> SaveAsync(int lun, ReservationState state)
     {
-        TaskCompletionSource<bool> saved = new(); // goes on where it is completed: on the reactor
-        ThreadPool.UnsafeQueueUserWorkItem(
-            _ =>
-            {
-                bool isKept = TrySave(lun, state);
-                post(() => saved.SetResult(isKept));
-            },
-            null);
-        return await saved.Task;
+        bool isEmpty = !state.PersistsThroughPowerLoss || state.Registrations.Count == 0;
+        return folder.WriteAsync(lun, What, isEmpty ? null : JsonSerializer.SerializeToUtf8Bytes(ReservationFile.Of(state), ReservationJson.Default.ReservationFile));
     }
-
-    bool TrySave(int lun, ReservationState state)
-    {
-        string path = PathOf(lun);
-        try
-        {
-            if (!state.PersistsThroughPowerLoss || state.Registrations.Count == 0)
-            {
-                AtomicFile.Remove(path);
-                return true;
-            }
-
-            Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            AtomicFile.Replace(path, JsonSerializer.SerializeToUtf8Bytes(ReservationFile.Of(state), ReservationJson.Default.ReservationFile));
-            return true;
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            LogNotKept(logger, lun, path, exception.Message);
-            return false;
-        }
-    }
-
-    string PathOf(int lun) => Path.Combine(folder, $"{targetName.Replace(':', '_')}.lun{lun}.reservations.json");
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "LUN {Lun}: the reservations cannot be kept in {Path}: {Reason}; the initiator's command fails")]
-    static partial void LogNotKept(ILogger logger, int lun, string path, string reason);
 }
 
 /// <summary>A state as it stands in a file.</summary>
