@@ -4,7 +4,7 @@ using Scuse.Scsi;
 namespace Scuse.Device;
 
 /// <summary>
-/// Lets a command that must be atomic (COMPARE AND WRITE, ORWRITE) run while no other does; all others run beside each other. Where nothing atomic is
+/// Lets a command that must be atomic (COMPARE AND WRITE, ORWRITE) run, or one that has the whole medium written start, while no other runs; all others run beside each other. Where nothing atomic is
 /// about, entering and leaving is an interlocked operation each.
 /// </summary>
 /// <remarks>
@@ -66,14 +66,26 @@ sealed class AtomicGate
         }
 
         await turn.Task.ConfigureAwait(false);
+        ValueTask<ScsiResult> running;
         try
         {
-            return await entry.Handler(server, info, command).ConfigureAwait(false);
+            if (!server.IsStillAdmitted(entry, out SenseData refusal))
+            {
+                return ScsiResult.Check(refusal);
+            }
+
+            running = entry.Handler(server, info, command);
+            if ((entry.Needs & CommandNeeds.StartsMediumWork) == 0)
+            {
+                return await running.ConfigureAwait(false);
+            }
         }
         finally
         {
             LeaveAlone();
         }
+
+        return await running.ConfigureAwait(false); // what it has begun keeps others off by itself
     }
 
     bool TryEnter()
@@ -155,7 +167,9 @@ sealed class AtomicGate
 
         try
         {
-            return await entry.Handler(server, info, command).ConfigureAwait(false);
+            return server.IsStillAdmitted(entry, out SenseData refusal)
+                ? await entry.Handler(server, info, command).ConfigureAwait(false)
+                : ScsiResult.Check(refusal);
         }
         finally
         {

@@ -5,7 +5,7 @@ namespace Scuse.Device;
 
 /// <summary>What a command needs before it is done at all; the device server checks it in one place.</summary>
 [Flags]
-enum CommandNeeds : byte
+enum CommandNeeds : ushort
 {
     None = 0,
 
@@ -23,6 +23,17 @@ enum CommandNeeds : byte
 
     /// <summary>It is done, and reports nothing, even when a deferred error waits to be told. SAM-5 clause 5.14.</summary>
     IgnoresDeferredErrors = 8,
+
+    /// <summary>It is done while the whole medium is written, and after that has failed. SBC-3 clause 4.11.2.</summary>
+    IgnoresMediumWork = 32,
+
+    /// <summary>
+    /// It has the whole medium written, and must start when nobody else is at it. From its start on the device server keeps the others off; it may go on for hours.
+    /// </summary>
+    StartsMediumWork = 64,
+
+    /// <summary>It is a SANITIZE, which is the way out when one has failed.</summary>
+    Sanitizes = 128,
 }
 
 /// <summary>Does one command; the needs of its table entry are already met.</summary>
@@ -43,15 +54,18 @@ static class CommandTable
 {
     const CommandNeeds Reads = CommandNeeds.Medium;
     const CommandNeeds Writes = CommandNeeds.Medium | CommandNeeds.Writable;
+    const CommandNeeds Always = CommandNeeds.IgnoresMediumWork;
+    const CommandNeeds Sanitize = Writes | CommandNeeds.StartsMediumWork | CommandNeeds.Sanitizes;
 
     /// <summary>In ascending order of operation code, then service action.</summary>
     public static readonly CommandEntry[] Entries =
     [
         Entry("00 00 00 00 00 04", TransferDirection.None, CommandNeeds.Medium, UnitCommands.TestUnitReady),
-        Entry("03 01 00 00 FF 04", TransferDirection.In, CommandNeeds.IgnoresDeferredErrors, UnitCommands.RequestSense),
+        Entry("03 01 00 00 FF 04", TransferDirection.In, CommandNeeds.IgnoresDeferredErrors | Always, UnitCommands.RequestSense),
+        Entry("04 FF 00 00 00 04", TransferDirection.None, Writes | CommandNeeds.StartsMediumWork, FormatCommands.FormatUnit),
         Entry("08 1F FF FF FF 04", TransferDirection.In, Reads, ReadWriteCommands.Read),
         Entry("0A 1F FF FF FF 04", TransferDirection.Out, Writes, ReadWriteCommands.Write),
-        Entry("12 01 FF FF FF 04", TransferDirection.In, CommandNeeds.IgnoresDeferredErrors, InquiryCommands.Inquiry),
+        Entry("12 01 FF FF FF 04", TransferDirection.In, CommandNeeds.IgnoresDeferredErrors | Always, InquiryCommands.Inquiry),
         Entry("15 11 00 00 FF 04", TransferDirection.Out, CommandNeeds.None, ModeCommands.ModeSelect6),
         Entry("1A 08 FF FF FF 04", TransferDirection.In, CommandNeeds.None, ModeCommands.ModeSense6),
         Entry("1B 01 00 0F F7 04", TransferDirection.None, CommandNeeds.None, UnitCommands.StartStopUnit),
@@ -66,6 +80,9 @@ static class CommandTable
         Entry("37 00 1F 00 00 00 00 FF FF 04", TransferDirection.In, CommandNeeds.None, DefectCommands.ReadDefectData10),
         Entry("41 FE FF FF FF FF 00 FF FF 04", TransferDirection.Out, Writes, WriteSameCommands.WriteSame),
         Entry("42 01 00 00 00 00 00 FF FF 04", TransferDirection.Out, Writes | CommandNeeds.UnmapFeature, UnmapCommands.Unmap),
+        Entry("48 A1 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize, SanitizeCommands.Overwrite, ServiceAction.SanitizeOverwrite),
+        Entry("48 A2 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize, SanitizeCommands.BlockErase, ServiceAction.SanitizeBlockErase),
+        Entry("48 1F 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize, SanitizeCommands.ExitFailureMode, ServiceAction.SanitizeExitFailureMode),
         Entry("55 11 00 00 00 00 00 FF FF 04", TransferDirection.Out, CommandNeeds.None, ModeCommands.ModeSelect10),
         Entry("5A 18 FF FF 00 00 00 FF FF 04", TransferDirection.In, CommandNeeds.None, ModeCommands.ModeSense10),
         Entry("88 F8 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.In, Reads, ReadWriteCommands.Read),
@@ -79,7 +96,7 @@ static class CommandTable
         Entry("93 FF FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, WriteSameCommands.WriteSame),
         Entry("9E 10 FF FF FF FF FF FF FF FF FF FF FF FF 01 04", TransferDirection.In, CommandNeeds.None, CapacityCommands.ReadCapacity16, ServiceAction.ReadCapacity16),
         Entry("9E 12 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.In, CommandNeeds.Medium, CapacityCommands.GetLbaStatus, ServiceAction.GetLbaStatus),
-        Entry("A3 0C 87 FF FF FF FF FF FF FF 00 04", TransferDirection.In, CommandNeeds.None, SupportedCommandsReport.Report, ServiceAction.ReportSupportedOperationCodes),
+        Entry("A3 0C 87 FF FF FF FF FF FF FF 00 04", TransferDirection.In, Always, SupportedCommandsReport.Report, ServiceAction.ReportSupportedOperationCodes),
         Entry("A8 F8 FF FF FF FF FF FF FF FF 00 04", TransferDirection.In, Reads, ReadWriteCommands.Read),
         Entry("AA F8 FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, ReadWriteCommands.Write),
         Entry("AE F6 FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, VerifyCommands.WriteAndVerify),

@@ -39,6 +39,9 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
     volatile ModeParameters _mode = ModeParameters.Default;
     volatile DeviceState _saved = DeviceState.Empty;
 
+    // The FORMAT UNIT or SANITIZE that is under way or has failed. Set when commands are kept off, so that each finds it or is over before it.
+    volatile MediumWork? _mediumWork;
+
     // A failure of work that went on after its command was answered. Set by whoever completes that work, taken once by the next command.
     DeferredError? _deferredError;
 
@@ -84,11 +87,20 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
     /// <summary>The turns of the commands that change <see cref="Mode"/> or <see cref="Saved"/>.</summary>
     internal Turns Changes { get; } = new();
 
+    /// <summary>The FORMAT UNIT or SANITIZE that is under way, or has failed and has not been followed by a better one.</summary>
+    internal MediumWork? MediumWork => _mediumWork;
+
     /// <summary>
     /// Called when a command has changed what all I_T nexuses are to know of, with the additional sense code of the unit attention condition and the
     /// command's <see cref="DeviceCommand.Sender"/>, which is left out. SAM-5 clause 5.14. On the thread that the command goes on on, before it ends.
     /// </summary>
     public Action<ushort, object?>? AttentionRaised { get; set; }
+
+    /// <summary>
+    /// Starts work that may call the device for hours, elsewhere than on the thread that commands come on; null where the device never answers at once, so that each of its
+    /// answers leaves room for others.
+    /// </summary>
+    public Action<Action>? StartInBackground { get; init; }
 
     /// <summary>
     /// Designation descriptors of the target port and its group, ready for the wire: they follow the device server's own in VPD page 83h. SPC-4 clause 7.8.5.
@@ -137,7 +149,7 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
             return entry.Handler(this, info, command);
         }
 
-        return (entry.Needs & CommandNeeds.Atomic) != 0
+        return (entry.Needs & (CommandNeeds.Atomic | CommandNeeds.StartsMediumWork)) != 0
             ? gate.RunAloneAsync(this, entry, info, command)
             : gate.RunAsync(this, entry, info, command);
     }
@@ -187,6 +199,66 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
 
     /// <summary>Has a unit attention condition established for every I_T nexus but that of the command; with a null sender for all.</summary>
     internal void RaiseAttention(ushort code, object? sender) => AttentionRaised?.Invoke(code, sender);
+
+    /// <summary>
+    /// Has work on the whole medium begin; from now on other commands are refused. Completes when the work is done, or at once for <paramref name="isImmediate"/>, or
+    /// when the command is aborted, which does not end the work: SBC-3 clause 4.11.4.
+    /// </summary>
+    internal ValueTask<ScsiResult> Begin(MediumWork work, bool isImmediate, CancellationToken aborted)
+    {
+        _mediumWork = work;
+
+        if (StartInBackground is { } start)
+        {
+            start(() => _ = RunAsync(work));
+        }
+        else
+        {
+            _ = RunAsync(work);
+        }
+
+        return isImmediate ? new(ScsiResult.Good) : new(work.WaitAsync(aborted));
+    }
+
+    async Task RunAsync(MediumWork work)
+    {
+        bool wellDone = await work.RunAsync().ConfigureAwait(false);
+        if (wellDone)
+        {
+            ForgetMediumWork();
+        }
+
+        work.End(wellDone);
+    }
+
+    /// <summary>The unit is as if the failed work had never been.</summary>
+    internal void ForgetMediumWork() => _mediumWork = null;
+
+    /// <summary>Ends work in the background soon, before the device is closed.</summary>
+    public async Task StopBackgroundAsync()
+    {
+        if (_mediumWork is { HasFailed: false } work)
+        {
+            work.Stop();
+            await work.Completion.ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>
+    /// Whether a command that was admitted and then had to wait for others is still to be done: work on the whole medium may have begun meanwhile. To be asked again
+    /// by whoever keeps commands waiting.
+    /// </summary>
+    internal bool IsStillAdmitted(CommandEntry entry, out SenseData refusal)
+    {
+        if (_mediumWork is { } work && !work.Admits(entry.Needs))
+        {
+            refusal = work.Sense;
+            return false;
+        }
+
+        refusal = default;
+        return true;
+    }
 
     /// <summary>Whether a failure of earlier background work waits to be told.</summary>
     internal bool HasDeferredError => Volatile.Read(ref _deferredError) is not null;
@@ -250,6 +322,11 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
         if (HasDeferredError && (needs & CommandNeeds.IgnoresDeferredErrors) == 0 && TakeDeferredError() is { } earlier)
         {
             refusal = earlier;
+            return false;
+        }
+
+        if (!IsStillAdmitted(entry, out refusal))
+        {
             return false;
         }
 

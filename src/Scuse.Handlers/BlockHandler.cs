@@ -17,7 +17,8 @@ public enum WriteFlags
 /// <remarks>
 /// <para>Offsets and lengths are in bytes, multiples of the block size and inside the device: that has been checked. A buffer is the shared
 /// data area itself, and is valid until the returned task completes.</para>
-/// <para>All methods of one device are called on one thread, a serving thread, one after another; a process with many devices has a few such threads. A method that waits for a disk or a network should
+/// <para>All methods of one device are called on one thread, a serving thread, one after another; a process with many devices has a few such threads. While
+/// a FORMAT UNIT or SANITIZE writes the whole device, its calls come from other threads, one after another, and nearly no others come. A method that waits for a disk or a network should
 /// return a task that is not complete yet, so that other commands go on. Any number of such tasks may be under way, in any overlap, and they
 /// may complete on any thread and in any order. What completes at once costs no allocation.</para>
 /// <para>Errors are exceptions. A <see cref="ScsiException"/> says what the initiator is told; any other becomes HARDWARE ERROR (04/44/00)

@@ -18,6 +18,12 @@ public static class AdditionalSense
     /// <summary>LOGICAL UNIT NOT READY, MANUAL INTERVENTION REQUIRED.</summary>
     public const ushort ManualInterventionRequired = 0x0403;
 
+    /// <summary>LOGICAL UNIT NOT READY, FORMAT IN PROGRESS.</summary>
+    public const ushort FormatInProgress = 0x0404;
+
+    /// <summary>LOGICAL UNIT NOT READY, SANITIZE IN PROGRESS.</summary>
+    public const ushort SanitizeInProgress = 0x041B;
+
     /// <summary>LOGICAL UNIT COMMUNICATION FAILURE: the handler is gone or did not answer in time.</summary>
     public const ushort CommunicationFailure = 0x0800;
 
@@ -92,6 +98,12 @@ public static class AdditionalSense
 
     /// <summary>COMMANDS CLEARED BY ANOTHER INITIATOR.</summary>
     public const ushort CommandsClearedByAnotherInitiator = 0x2F00;
+
+    /// <summary>FORMAT COMMAND FAILED.</summary>
+    public const ushort FormatCommandFailed = 0x3101;
+
+    /// <summary>SANITIZE COMMAND FAILED.</summary>
+    public const ushort SanitizeCommandFailed = 0x3103;
 
     /// <summary>SAVING PARAMETERS NOT SUPPORTED.</summary>
     public const ushort SavingParametersNotSupported = 0x3900;

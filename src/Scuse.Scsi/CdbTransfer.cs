@@ -78,6 +78,7 @@ public readonly record struct CdbTransfer(TransferDirection Direction, long Leng
         {
             case OperationCode.TestUnitReady:
             case OperationCode.StartStopUnit:
+            case OperationCode.FormatUnit when (cdb[1] & 0x10) == 0: // without FMTDATA; with it the list tells its length
             case OperationCode.PreventAllowMediumRemoval:
             case OperationCode.Reserve6:
             case OperationCode.Release6:

@@ -9,6 +9,15 @@ public static class ServiceAction
     /// <summary>The bits of byte 1 that hold the service action.</summary>
     public const byte Mask = 0x1F;
 
+    /// <summary>OVERWRITE, of SANITIZE.</summary>
+    public const byte SanitizeOverwrite = 0x01;
+
+    /// <summary>BLOCK ERASE, of SANITIZE.</summary>
+    public const byte SanitizeBlockErase = 0x02;
+
+    /// <summary>EXIT FAILURE MODE, of SANITIZE.</summary>
+    public const byte SanitizeExitFailureMode = 0x1F;
+
     /// <summary>READ CAPACITY(16), of SERVICE ACTION IN(16).</summary>
     public const byte ReadCapacity16 = 0x10;
 

@@ -436,8 +436,31 @@ public sealed class LogicalUnit
 
     static bool HasWholeCdb(ScsiTask task) => task.Cdb.Length >= Cdb.Length(task.Cdb);
 
-    void ExecuteHere(ScsiTask task) => Await(task, Backstore.DeviceServer.ExecuteAsync(
-        new DeviceCommand(task.CdbMemory, task.DataOut, task.DataIn, CancellationToken.None, task.Nexus)));
+    void ExecuteHere(ScsiTask task)
+    {
+        if (MediumRange.StartsMediumWork(task.Cdb[0]))
+        {
+            BeginMediumWork(task);
+        }
+        else
+        {
+            Await(task, ExecuteHere(task, CancellationToken.None));
+        }
+    }
+
+    ValueTask<ScsiResult> ExecuteHere(ScsiTask task, CancellationToken aborted) =>
+        Backstore.DeviceServer.ExecuteAsync(new DeviceCommand(task.CdbMemory, task.DataOut, task.DataIn, aborted, task.Nexus));
+
+    /// <summary>Once it has begun, the device server refuses who comes to the medium, so those who wait for it can go and be told; and aborting the task does not end the work.</summary>
+    void BeginMediumWork(ScsiTask task)
+    {
+        task.Abort = new CancellationTokenSource();
+        ValueTask<ScsiResult> execution = ExecuteHere(task, task.Abort.Token);
+        task.HasLetGoOfBlocks = true;
+        _blocks.Ended(task);
+        Await(task, execution);
+        StartWaiting();
+    }
 
     void Await(ScsiTask task, ValueTask<ScsiResult> execution)
     {
@@ -640,6 +663,11 @@ public sealed class LogicalUnit
         {
             Finish(ready, Backstore.Refusal);
         }
+        else if (Backstore.PassLevel == PassLevel.Io
+            && !Backstore.DeviceServer.TryCheckTransfer(ready.Cdb, out _, out _, out _, out _, out ScsiResult refusal))
+        {
+            Finish(ready, refusal); // what it waited for has changed what it may do
+        }
         else
         {
             Prepare(ready);
@@ -720,6 +748,7 @@ public sealed class LogicalUnit
                 break;
             default:
                 _blocks.Orphaned(task); // comes up in Finish
+                task.Abort?.Cancel(); // perhaps at once
                 break;
         }
     }

@@ -174,6 +174,12 @@ public sealed class ScsiTask
 
     internal Memory<byte>[]? ControlPiece { get; set; }
 
+    /// <summary>What tells the device server that the task is aborted; for the few commands that may take longer than an abort can wait.</summary>
+    internal CancellationTokenSource? Abort { get; set; }
+
+    /// <summary>It has begun to have the whole medium written, which goes on without it, and from which the device server keeps others off.</summary>
+    internal bool HasLetGoOfBlocks { get; set; }
+
     /// <summary>The task's place in its logical unit's task set.</summary>
     internal LinkedListNode<ScsiTask> Place { get; }
 
@@ -208,6 +214,8 @@ public sealed class ScsiTask
         SenseLength = 0;
         IsUnwanted = false;
         AbortedBy = null;
+        Abort = null;
+        HasLetGoOfBlocks = false;
         State = TaskState.Idle;
     }
 }

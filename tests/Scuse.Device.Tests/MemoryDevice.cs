@@ -33,6 +33,12 @@ sealed class MemoryDevice(BlockDeviceInfo info) : IBlockDevice
     /// <summary>Holds back every flush until it is set.</summary>
     public TaskCompletionSource? FlushGate { get; set; }
 
+    /// <summary>Holds back every read until it is set.</summary>
+    public TaskCompletionSource? ReadGate { get; set; }
+
+    /// <summary>Is shown what each write brings, before it is stored.</summary>
+    public Action<DataBuffer>? Written { get; set; }
+
     /// <summary>Changes what a read returns, to plant a fault.</summary>
     public Action<DataBuffer>? Spoil { get; set; }
 
@@ -44,6 +50,15 @@ sealed class MemoryDevice(BlockDeviceInfo info) : IBlockDevice
     public void FailNext(Call call, ScsiResult result) => _failures.Enqueue((call, result));
 
     public ValueTask<ScsiResult> ReadAsync(long offset, DataBuffer into, CancellationToken aborted) =>
+        ReadGate is { } gate ? ReadAfterAsync(gate, offset, into) : ReadNow(offset, into);
+
+    async ValueTask<ScsiResult> ReadAfterAsync(TaskCompletionSource gate, long offset, DataBuffer into)
+    {
+        await gate.Task;
+        return await ReadNow(offset, into);
+    }
+
+    ValueTask<ScsiResult> ReadNow(long offset, DataBuffer into) =>
         Complete(Call.Read, offset, into.Length, (Device: this, offset, into), static s =>
         {
             int at = (int)s.offset;
@@ -58,7 +73,10 @@ sealed class MemoryDevice(BlockDeviceInfo info) : IBlockDevice
 
     public ValueTask<ScsiResult> WriteAsync(long offset, DataBuffer from, bool forceUnitAccess, CancellationToken aborted) =>
         Complete(forceUnitAccess ? Call.WriteWithFua : Call.Write, offset, from.Length, (Device: this, offset, from), static s =>
-            s.from.CopyTo(s.Device.Bytes.AsSpan((int)s.offset, s.from.Length)));
+        {
+            s.Device.Written?.Invoke(s.from);
+            s.from.CopyTo(s.Device.Bytes.AsSpan((int)s.offset, s.from.Length));
+        });
 
     public async ValueTask<ScsiResult> FlushAsync(CancellationToken aborted)
     {

@@ -45,6 +45,12 @@ sealed class FakeBackstore : IBackstore
         set => _device.Reads = value ? new() : null;
     }
 
+    /// <summary>Whether the device server's own flushes wait until it is set.</summary>
+    public TaskCompletionSource<ScsiResult>? FlushGate
+    {
+        set => _device.FlushGate = value;
+    }
+
     public int ReadsUnderWay => _device.Reads!.Count;
 
     public bool IsRefusing { get; set; }
@@ -128,7 +134,9 @@ sealed class FakeBackstore : IBackstore
 
         public ValueTask<ScsiResult> WriteAsync(long offset, DataBuffer from, bool forceUnitAccess, CancellationToken aborted) => new(ScsiResult.Good);
 
-        public ValueTask<ScsiResult> FlushAsync(CancellationToken aborted) => new(ScsiResult.Good);
+        public TaskCompletionSource<ScsiResult>? FlushGate { get; set; }
+
+        public ValueTask<ScsiResult> FlushAsync(CancellationToken aborted) => FlushGate is { } gate ? new(gate.Task) : new(ScsiResult.Good);
 
         public ValueTask<ScsiResult> UnmapAsync(long offset, long length, CancellationToken aborted) => new(ScsiResult.Good);
 

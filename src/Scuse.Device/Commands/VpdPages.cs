@@ -126,7 +126,9 @@ static class VpdPages
     {
         const int bodyLength = 0x3C;
         const ushort nonRotating = 0x0001;
+        const byte readsAfterBlockErase = 0x40;
         BinaryPrimitives.WriteUInt16BigEndian(page[4..], nonRotating); // MEDIUM ROTATION RATE
+        page[7] = readsAfterBlockErase; // WABEREQ 01b: blocks can be read before they are written anew; WACEREQ 00b: there is no cryptographic erase
         return bodyLength;
     }
 

@@ -188,7 +188,10 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
             info = info with { MaxTransferBytes = handler.MaxTransferBytes };
         }
 
-        _server = new DeviceServer(new BlockDeviceAdapter(handler, info, log), keepsAtomicCommandsApart: true);
+        _server = new DeviceServer(new BlockDeviceAdapter(handler, info, log), keepsAtomicCommandsApart: true)
+        {
+            StartInBackground = static work => ThreadPool.QueueUserWorkItem(static work => work(), work, preferLocal: false),
+        };
         Ready = new ReadyMessage
         {
             SizeBytes = sizeBytes,
@@ -223,7 +226,11 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
         return _handler.OnTaskManagementAsync(notice);
     }
 
-    protected override ValueTask CloseHandlerAsync() => _handler.CloseAsync();
+    protected override async ValueTask CloseHandlerAsync()
+    {
+        await _server.StopBackgroundAsync().ConfigureAwait(false);
+        await _handler.CloseAsync().ConfigureAwait(false);
+    }
 
     static string[] Names(BlockDeviceFeatures features, bool isVolatile)
     {

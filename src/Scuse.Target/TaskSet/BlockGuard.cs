@@ -18,7 +18,7 @@ sealed class BlockGuard
     /// <summary>The device is at work on the task although nobody waits for it: what it may still write is its own until it has ended.</summary>
     public void Orphaned(ScsiTask task)
     {
-        if (MediumRange.Writes(task.Cdb) && !_owners.Contains(task))
+        if (MediumRange.Writes(task.Cdb) && !task.HasLetGoOfBlocks && !_owners.Contains(task))
         {
             _owners.Add(task);
         }
@@ -106,7 +106,7 @@ sealed class BlockGuard
 
     /// <summary>Tasks for the handler have been let in before they got memory, all others before they execute.</summary>
     static bool IsUnderWay(ScsiTask task) =>
-        task.State == TaskState.Executing || (task.Responder == Responder.Handler && task.State is TaskState.Preparing or TaskState.Collecting);
+        (task.State == TaskState.Executing && !task.HasLetGoOfBlocks) || (task.Responder == Responder.Handler && task.State is TaskState.Preparing or TaskState.Collecting);
 
     static bool Shares(ScsiTask task, in MediumRange blocks) => MediumRange.TryGet(task.Cdb, out MediumRange its) && its.Overlaps(blocks);
 }

@@ -13,8 +13,14 @@ readonly record struct MediumRange(ulong First, ulong Last)
     /// <summary>Every block there may be.</summary>
     static MediumRange All => new(0, ulong.MaxValue);
 
-    /// <summary>Whether the command has to be atomic: it writes what depends on what it reads.</summary>
-    public static bool IsAtomic(byte operationCode) => operationCode is OperationCode.CompareAndWrite or OperationCode.OrWrite16;
+    /// <summary>Whether the command has to be atomic: it writes what depends on what it reads, or has to begin when nobody else is at its blocks.</summary>
+    public static bool IsAtomic(byte operationCode) =>
+        operationCode is OperationCode.CompareAndWrite or OperationCode.OrWrite16 || StartsMediumWork(operationCode);
+
+    /// <summary>
+    /// Whether the command has the whole medium written: it begins when nobody is at it any more, then goes on for long, while the device server refuses others.
+    /// </summary>
+    public static bool StartsMediumWork(byte operationCode) => operationCode is OperationCode.FormatUnit or OperationCode.Sanitize;
 
     /// <summary>Whether the command changes blocks.</summary>
     public static bool Writes(ReadOnlySpan<byte> cdb) =>
