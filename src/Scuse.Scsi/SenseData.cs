@@ -186,6 +186,9 @@ public readonly record struct SenseData(SenseKey Key, ushort Code)
         };
     }
 
+    /// <summary>Whether sense data is in descriptor format.</summary>
+    public static bool IsDescriptorFormat(ReadOnlySpan<byte> sense) => !sense.IsEmpty && (sense[0] & 0x7F) is DescriptorCurrent or DescriptorDeferred;
+
     /// <summary>The key, ASC and ASCQ in the field's way of writing them, such as <c>05/24/00</c>.</summary>
     public override string ToString() => $"{(byte)Key:X2}/{Code >> 8:X2}/{Code & 0xFF:X2}";
 

@@ -521,9 +521,21 @@ public sealed class LogicalUnit
             HandlerSelectedMode(task);
         }
 
-        task.SetOutcome(status, sense, dataInLength);
+        if (Backstore.PassLevel == PassLevel.Io && !sense.IsEmpty && SenseData.IsDescriptorFormat(sense) != UsesDescriptorSense)
+        {
+            // The handler does not know what the Control mode page says.
+            task.SetOutcome(new ScsiResult(status, SenseData.Parse(sense), dataInLength));
+        }
+        else
+        {
+            task.SetOutcome(status, sense, dataInLength);
+        }
+
         Finish(task);
     }
+
+    /// <summary>D_SENSE: whether sense data goes with a status in descriptor format. SPC-4 clause 7.5.8.</summary>
+    internal bool UsesDescriptorSense => Backstore.IsOpen && Backstore.DeviceServer.Control.DescriptorSense;
 
     /// <summary>A MODE SELECT at level all: what it changed in the handler, others are to know, and the Control page holds here too.</summary>
     void HandlerSelectedMode(ScsiTask task)

@@ -143,6 +143,9 @@ public sealed class ScsiTarget
         return task.Target == this && task.LogicalUnit is { } unit && unit.TryFailDelivery(task, sense);
     }
 
+    /// <summary>Whether sense data of a logical unit is in descriptor format (D_SENSE); false where there is none. For a transport that answers for a task itself.</summary>
+    public bool UsesDescriptorSense(ulong lun) => Find(lun) is { UsesDescriptorSense: true };
+
     /// <summary>Fails what is overdue. To be called now and then, some times a second.</summary>
     public void Tick(long nowMs)
     {

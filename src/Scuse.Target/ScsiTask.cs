@@ -187,7 +187,9 @@ public sealed class ScsiTask
     {
         Status = result.Status;
         DataInLength = result.DataInLength;
-        SenseLength = result.Status == ScsiStatus.CheckCondition ? result.Sense.WriteFixed(_sense) : 0;
+        SenseLength = result.Status != ScsiStatus.CheckCondition ? 0
+            : LogicalUnit is { UsesDescriptorSense: true } ? result.Sense.WriteDescriptor(_sense)
+            : result.Sense.WriteFixed(_sense);
     }
 
     internal void SetOutcome(ScsiStatus status, ReadOnlySpan<byte> sense, int dataInLength)

@@ -65,6 +65,21 @@ public sealed class ServingTests
     }
 
     [Fact]
+    public void At_level_all_D_SENSE_gives_sense_data_in_descriptor_format_until_a_reset_SPC_4_7_5_8()
+    {
+        using FakeTarget target = new FakeTarget().Serve(device => new ArrayDisk(device), new() { Device = "disk", SizeBytes = 1 << 20, Serial = "SER42", Level = "all" });
+        byte[] beyond = [0x28, 0, 0, 0, 0xFF, 0xFF, 0, 0, 1, 0];
+        byte[] list = [0, 0, 0, 0, 0x0A, 0x0A, 0x04, 0x10, 0, 0, 0, 0, 0xFF, 0xFF, 0, 0];
+
+        Assert.Equal(0x70, target.Execute(beyond, dataInLength: 512).Sense[0]);
+        Assert.Equal(ScsiStatus.Good, target.Execute([0x15, 0x10, 0, 0, 16, 0], list).Status);
+        Assert.Equal([0x72, 0x05, 0x21, 0x00], target.Execute(beyond, dataInLength: 512).Sense[..4]);
+        target.PostTaskManagement(5);
+
+        Assert.Equal(0x70, target.Execute(beyond, dataInLength: 512).Sense[0]);
+    }
+
+    [Fact]
     public void At_level_all_control_commands_are_answered_from_the_devices_own_word()
     {
         using FakeTarget target = new FakeTarget().Serve(device => new ArrayDisk(device), new() { Device = "disk", SizeBytes = 1 << 20, Serial = "SER42", Level = "all" });

@@ -124,6 +124,52 @@ public sealed class ModeSelectTests
         Assert.False(_all.DeviceServer.Control.DescriptorSense);
     }
 
+    // ---- D_SENSE ----
+
+    const string BeyondTheEnd = "28000000FFFF00000100";
+
+    [Fact]
+    public void Sense_data_is_in_descriptor_format_when_D_SENSE_is_set_whoever_writes_it_SPC_4_7_5_8()
+    {
+        Select(Control);
+
+        ScsiTask task = _initiator.Send(Convert.FromHexString(BeyondTheEnd), dataIn: 512);
+        ScsiTask attention = _other.Send(Cdbs.TestUnitReady);
+
+        Assert.Equal("7205210000000000", Convert.ToHexString(task.Sense));
+        Assert.Equal("72062A0100000000", Convert.ToHexString(attention.Sense));
+        Assert.True(_target.UsesDescriptorSense(LunAddress.Format(0)));
+        Assert.False(_target.UsesDescriptorSense(LunAddress.Format(1)));
+        Assert.False(_target.UsesDescriptorSense(LunAddress.Format(9)));
+    }
+
+    [Fact]
+    public void Sense_data_that_a_handler_wrote_in_the_other_format_is_written_anew_at_level_io()
+    {
+        byte[] written = new byte[SenseData.FixedLength];
+        new SenseData(SenseKey.MediumError, AdditionalSense.UnrecoveredReadError) { Information = 7 }.WriteFixed(written);
+        ScsiTask plain = _initiator.Send(Cdbs.Read10(7, 1), dataIn: 512);
+        _io.Unit.HandlerAnswered(plain, ScsiStatus.CheckCondition, written, 0);
+        Select(Control);
+        ScsiTask task = _initiator.Send(Cdbs.Read10(7, 1), dataIn: 512);
+        _io.Unit.HandlerAnswered(task, ScsiStatus.CheckCondition, written, 0);
+
+        Assert.Equal(written, plain.Sense.ToArray());
+        Assert.Equal("720311000000000C000A80000000000000000007", Convert.ToHexString(task.Sense));
+    }
+
+    [Fact]
+    public void What_a_handler_at_level_all_wrote_is_its_own_word()
+    {
+        _all.Answer(Select(Control, lun: 1));
+        byte[] written = new byte[SenseData.FixedLength];
+        SenseData.LbaOutOfRange.WriteFixed(written);
+        ScsiTask task = _initiator.Send(Cdbs.Read10(7, 1), dataIn: 512, lun: 1);
+        _all.Unit.HandlerAnswered(task, ScsiStatus.CheckCondition, written, 0);
+
+        Assert.Equal(written, task.Sense.ToArray());
+    }
+
     ScsiTask ProbeAll(Initiator initiator)
     {
         ScsiTask task = initiator.Send(Cdbs.TestUnitReady, lun: 1);

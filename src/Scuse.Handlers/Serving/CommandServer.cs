@@ -149,7 +149,11 @@ abstract class CommandServer<TResult>(ErrorLog log) : CommandServer
         }
     }
 
-    internal override void Fail(CommandSlot slot, Exception failure) => slot.SetResult(BlockDeviceAdapter.Translate("command", failure, log, slot.Scsi.Aborted));
+    internal override void Fail(CommandSlot slot, Exception failure) =>
+        slot.SetResult(BlockDeviceAdapter.Translate("command", failure, log, slot.Scsi.Aborted), UsesDescriptorSense);
+
+    /// <summary>Whether sense data is to come in descriptor format.</summary>
+    protected virtual bool UsesDescriptorSense => false;
 }
 
 /// <summary>A block handler behind a device server of its own, so that every CDB works at either pass level.</summary>
@@ -211,7 +215,10 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
 
     protected override ref ValueTaskAwaiter<ScsiResult> AwaiterOf(CommandSlot slot) => ref slot.Block;
 
-    protected override void SetResult(CommandSlot slot, ScsiResult result) => slot.SetResult(result);
+    protected override void SetResult(CommandSlot slot, ScsiResult result) => slot.SetResult(result, UsesDescriptorSense);
+
+    // At pass level io no MODE SELECT comes this far.
+    protected override bool UsesDescriptorSense => _server.Control.DescriptorSense;
 
     // A target that comes is a device server's power on.
     internal override void SetAbilities(bool canKeepBuffers) => _server.Reset();

@@ -95,10 +95,12 @@ sealed class CommandSlot
         Scsi = new ScsiCommand(Command.CdbMemory, dataOut, dataIn, direction, _aborted.Token);
     }
 
-    internal void SetResult(ScsiResult result)
+    internal void SetResult(ScsiResult result, bool descriptorSense = false)
     {
         Status = result.Status;
-        SenseLength = result.Status == ScsiStatus.CheckCondition ? result.Sense.WriteFixed(_sense) : 0;
+        SenseLength = result.Status != ScsiStatus.CheckCondition ? 0
+            : descriptorSense ? result.Sense.WriteDescriptor(_sense)
+            : result.Sense.WriteFixed(_sense);
         Flags = ResponseFlags.None;
         ReadLength = 0;
         Keep = null;

@@ -117,19 +117,20 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
             (byte)(ScsiResponsePdu.UnderflowBit | (task.IsBidirectional ? ScsiResponsePdu.BidirectionalUnderflowBit : 0)),
             (uint)task.Scsi.ExpectedDataOut, task.IsBidirectional ? (uint)task.Scsi.ExpectedDataIn : 0);
         uint tag = task.InitiatorTaskTag, expDataSN = task.DataSN;
+        bool inDescriptorFormat = session.Target!.UsesDescriptorSense(task.Lun);
         if (task.State == IscsiTaskState.Held)
         {
             phase.DropHeld(task);
         }
         else
         {
-            session.Target!.Manage(new TaskManagementRequest
+            session.Target.Manage(new TaskManagementRequest
             {
                 Nexus = session.Nexus!, Transport = phase.Connection, Function = TaskManagementFunction.AbortTask, Lun = task.Lun, Referenced = task.Scsi,
             });
         }
 
-        phase.AnswerWithSense(tag, residual, expDataSN, new SenseData(SenseKey.AbortedCommand, ProtocolServiceCrcError));
+        phase.AnswerWithSense(tag, residual, expDataSN, new SenseData(SenseKey.AbortedCommand, ProtocolServiceCrcError), inDescriptorFormat);
     }
 
     /// <summary>Rejects a command; its number counts as used all the same. RFC 7143 section 4.2.2.1.</summary>

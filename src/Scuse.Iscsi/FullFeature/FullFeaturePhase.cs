@@ -170,11 +170,13 @@ internal sealed class FullFeaturePhase
     }
 
     /// <summary>Answers for a task that the core does not have any more.</summary>
-    public void AnswerWithSense(uint initiatorTaskTag, Residual residual, uint expDataSN, SenseData sense)
+    public void AnswerWithSense(uint initiatorTaskTag, Residual residual, uint expDataSN, SenseData sense, bool inDescriptorFormat)
     {
-        Span<byte> data = stackalloc byte[ScsiResponsePdu.SenseLengthFieldLength + SenseData.FixedLength];
-        BinaryPrimitives.WriteUInt16BigEndian(data, SenseData.FixedLength);
-        sense.WriteFixed(data[ScsiResponsePdu.SenseLengthFieldLength..]);
+        Span<byte> data = stackalloc byte[ScsiResponsePdu.SenseLengthFieldLength + SenseData.MaxDescriptorLength];
+        Span<byte> body = data[ScsiResponsePdu.SenseLengthFieldLength..];
+        int length = inDescriptorFormat ? sense.WriteDescriptor(body) : sense.WriteFixed(body);
+        BinaryPrimitives.WriteUInt16BigEndian(data, (ushort)length);
+        data = data[..(ScsiResponsePdu.SenseLengthFieldLength + length)];
         ControlPdu pdu = _output.Rent(takesStatSN: true);
         ScsiResponsePdu.WriteTo(
             pdu.Header, residual.Flags, (byte)ScsiStatus.CheckCondition, initiatorTaskTag, expDataSN, residual.BidirectionalReadCount, residual.Count,

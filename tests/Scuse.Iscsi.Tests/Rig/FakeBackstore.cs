@@ -39,9 +39,10 @@ sealed class FakeBackstore(int segmentBytes = 4096) : IBackstore
 
     public PassLevel PassLevel => PassLevel.All;
 
-    public DeviceServer DeviceServer => throw new NotSupportedException("everything is passed through");
+    /// <summary>Nothing reaches it: everything is passed through. It knows what the Control mode page says.</summary>
+    public DeviceServer DeviceServer { get; } = new(new Unreachable());
 
-    public BlockDeviceInfo Info { get; } = new() { SizeBytes = 256 << 10, BlockSize = BlockSize, Serial = "1" };
+    public BlockDeviceInfo Info => DeviceServer.Device.Info;
 
     public void Bind(LogicalUnit logicalUnit) => _unit = logicalUnit;
 
@@ -179,5 +180,22 @@ sealed class FakeBackstore(int segmentBytes = 4096) : IBackstore
                 _unit.HandlerAnswered(task, status, sense, length);
                 break;
         }
+    }
+
+    sealed class Unreachable : IBlockDevice
+    {
+        public BlockDeviceInfo Info { get; } = new() { SizeBytes = 256 << 10, BlockSize = BlockSize, Serial = "1" };
+
+        public ValueTask<ScsiResult> ReadAsync(long offset, DataBuffer into, CancellationToken aborted) => throw new NotSupportedException();
+
+        public ValueTask<ScsiResult> WriteAsync(long offset, DataBuffer from, bool forceUnitAccess, CancellationToken aborted) => throw new NotSupportedException();
+
+        public ValueTask<ScsiResult> FlushAsync(CancellationToken aborted) => throw new NotSupportedException();
+
+        public ValueTask<ScsiResult> UnmapAsync(long offset, long length, CancellationToken aborted) => throw new NotSupportedException();
+
+        public ValueTask<ScsiResult> WriteZeroesAsync(long offset, long length, bool mayUnmap, CancellationToken aborted) => throw new NotSupportedException();
+
+        public ValueTask<WorkBuffer> RentAsync(int length, CancellationToken aborted) => throw new NotSupportedException();
     }
 }
