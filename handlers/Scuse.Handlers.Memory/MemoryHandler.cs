@@ -33,6 +33,9 @@ public sealed class MemoryHandler : BlockHandler
     /// <inheritdoc/>
     public override bool IsVolatile => true;
 
+    /// <summary>1 MiB: what ends the process in the middle of a write ends the disk with all that was on it, so that no part of a write is ever left.</summary>
+    public override int AtomicWriteBytes => 1 << 20;
+
     /// <summary>Makes a disk as a spec such as <c>256M</c> or <c>256M?block=4096</c> says; what the spec leaves open is as the operator asked.</summary>
     /// <exception cref="FormatException">The spec is wrong; the message is one line for a person.</exception>
     public static MemoryHandler Open(string spec, DeviceInfo device)

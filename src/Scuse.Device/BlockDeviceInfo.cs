@@ -47,6 +47,12 @@ public sealed record BlockDeviceInfo
     /// <summary>The most bytes one command may move: the MAXIMUM TRANSFER LENGTH of VPD page B0h.</summary>
     public int MaxTransferBytes { get; init; } = 32 << 20;
 
+    /// <summary>
+    /// The most bytes that one write stores all or none of, whatever fails meanwhile, a loss of power included: the MAXIMUM ATOMIC TRANSFER LENGTH of VPD page B0h.
+    /// 0: the device promises nothing, and WRITE ATOMIC(16) does not exist.
+    /// </summary>
+    public int AtomicWriteBytes { get; init; }
+
     /// <summary>Capacity in logical blocks.</summary>
     public ulong BlockCount => (ulong)(SizeBytes / BlockSize);
 

@@ -27,6 +27,10 @@ static class BlockLimits
     /// <summary>The most blocks that one COMPARE AND WRITE may compare and write: 128, so that its CDB can also ask for more and be refused; or as one command may move twice.</summary>
     public static byte MaxCompareAndWriteBlocks(BlockDeviceInfo info) => (byte)Math.Min(128, MaxTransferBlocks(info) / 2);
 
+    /// <summary>The most blocks that one WRITE ATOMIC may write; 0 where there is none.</summary>
+    public static uint MaxAtomicBlocks(BlockDeviceInfo info) =>
+        (uint)Math.Min(Math.Min(info.AtomicWriteBytes / info.BlockSize, ushort.MaxValue), MaxTransferBlocks(info));
+
     /// <summary>The most blocks that one command may transfer.</summary>
     public static uint MaxTransferBlocks(BlockDeviceInfo info) => (uint)(info.MaxTransferBytes / info.BlockSize);
 

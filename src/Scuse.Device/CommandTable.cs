@@ -18,6 +18,9 @@ enum CommandNeeds : ushort
     /// <summary>The Unmap feature: without it the command does not exist.</summary>
     UnmapFeature = 4,
 
+    /// <summary>Writes that are stored all or none: without them the command does not exist.</summary>
+    AtomicWrites = 256,
+
     /// <summary>Nobody else may come between its reading and its writing.</summary>
     Atomic = 16,
 
@@ -43,7 +46,8 @@ delegate ValueTask<ScsiResult> CommandHandler(DeviceServer server, BlockDeviceIn
 sealed record CommandEntry(SupportedCommand Command, TransferDirection Direction, CommandNeeds Needs, CommandHandler Handler)
 {
     public bool ExistsFor(BlockDeviceInfo info) =>
-        (Needs & CommandNeeds.UnmapFeature) == 0 || info.Has(BlockDeviceFeatures.Unmap);
+        ((Needs & CommandNeeds.UnmapFeature) == 0 || info.Has(BlockDeviceFeatures.Unmap))
+        && ((Needs & CommandNeeds.AtomicWrites) == 0 || BlockLimits.MaxAtomicBlocks(info) > 0);
 }
 
 /// <summary>
@@ -94,6 +98,7 @@ static class CommandTable
         Entry("90 02 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.None, Reads, CacheCommands.PreFetch),
         Entry("91 02 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.None, CommandNeeds.Medium, CacheCommands.SynchronizeCache),
         Entry("93 FF FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, WriteSameCommands.WriteSame),
+        Entry("9C F8 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes | CommandNeeds.Atomic | CommandNeeds.AtomicWrites, AtomicCommands.WriteAtomic),
         Entry("9E 10 FF FF FF FF FF FF FF FF FF FF FF FF 01 04", TransferDirection.In, CommandNeeds.None, CapacityCommands.ReadCapacity16, ServiceAction.ReadCapacity16),
         Entry("9E 12 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.In, CommandNeeds.Medium, CapacityCommands.GetLbaStatus, ServiceAction.GetLbaStatus),
         Entry("A3 0C 87 FF FF FF FF FF FF FF 00 04", TransferDirection.In, Always, SupportedCommandsReport.Report, ServiceAction.ReportSupportedOperationCodes),

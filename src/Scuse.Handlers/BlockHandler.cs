@@ -48,6 +48,12 @@ public abstract class BlockHandler
     public virtual int MaxTransferBytes => 0;
 
     /// <summary>
+    /// The most bytes that one call of <see cref="WriteAsync"/> stores all or none of, whatever fails meanwhile, a kill of the process and a loss of power included.
+    /// Initiators are offered WRITE ATOMIC for so many; 0 promises nothing and offers none. That no read sees a part of such a write is not the handler's business.
+    /// </summary>
+    public virtual int AtomicWriteBytes => 0;
+
+    /// <summary>
     /// What it can do beyond reading and writing: found from which of <see cref="FlushAsync"/>, <see cref="UnmapAsync"/> and
     /// <see cref="WriteZeroesAsync"/> are overridden. Override it where that depends on what lies beneath.
     /// </summary>

@@ -297,6 +297,14 @@ public sealed class LogicalUnit
             TransferDirection.Unknown => task.ExpectedDataIn,
             _ => 0,
         };
+        // Of no blocks it would be done, GOOD, and nothing compared: but who brings data for it has meant some, more than the byte can say.
+        if (task.Cdb[0] == OperationCode.CompareAndWrite && dataOut == 0 && task.ExpectedDataOut > 0)
+        {
+            const int blockCountOffset = 13;
+            Finish(task, ScsiResult.Check(SenseData.InvalidFieldInCdb(blockCountOffset)));
+            return false;
+        }
+
         if (Math.Min(dataOut, task.ExpectedDataOut) > limit || Math.Min(dataIn, task.ExpectedDataIn) > limit)
         {
             Finish(task, ScsiResult.Check(SenseKey.IllegalRequest, AdditionalSense.InvalidFieldInCdb));

@@ -156,3 +156,57 @@ public sealed class AtomicCommandTests
     static async Task<ScsiResult> Run(DeviceServer server, string cdb, DataBuffer dataOut, DataBuffer dataIn) =>
         await server.ExecuteAsync(new DeviceCommand(Unit.Hex(cdb), dataOut, dataIn, CancellationToken.None));
 }
+
+public sealed class WriteAtomicTests
+{
+    const string Blocks3And4 = " 00 00 00 00 00 00 00 03 00 00 00 02 00 00";
+
+    static readonly byte[] Data = [.. Enumerable.Range(0, 1024).Select(i => (byte)(i + 1))];
+
+    static Unit AtomicUnit(BlockDeviceFeatures features = Unit.AllFeatures) =>
+        new(new BlockDeviceInfo { SizeBytes = 128 * 512, Features = features, Serial = "SN-0001", AtomicWriteBytes = 16 * 512 });
+
+    [Theory]
+    [InlineData("9C 00", Call.Write)]
+    [InlineData("9C 10", Call.Write)] // DPO
+    [InlineData("9C 08", Call.WriteWithFua)]
+    internal async Task All_blocks_are_written_by_one_write_of_the_device_SBC_4_5_48(string cdb, Call call)
+    {
+        Unit unit = AtomicUnit();
+
+        (await unit.Do(cdb + Blocks3And4, Data)).AssertGood();
+
+        Assert.Equal([(call, 3 * 512L, 1024L)], unit.Device.Calls!);
+        Assert.Equal(Data, unit.Device.Bytes[(3 * 512)..(5 * 512)]);
+    }
+
+    [Theory]
+    [InlineData("9C 20" + Blocks3And4, 1024, "05/24/00@1")] // WRPROTECT
+    [InlineData("9C 00 00 00 00 00 00 00 00 7F 00 00 00 02 00 00", 1024, "05/21/00")]
+    [InlineData("9C 00 00 00 00 00 00 00 00 81 00 00 00 00 00 00", 0, "05/21/00")]
+    [InlineData("9C 00 00 00 00 00 00 00 00 00 00 00 00 11 00 00", 17 * 512, "05/24/00@12")] // MAXIMUM ATOMIC TRANSFER LENGTH
+    [InlineData("9C 00 00 00 00 00 00 00 00 00 00 01 00 02 00 00", 1024, "05/24/00@10")] // ATOMIC BOUNDARY
+    [InlineData("9C 00" + Blocks3And4, 1023, "05/24/00@12")] // less data than blocks: a part is not written
+    public async Task What_cannot_be_done_as_a_whole_is_refused(string cdb, int dataLength, string sense)
+    {
+        Unit unit = AtomicUnit();
+
+        Assert.Equal(sense, (await unit.Do(cdb, new byte[dataLength])).SenseAt);
+        Assert.Empty(unit.Calls);
+    }
+
+    [Fact]
+    public async Task A_device_that_promises_nothing_has_no_such_command()
+    {
+        Assert.Equal("05/20/00", (await new Unit().Do("9C 00" + Blocks3And4, Data)).Sense);
+        Assert.Equal(new byte[20], (await new Unit().Do("12 01 B0 00 FF 00")).Data[44..64]);
+    }
+
+    [Fact]
+    public async Task Its_limits_are_in_the_block_limits_page_SBC_4_6_6_4() =>
+        Assert.Equal(Unit.Hex("00 00 00 10 00 00 00 01 00 00 00 01 00 00 00 00 00 00 00 00"), (await AtomicUnit().Do("12 01 B0 00 FF 00")).Data[44..64]);
+
+    [Fact]
+    public async Task A_read_only_unit_refuses_it() =>
+        Assert.Equal("07/27/00", (await AtomicUnit(BlockDeviceFeatures.ReadOnly).Do("9C 00" + Blocks3And4, Data)).Sense);
+}

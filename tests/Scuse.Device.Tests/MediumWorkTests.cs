@@ -264,12 +264,11 @@ public sealed class MediumWorkTests
     [Fact]
     public async Task Work_that_is_stopped_for_good_has_failed()
     {
-        var unit = new Unit(BlockDeviceFeatures.None, maxTransferBytes: 512) { Device = { IsLate = true } };
+        var unit = new Unit(BlockDeviceFeatures.None, maxTransferBytes: 512);
+        unit.Device.Written = data => _ = unit.Server.StopBackgroundAsync();
 
-        Task<ScsiResult> formatting = Execute(unit.Server, Format);
-        await unit.Server.StopBackgroundAsync();
-
-        Assert.Equal("03/31/01", (await formatting).Sense.ToString());
+        Assert.Equal("03/31/01", (await unit.Do(Format)).Sense);
+        Assert.Equal([Call.Write], unit.Calls);
     }
 
     [Theory]

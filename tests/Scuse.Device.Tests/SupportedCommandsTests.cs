@@ -5,10 +5,18 @@ namespace Scuse.Device.Tests;
 
 public sealed class SupportedCommandsTests
 {
+    /// <summary>A unit that has every command there is.</summary>
+    static Unit EveryCommand()
+    {
+        var unit = new Unit();
+        unit.Device.Info = unit.Device.Info with { AtomicWriteBytes = 4096 };
+        return unit;
+    }
+
     [Fact]
     public async Task Every_command_of_the_table_and_REPORT_LUNS_is_listed_SPC_4_6_35_2()
     {
-        byte[] data = (await new Unit().Do("A3 0C 00 00 00 00 00 00 10 00 00 00")).AssertGood().Data;
+        byte[] data = (await EveryCommand().Do("A3 0C 00 00 00 00 00 00 10 00 00 00")).AssertGood().Data;
 
         Assert.Equal((uint)data.Length - 4, BinaryPrimitives.ReadUInt32BigEndian(data));
         Assert.Equal((CommandTable.Entries.Length + 1) * 8, data.Length - 4);
@@ -21,7 +29,7 @@ public sealed class SupportedCommandsTests
     [Fact]
     public async Task RCTD_adds_a_timeouts_descriptor_to_each_SPC_4_6_35_4()
     {
-        byte[] data = (await new Unit().Do("A3 0C 80 00 00 00 00 00 10 00 00 00")).AssertGood().Data;
+        byte[] data = (await EveryCommand().Do("A3 0C 80 00 00 00 00 00 10 00 00 00")).AssertGood().Data;
 
         Assert.Equal((CommandTable.Entries.Length + 1) * 20, data.Length - 4);
         Assert.Equal(Unit.Hex("00 00 0000 00 02 0006  000A 00 00 00000000 00000000"), data[4..24]);
@@ -75,7 +83,7 @@ public sealed class SupportedCommandsTests
     [Fact]
     public async Task The_most_commands_of_a_target_still_fit()
     {
-        var unit = new Unit();
+        Unit unit = EveryCommand();
         var command = new SupportedCommand(Unit.Hex("A0 00 FF 00 00 00 FF FF FF FF 00 04"));
         unit.Server.TargetCommands = [.. Enumerable.Repeat(command, DeviceServer.MaxTargetCommands)];
 

@@ -81,6 +81,35 @@ public sealed class AtomicTaskTests
     }
 
     [Fact]
+    public void WRITE_ATOMIC_waits_for_reads_of_its_blocks_so_that_none_sees_a_part_of_it()
+    {
+        ScsiTask read = _initiator.Send(Cdbs.Read10(6, 1), dataIn: 512);
+        ScsiTask atomic = _initiator.Send([0x9C, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 2, 0, 0], dataOut: 1024);
+
+        _target.DataArrived(atomic);
+        Assert.DoesNotContain(atomic, _initiator.Completed);
+        _disk.Answer(read);
+
+        Assert.Equal("Good", Initiator.OutcomeOf(atomic));
+    }
+
+    [Fact]
+    public void COMPARE_AND_WRITE_of_no_blocks_that_brings_data_is_refused_and_not_answered_as_if_it_had_compared()
+    {
+        ScsiTask task = _initiator.Send([0x89, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0], dataOut: 512);
+
+        Assert.Equal("05/24/00", Initiator.OutcomeOf(task));
+    }
+
+    [Fact]
+    public void COMPARE_AND_WRITE_of_no_blocks_is_no_error_SBC_3_5_2()
+    {
+        ScsiTask task = _initiator.Send([0x89, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0]);
+
+        Assert.Equal("Good", Initiator.OutcomeOf(task));
+    }
+
+    [Fact]
     public void Two_for_the_same_blocks_run_one_after_the_other()
     {
         CompareAndWrite(5);

@@ -116,7 +116,7 @@ sealed class FakeBackstore : IBackstore
 
     sealed class FakeDevice : IBlockDevice
     {
-        public BlockDeviceInfo Info { get; } = new() { SizeBytes = Blocks * BlockSize, Serial = "0123", Features = BlockDeviceFeatures.Flush };
+        public BlockDeviceInfo Info { get; } = new() { SizeBytes = Blocks * BlockSize, Serial = "0123", Features = BlockDeviceFeatures.Flush, AtomicWriteBytes = 4096 };
 
         public Queue<TaskCompletionSource<ScsiResult>>? Reads { get; set; }
 

@@ -4,7 +4,10 @@ using static System.Buffers.Binary.BinaryPrimitives;
 
 namespace Scuse.Device.Commands;
 
-/// <summary>COMPARE AND WRITE and ORWRITE(16): commands that read before they write, with nobody in between. SBC-3 clauses 5.2 and 5.7.</summary>
+/// <summary>
+/// COMPARE AND WRITE and ORWRITE(16): commands that read before they write, with nobody in between. SBC-3 clauses 5.2 and 5.7. And WRITE ATOMIC(16), of which
+/// nobody sees a part, nor what a failure leaves of it. SBC-4 clauses 4.29 and 5.48.
+/// </summary>
 /// <remarks>That nobody comes in between is the business of whoever calls the device server: the logical unit, or <see cref="AtomicGate"/>.</remarks>
 static class AtomicCommands
 {
@@ -66,6 +69,37 @@ static class AtomicCommands
         }
 
         return await device.WriteAsync(range.OffsetBytes, data, forceUnitAccess, aborted).ConfigureAwait(false);
+    }
+
+    // One write of the device's, which has said that it stores it all or not at all. ATOMIC BOUNDARY would allow less; there is none here, as MAXIMUM ATOMIC BOUNDARY SIZE says.
+    public static ValueTask<ScsiResult> WriteAtomic(DeviceServer server, BlockDeviceInfo info, in DeviceCommand command)
+    {
+        const int boundaryOffset = 10, blockCountOffset = 12;
+        ReadOnlySpan<byte> cdb = command.Cdb.Span;
+        if ((cdb[FlagsOffset] & ProtectMask) != 0)
+        {
+            return ControlResponse.RefuseField(FlagsOffset);
+        }
+
+        uint blockCount = ReadUInt16BigEndian(cdb[blockCountOffset..]);
+        if (!BlockRange.TryLocate(info, ReadUInt64BigEndian(cdb[LbaOffset..]), blockCount, out BlockRange range))
+        {
+            return ControlResponse.Refuse(SenseData.LbaOutOfRange);
+        }
+
+        if (ReadUInt16BigEndian(cdb[boundaryOffset..]) != 0)
+        {
+            return ControlResponse.RefuseField(boundaryOffset);
+        }
+
+        if (blockCount > BlockLimits.MaxAtomicBlocks(info) || command.DataOut.Length < range.LengthBytes)
+        {
+            return ControlResponse.RefuseField(blockCountOffset);
+        }
+
+        return blockCount == 0
+            ? new(ScsiResult.Good)
+            : server.Device.WriteAsync(range.OffsetBytes, command.DataOut.Slice(0, (int)range.LengthBytes), (cdb[FlagsOffset] & Fua) != 0, command.Aborted);
     }
 
     public static ValueTask<ScsiResult> OrWrite(DeviceServer server, BlockDeviceInfo info, in DeviceCommand command)

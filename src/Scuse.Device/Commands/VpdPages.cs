@@ -118,6 +118,14 @@ static class VpdPages
         }
 
         BinaryPrimitives.WriteUInt64BigEndian(page[36..], BlockLimits.MaxWriteSameBlocks(info)); // MAXIMUM WRITE SAME LENGTH
+        if (BlockLimits.MaxAtomicBlocks(info) is > 0 and uint maxAtomic)
+        {
+            // SBC-4 clause 6.6.4. At any place, and without boundaries: MAXIMUM ATOMIC BOUNDARY SIZE stays 0.
+            BinaryPrimitives.WriteUInt32BigEndian(page[44..], maxAtomic); // MAXIMUM ATOMIC TRANSFER LENGTH
+            BinaryPrimitives.WriteUInt32BigEndian(page[48..], 1); // ATOMIC ALIGNMENT
+            BinaryPrimitives.WriteUInt32BigEndian(page[52..], 1); // ATOMIC TRANSFER LENGTH GRANULARITY
+        }
+
         return bodyLength;
     }
 

@@ -260,6 +260,7 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
             BlockSize = ready.BlockSize,
             Features = FeaturesOf(ready.Features),
             Serial = Slot!.Serial,
+            AtomicWriteBytes = Math.Max(0, ready.AtomicWriteBytes),
         };
         if (ready.Product.Length > 0)
         {

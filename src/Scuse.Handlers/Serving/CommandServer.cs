@@ -181,6 +181,7 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
             BlockSize = blockSize,
             Features = features,
             Serial = device.Serial.Length > 0 ? device.Serial : device.Name,
+            AtomicWriteBytes = handler.AtomicWriteBytes,
         };
         if (handler.Product.Length > 0)
         {
@@ -205,6 +206,7 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
             Ring = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement],
             Product = handler.Product,
             MaxTransferBytes = handler.MaxTransferBytes,
+            AtomicWriteBytes = handler.AtomicWriteBytes,
         };
     }
 

@@ -160,6 +160,9 @@ public sealed record ReadyMessage : AttachMessage
 
     /// <summary>The most bytes one command may move; 0 leaves it to the target.</summary>
     public int MaxTransferBytes { get; set; }
+
+    /// <summary>The most bytes that one write stores all or none of, whatever fails meanwhile; 0 promises nothing.</summary>
+    public int AtomicWriteBytes { get; set; }
 }
 
 /// <summary>Handler to target: the device cannot be opened. The handler closes the socket after it.</summary>

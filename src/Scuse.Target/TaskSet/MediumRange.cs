@@ -13,9 +13,9 @@ readonly record struct MediumRange(ulong First, ulong Last)
     /// <summary>Every block there may be.</summary>
     static MediumRange All => new(0, ulong.MaxValue);
 
-    /// <summary>Whether the command has to be atomic: it writes what depends on what it reads, or has to begin when nobody else is at its blocks.</summary>
+    /// <summary>Whether the command has to be atomic: it writes what depends on what it reads, or nobody may see a part of what it writes, or it has to begin when nobody else is at its blocks.</summary>
     public static bool IsAtomic(byte operationCode) =>
-        operationCode is OperationCode.CompareAndWrite or OperationCode.OrWrite16 || StartsMediumWork(operationCode);
+        operationCode is OperationCode.CompareAndWrite or OperationCode.OrWrite16 or OperationCode.WriteAtomic16 || StartsMediumWork(operationCode);
 
     /// <summary>
     /// Whether the command has the whole medium written: it begins when nobody is at it any more, then goes on for long, while the device server refuses others.
@@ -24,7 +24,7 @@ readonly record struct MediumRange(ulong First, ulong Last)
 
     /// <summary>Whether the command changes blocks.</summary>
     public static bool Writes(ReadOnlySpan<byte> cdb) =>
-        cdb[0] is OperationCode.CompareAndWrite or OperationCode.OrWrite16 || HasItsRangesInTheList(cdb[0])
+        cdb[0] is OperationCode.CompareAndWrite or OperationCode.OrWrite16 or OperationCode.WriteAtomic16 || HasItsRangesInTheList(cdb[0])
         || (BlockTransferCdb.TryParse(cdb, out BlockTransferCdb blocks)
             && blocks.Kind is BlockCommandKind.Write or BlockCommandKind.WriteAndVerify or BlockCommandKind.WriteSame);
 
@@ -44,6 +44,8 @@ readonly record struct MediumRange(ulong First, ulong Last)
         {
             case OperationCode.CompareAndWrite:
                 return TryMake(BinaryPrimitives.ReadUInt64BigEndian(cdb[LbaOffset..]), cdb[13], zeroIsAll: false, out range);
+            case OperationCode.WriteAtomic16:
+                return TryMake(BinaryPrimitives.ReadUInt64BigEndian(cdb[LbaOffset..]), BinaryPrimitives.ReadUInt16BigEndian(cdb[12..]), zeroIsAll: false, out range);
             case OperationCode.OrWrite16:
                 return TryMake(BinaryPrimitives.ReadUInt64BigEndian(cdb[LbaOffset..]), BinaryPrimitives.ReadUInt32BigEndian(cdb[10..]), zeroIsAll: false, out range);
         }
