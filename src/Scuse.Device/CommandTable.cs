@@ -113,8 +113,8 @@ static class CommandTable
     static readonly CommandEntry[]?[] ByOpcode = Index();
 
     /// <summary>
-    /// Finds the entry for a CDB. False with the refusal when the operation code is unknown (05/20/00), the service action is (05/24/00), the CDB is
-    /// too short for its operation code, or it asks for an auto contingent allegiance.
+    /// Finds the entry for a CDB. False with the refusal when the operation code is unknown (05/20/00), the service action is (05/24/00), or the CDB is
+    /// too short for its operation code. What NACA asks for is the business of the task set.
     /// </summary>
     public static bool TryFind(ReadOnlySpan<byte> cdb, BlockDeviceInfo info, out CommandEntry entry, out SenseData refusal)
     {
@@ -141,14 +141,6 @@ static class CommandTable
         if (!entry.ExistsFor(info))
         {
             refusal = SenseData.InvalidOperationCode;
-            return false;
-        }
-
-        // NACA in the CONTROL byte, without NORMACA in the standard INQUIRY data. SAM-5 clause 5.2.
-        const byte naca = 0x04;
-        if ((cdb[length - 1] & naca) != 0)
-        {
-            refusal = SenseData.InvalidFieldInCdb(length - 1);
             return false;
         }
 

@@ -117,6 +117,9 @@ public static class AdditionalSense
     /// <summary>INTERNAL TARGET FAILURE.</summary>
     public const ushort InternalTargetFailure = 0x4400;
 
+    /// <summary>INVALID MESSAGE ERROR: an ACA task came without an auto contingent allegiance.</summary>
+    public const ushort InvalidMessage = 0x4900;
+
     /// <summary>PROTOCOL SERVICE CRC ERROR: the transport lost some of the command's data. RFC 7143 section 11.4.7.2.</summary>
     public const ushort ProtocolServiceCrcError = 0x4705;
 

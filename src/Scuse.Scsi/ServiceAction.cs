@@ -51,6 +51,9 @@ public static class ServiceAction
     /// <summary>SET TARGET PORT GROUPS, of MAINTENANCE OUT.</summary>
     public const byte SetTargetPortGroups = 0x0A;
 
+    /// <summary>Of PERSISTENT RESERVE OUT.</summary>
+    public const byte PreemptAndAbort = 0x05;
+
     /// <summary>READ(32), of the variable length CDB.</summary>
     public const ushort Read32 = 0x0009;
 

@@ -16,7 +16,8 @@ public sealed class LogicalUnit
     readonly Queue<ScsiTask> _waitingForControlMemory = new();
     readonly List<ScsiTask> _scratch = [];
     readonly BlockGuard _blocks = new();
-    readonly TaskOrder _order = new();
+    readonly AcaConditions _aca = new();
+    readonly TaskOrder _order;
     long _controlBytes;
     bool _isStartingWaiting;
 
@@ -27,6 +28,7 @@ public sealed class LogicalUnit
         Number = number;
         Backstore = backstore;
         Reservations = new Reservations(this);
+        _order = new TaskOrder(_aca);
         backstore.Bind(this);
         if (backstore.IsOpen)
         {
@@ -84,7 +86,11 @@ public sealed class LogicalUnit
             _order.Entered(task);
         }
 
-        if (_order.IsIdle || _order.TryStart(task, Tasks, IsSetPerNexus))
+        if (!_aca.IsIdle || task.Attribute == TaskAttribute.Aca)
+        {
+            BeginInAca(task);
+        }
+        else if (_order.IsIdle || _order.TryStart(task, Tasks, IsSetPerNexus))
         {
             Enable(task);
         }
@@ -94,7 +100,26 @@ public sealed class LogicalUnit
         }
     }
 
-    bool IsSetPerNexus => Backstore.IsOpen && Backstore.DeviceServer.Control.TaskSetPerNexus;
+    void BeginInAca(ScsiTask task)
+    {
+        if (!_aca.Admits(task, Tasks, IsSetPerNexus, out ScsiResult refusal))
+        {
+            Finish(task, refusal);
+        }
+        else if (_aca.Stops(task.Nexus, IsSetPerNexus) || _order.IsIdle || _order.TryStart(task, Tasks, IsSetPerNexus))
+        {
+            Enable(task); // what is let in while the task set stands still waits for nobody
+        }
+        else
+        {
+            StartTimer(task);
+        }
+    }
+
+    /// <summary>What the Control mode page says.</summary>
+    internal ControlSettings Control => Backstore.IsOpen ? Backstore.DeviceServer.Control : ControlSettings.Default;
+
+    bool IsSetPerNexus => Control.TaskSetPerNexus;
 
     /// <summary>The task is in the enabled state of SAM-5 clause 8.5.2: what stands in its way is looked at now and not before, since older tasks may change it.</summary>
     void Enable(ScsiTask task)
@@ -598,6 +623,7 @@ public sealed class LogicalUnit
     internal void WasReset()
     {
         Reservations.WasReset();
+        _aca.Clear();
         if (Backstore.IsOpen)
         {
             Backstore.DeviceServer.Reset();
@@ -624,11 +650,36 @@ public sealed class LogicalUnit
             return;
         }
 
+        if (task.Status == ScsiStatus.CheckCondition)
+        {
+            Failed(task);
+        }
+
+        Complete(task);
+        StartWaiting();
+    }
+
+    void Complete(ScsiTask task)
+    {
         Leave(task);
         task.State = TaskState.Completed;
         task.Transport.OnCompleted(task);
-        StartWaiting();
     }
+
+    /// <summary>What CHECK CONDITION means for other tasks. SAM-5 clause 5.10.1; QERR: SPC-4 clause 7.5.8.</summary>
+    void Failed(ScsiTask task)
+    {
+        ControlSettings control = Control;
+        _aca.Failed(task, control.TaskSetPerNexus);
+        if (control.QueueError != QueueErrorManagement.GoOn && Tasks.Count > 1)
+        {
+            bool onlyOwn = control.TaskSetPerNexus || control.QueueError == QueueErrorManagement.AbortOwn;
+            ScsiTarget.AbortOthersOf(task, this, onlyOwn);
+        }
+    }
+
+    /// <summary>CLEAR ACA, a lost nexus or one that was preempted: its auto contingent allegiance is over, if there is one.</summary>
+    internal bool ClearAca(Nexus nexus) => _aca.Clear(nexus);
 
     void Leave(ScsiTask task)
     {
@@ -645,7 +696,8 @@ public sealed class LogicalUnit
         }
     }
 
-    void StartWaiting()
+    /// <summary>Something that others may have waited for has ended.</summary>
+    internal void StartWaiting()
     {
         if (_isStartingWaiting || (_blocks.IsIdle && _order.IsIdle))
         {
@@ -737,19 +789,20 @@ public sealed class LogicalUnit
     /// Nobody waits for the task any more. Of several tasks this is said of all before the first is dropped: the room that it leaves must not set another
     /// going that is about to be dropped too.
     /// </summary>
-    internal static void Disown(ScsiTask task, bool tellTransport)
+    internal static void Disown(ScsiTask task, DisownedTask told)
     {
-        bool first = !task.IsUnwanted;
+        bool isKnown = !task.IsUnwanted || task.EndsWithTaskAborted; // to the transport
+        task.EndsWithTaskAborted = told == DisownedTask.EndsWithStatus && isKnown;
         task.IsUnwanted = true;
-        if (first && tellTransport)
+        if (isKnown && told == DisownedTask.EndsAtOnce)
         {
             task.Transport.OnAborted(task);
         }
     }
 
     /// <summary>
-    /// Ends a disowned task without an answer, at once or, when the device is at work on it, once that has let go of it: the requests in
-    /// <see cref="ScsiTask.AbortedBy"/> are told at that time.
+    /// Ends a disowned task, at once or, when the device is at work on it, once that has let go of it: the requests in <see cref="ScsiTask.AbortedBy"/> are
+    /// told at that time.
     /// </summary>
     internal void Drop(ScsiTask task)
     {
@@ -775,10 +828,19 @@ public sealed class LogicalUnit
 
     void Discard(ScsiTask task)
     {
-        Leave(task);
         List<TaskManagementRequest>? waiting = task.AbortedBy;
         task.AbortedBy = null;
-        Target.Release(task);
+        if (task.EndsWithTaskAborted)
+        {
+            task.SetOutcome(ScsiResult.With(ScsiStatus.TaskAborted));
+            Complete(task);
+        }
+        else
+        {
+            Leave(task);
+            Target.Release(task);
+        }
+
         if (waiting is not null)
         {
             foreach (TaskManagementRequest request in waiting)

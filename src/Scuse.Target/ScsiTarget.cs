@@ -90,8 +90,12 @@ public sealed class ScsiTarget
                 unit.Backstore.Announce(AbortCause.AbortTaskSet, tasks);
             }
 
-            tasks.ForEach(static task => LogicalUnit.Disown(task, tellTransport: false));
+            tasks.ForEach(static task => LogicalUnit.Disown(task, DisownedTask.EndsInSilence));
             Drop(tasks);
+            if (unit.ClearAca(nexus))
+            {
+                unit.StartWaiting();
+            }
         }
     }
 
@@ -186,12 +190,53 @@ public sealed class ScsiTarget
     {
         List<ScsiTask> tasks = [.. unit.Tasks.Where(task => task != except && initiatorPorts.Contains(task.Nexus.InitiatorPort))];
         var done = new AbortCompletion();
+        foreach (Nexus nexus in unit.Target._nexuses)
+        {
+            if (initiatorPorts.Contains(nexus.InitiatorPort))
+            {
+                unit.ClearAca(nexus); // SPC-4 clause 5.12.11.2.6
+            }
+        }
+
         unit.Backstore.Announce(AbortCause.PreemptAndAbort, tasks);
         var request = new TaskManagementRequest { Nexus = except.Nexus, Transport = done, Function = TaskManagementFunction.AbortTaskSet, Waiting = 1 };
-        Abort(request, tasks);
+        Abort(request, tasks, unit.Control.ReportsTaskAborted);
         OneLess(request);
+        unit.StartWaiting();
         return done.Task;
     }
+
+    /// <summary>A task has failed, and QERR says that others end with it: all of its task set, or only those of its nexus. SPC-4 clause 7.5.8.</summary>
+    internal static void AbortOthersOf(ScsiTask failed, LogicalUnit unit, bool onlyOwn)
+    {
+        List<ScsiTask> tasks = [.. unit.Tasks.Where(task => task != failed && !task.IsUnwanted && (!onlyOwn || task.Nexus == failed.Nexus))];
+        bool isReported = unit.Control.ReportsTaskAborted;
+        if (!isReported)
+        {
+            TellOfClearing(unit, tasks, by: failed.Nexus);
+        }
+
+        unit.Backstore.Announce(AbortCause.ClearTaskSet, tasks);
+        tasks.ForEach(task => LogicalUnit.Disown(task, HowToEnd(task, failed.Nexus, isReported)));
+        Drop(tasks);
+    }
+
+    /// <summary>COMMANDS CLEARED BY ANOTHER INITIATOR, for every other nexus that has lost commands without a status. SAM-5 clause 5.6.</summary>
+    static void TellOfClearing(LogicalUnit unit, List<ScsiTask> tasks, Nexus by)
+    {
+        foreach (Nexus nexus in tasks.Select(static task => task.Nexus).Distinct())
+        {
+            if (nexus != by)
+            {
+                nexus.Establish(unit.Number, AdditionalSense.CommandsClearedByAnotherInitiator);
+            }
+        }
+    }
+
+    static DisownedTask HowToEnd(ScsiTask task, Nexus by, bool isReported) =>
+        !task.Nexus.IsAlive ? DisownedTask.EndsInSilence
+        : isReported && task.Nexus != by ? DisownedTask.EndsWithStatus
+        : DisownedTask.EndsAtOnce;
 
     // ---- task management, SAM-5 clause 7 ----
 
@@ -217,20 +262,20 @@ public sealed class ScsiTarget
             case TaskManagementFunction.AbortTaskSet:
                 Abort(request, [unit!], AbortCause.AbortTaskSet, request.Nexus);
                 break;
+            case TaskManagementFunction.ClearAca:
+                ClearAca(request, unit!);
+                break;
             case TaskManagementFunction.ClearTaskSet:
-                Establish(unit!, AdditionalSense.CommandsClearedByAnotherInitiator, except: request.Nexus);
-                Abort(request, [unit!], AbortCause.ClearTaskSet);
+                Abort(request, [unit!], AbortCause.ClearTaskSet, unit!.Control.TaskSetPerNexus ? request.Nexus : null);
                 break;
             case TaskManagementFunction.LogicalUnitReset:
-                Establish(unit!, AdditionalSense.DeviceResetOccurred);
-                unit!.WasReset();
-                Abort(request, [unit], AbortCause.LogicalUnitReset);
+                Abort(request, [unit!], AbortCause.LogicalUnitReset);
                 break;
             case TaskManagementFunction.TargetWarmReset:
-                ResetAll(request, AbortCause.TargetWarmReset);
+                Abort(request, LogicalUnits, AbortCause.TargetWarmReset); // SAM-5 clause 6.3.3: every logical unit is reset
                 break;
             case TaskManagementFunction.TargetColdReset:
-                ResetAll(request, AbortCause.TargetColdReset); // the transport ends the sessions once it has answered
+                Abort(request, LogicalUnits, AbortCause.TargetColdReset); // the transport ends the sessions once it has answered
                 break;
             case TaskManagementFunction.TaskReassign:
                 Answer(request, TaskManagementResponse.ReassignmentNotSupported);
@@ -256,44 +301,63 @@ public sealed class ScsiTarget
         {
             task.LogicalUnit.Backstore.Announce(AbortCause.AbortTask, [task]);
             request.Waiting = 1;
-            Abort(request, [task]);
+            Abort(request, [task], isReported: false);
             OneLess(request);
         }
     }
 
-    /// <summary>SAM-5 clause 6.3.3: every logical unit is reset, and every nexus is told.</summary>
-    void ResetAll(TaskManagementRequest request, AbortCause cause)
+    /// <summary>
+    /// Only the faulted nexus ends its auto contingent allegiance; for others, and where there is none, nothing is to be done. What is under way to deal with
+    /// it ends as if by ABORT TASK. SAM-5 clause 7.4.
+    /// </summary>
+    static void ClearAca(TaskManagementRequest request, LogicalUnit unit)
     {
-        foreach (LogicalUnit unit in LogicalUnits)
+        request.Waiting = 1;
+        if (unit.ClearAca(request.Nexus))
         {
-            Establish(unit, AdditionalSense.DeviceResetOccurred);
-            unit.WasReset();
-        }
-
-        Abort(request, LogicalUnits, cause);
-    }
-
-    /// <summary>Aborts the tasks of logical units, those of one nexus or all; handlers hear of it before their commands are taken from them.</summary>
-    static void Abort(TaskManagementRequest request, IEnumerable<LogicalUnit> units, AbortCause cause, Nexus? nexus = null)
-    {
-        request.Waiting = 1; // ours, until every task has been asked
-        foreach (LogicalUnit unit in units)
-        {
-            List<ScsiTask> tasks = TasksOf(unit, nexus);
-            unit.Backstore.Announce(cause, tasks);
-            Abort(request, tasks);
+            List<ScsiTask> tasks = [.. unit.Tasks.Where(task => task.Nexus == request.Nexus && task.Attribute == TaskAttribute.Aca)];
+            unit.Backstore.Announce(AbortCause.ClearAca, tasks);
+            Abort(request, tasks, isReported: false);
+            unit.StartWaiting();
         }
 
         OneLess(request);
     }
 
-    static void Abort(TaskManagementRequest request, IReadOnlyList<ScsiTask> tasks)
+    /// <summary>Aborts the tasks of logical units, those of one nexus or all; handlers hear of it before their commands are taken from them.</summary>
+    void Abort(TaskManagementRequest request, IEnumerable<LogicalUnit> units, AbortCause cause, Nexus? nexus = null)
+    {
+        request.Waiting = 1; // ours, until every task has been asked
+        foreach (LogicalUnit unit in units)
+        {
+            List<ScsiTask> tasks = TasksOf(unit, nexus);
+            bool isReported = unit.Control.ReportsTaskAborted;
+            if (cause >= AbortCause.LogicalUnitReset)
+            {
+                Establish(unit, AdditionalSense.DeviceResetOccurred);
+                unit.WasReset();
+            }
+            else if (!isReported)
+            {
+                TellOfClearing(unit, tasks, by: request.Nexus);
+            }
+
+            unit.Backstore.Announce(cause, tasks);
+            Abort(request, tasks, isReported);
+            unit.StartWaiting();
+        }
+
+        OneLess(request);
+    }
+
+    /// <summary>Aborts tasks; with <paramref name="isReported"/> those of other nexuses end with TASK ABORTED (TAS).</summary>
+    static void Abort(TaskManagementRequest request, IReadOnlyList<ScsiTask> tasks, bool isReported)
     {
         foreach (ScsiTask task in tasks)
         {
             request.Waiting++;
             (task.AbortedBy ??= []).Add(request);
-            LogicalUnit.Disown(task, tellTransport: true);
+            LogicalUnit.Disown(task, HowToEnd(task, request.Nexus, isReported));
         }
 
         Drop(tasks);

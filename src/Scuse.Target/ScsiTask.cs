@@ -160,6 +160,9 @@ public sealed class ScsiTask
     /// <summary>Nobody waits for the answer: the task was aborted, or its nexus is gone.</summary>
     public bool IsUnwanted { get; internal set; }
 
+    /// <summary>What aborted it was another nexus's doing, and its own is to hear of it (TAS): TASK ABORTED, once the device has let go of the task.</summary>
+    internal bool EndsWithTaskAborted { get; set; }
+
     /// <summary>The management functions that wait until the device has let go of this task.</summary>
     internal List<TaskManagementRequest>? AbortedBy { get; set; }
 
@@ -214,7 +217,7 @@ public sealed class ScsiTask
         ExpectedDataIn = ExpectedDataOut = 0;
         Status = ScsiStatus.Good;
         SenseLength = 0;
-        IsUnwanted = false;
+        IsUnwanted = EndsWithTaskAborted = false;
         AbortedBy = null;
         Abort = null;
         HasLetGoOfBlocks = false;

@@ -23,8 +23,7 @@ public sealed class DispatchTests
         Assert.Equal("05/24/00@0", (await new Unit().Do("28 00 00 00 00 00 00 00 01")).SenseAt);
 
     [Fact]
-    public async Task NACA_is_refused_where_NORMACA_is_zero_SAM_5_5_2() =>
-        Assert.Equal("05/24/00@5", (await new Unit().Do("00 00 00 00 00 04")).SenseAt);
+    public async Task NACA_is_the_task_sets_business_SAM_5_5_2() => (await new Unit().Do("00 00 00 00 00 04")).AssertGood();
 
     [Fact]
     public async Task Without_the_unmap_feature_UNMAP_does_not_exist() =>

@@ -19,7 +19,7 @@ public sealed class InquiryTests
         Answer answer = await Disk.Do("12 00 00 01 00 00");
 
         byte[] expected = Unit.Hex(
-            "00 00 06 12 5B 00 00 02" +
+            "00 00 06 32 5B 00 00 02" +
             "41434D4520202020" + // ACME
             "416E76696C3F20202020202020202020" + // Anvil?
             "31323334" +
@@ -45,7 +45,7 @@ public sealed class InquiryTests
         Answer answer = await Disk.Do("12 00 00 00 24 00", room: 8);
 
         Assert.Equal(36, answer.AssertGood().Result.DataInLength);
-        Assert.Equal(Unit.Hex("00 00 06 12 5B 00 00 02"), answer.Room);
+        Assert.Equal(Unit.Hex("00 00 06 32 5B 00 00 02"), answer.Room);
     }
 
     [Fact]

@@ -32,7 +32,6 @@ public sealed class TransferCheckTests
     [InlineData("28 00 00 00 00 80 00 00 01 00")]
     [InlineData("28 20 00 00 00 00 00 00 01 00")]
     [InlineData("28 00 00 00 00 00 00 00 05 00")]
-    [InlineData("28 00 00 00 00 00 00 00 01 04")]
     [InlineData("28 00 00 00 00 00 00 00 01")]
     [InlineData("2A 00 00 00 00 00 00 00 01 00")]
     [InlineData("C1 00 00 00 00 00 00 00 01 00")]

@@ -43,10 +43,10 @@ static class InquiryCommands
     static int WriteStandard(Span<byte> data, BlockDeviceInfo info)
     {
         const int length = 96, vendorOffset = 8, productOffset = 16, revisionOffset = 32, versionDescriptorsOffset = 58;
-        const byte directAccess = 0x00, spc4 = 0x06, hiSup = 0x10, responseDataFormat = 0x02, cmdQue = 0x02;
+        const byte directAccess = 0x00, spc4 = 0x06, normAca = 0x20, hiSup = 0x10, responseDataFormat = 0x02, cmdQue = 0x02;
         data[0] = directAccess;
         data[2] = spc4;
-        data[3] = hiSup | responseDataFormat;
+        data[3] = normAca | hiSup | responseDataFormat;
         data[4] = length - 5; // ADDITIONAL LENGTH
         data[7] = cmdQue;
         ControlResponse.WriteAscii(data[vendorOffset..productOffset], info.Vendor);

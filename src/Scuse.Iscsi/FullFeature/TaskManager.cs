@@ -41,6 +41,8 @@ internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, 
             case < TaskManagementFunction.AbortTask or > TaskManagementFunction.TaskReassign:
                 Answer(header.InitiatorTaskTag, TaskManagementResponse.FunctionNotSupported);
                 return;
+            case TaskManagementFunction.ClearAca:
+                break; // what is held has come to no task set yet
             default:
                 DropHeldBefore(pdu, wholeTarget: function >= TaskManagementFunction.TargetWarmReset);
                 break;

@@ -6,7 +6,8 @@ namespace Scuse.Target;
 /// neither memory nor blocks, so that nothing it waits for can wait for it. While there are SIMPLE tasks only this costs one comparison.
 /// </summary>
 /// <remarks>Touched only by the owning thread.</remarks>
-sealed class TaskOrder
+/// <param name="aca">Which task sets stand still.</param>
+sealed class TaskOrder(AcaConditions aca)
 {
     int _ordering; // tasks that are not SIMPLE
     int _headOfQueue;
@@ -86,9 +87,14 @@ sealed class TaskOrder
 
     bool MayStart(ScsiTask task, LinkedList<ScsiTask> tasks, bool isSetPerNexus)
     {
-        if (task.Attribute == TaskAttribute.HeadOfQueue)
+        if (task.Attribute is TaskAttribute.HeadOfQueue or TaskAttribute.Aca)
         {
             return true;
+        }
+
+        if (aca.Stops(task.Nexus, isSetPerNexus))
+        {
+            return false;
         }
 
         bool isOlder = true;
