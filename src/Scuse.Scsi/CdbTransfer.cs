@@ -50,6 +50,18 @@ public readonly record struct CdbTransfer(TransferDirection Direction, long Leng
             : DescribeOther(cdb, blockSize);
     }
 
+    /// <summary>The byte of the CDB where the number of blocks to transfer starts, for sense data to point at when it is too large; null for a CDB that has none.</summary>
+    public static int? BlockCountOffset(ReadOnlySpan<byte> cdb) =>
+        BlockTransferCdb.TryParse(cdb, out BlockTransferCdb blocks) ? blocks.BlockCountOffset
+        : cdb.IsEmpty ? null
+        : cdb[0] switch
+        {
+            OperationCode.OrWrite16 => 10,
+            OperationCode.WriteAtomic16 => 12,
+            OperationCode.CompareAndWrite => 13,
+            _ => null,
+        };
+
     static CdbTransfer DescribeBlocks(in BlockTransferCdb cdb, int blockSize)
     {
         long all = (long)cdb.BlockCount * blockSize;

@@ -332,7 +332,9 @@ public sealed class LogicalUnit
 
         if (Math.Min(dataOut, task.ExpectedDataOut) > limit || Math.Min(dataIn, task.ExpectedDataIn) > limit)
         {
-            Finish(task, ScsiResult.Check(SenseKey.IllegalRequest, AdditionalSense.InvalidFieldInCdb));
+            Finish(task, ScsiResult.Check(CdbTransfer.BlockCountOffset(task.Cdb) is { } offset
+                ? SenseData.InvalidFieldInCdb(offset)
+                : new SenseData(SenseKey.IllegalRequest, AdditionalSense.InvalidFieldInCdb)));
             return false;
         }
 

@@ -14,6 +14,7 @@ sealed class FuzzDisk : IBackstore, IBlockDevice
     readonly byte[] _medium;
     readonly Queue<Action> _work = new();
     readonly HashSet<ScsiTask> _submitted = [];
+    readonly DeviceServer _handler;
     LogicalUnit _unit = null!;
 
     public FuzzDisk(PassLevel level, BlockDeviceInfo info, byte poison)
@@ -27,7 +28,8 @@ sealed class FuzzDisk : IBackstore, IBlockDevice
             _medium[i] = (byte)(i * 31 >> 3);
         }
 
-        DeviceServer = new DeviceServer(this, keepsAtomicCommandsApart: level == PassLevel.All);
+        DeviceServer = new DeviceServer(this);
+        _handler = new DeviceServer(this, keepsAtomicCommandsApart: true);
     }
 
     public bool IsLate { get; set; }
@@ -109,7 +111,7 @@ sealed class FuzzDisk : IBackstore, IBlockDevice
     async void Serve(ScsiTask task)
     {
         byte[] cdb = task.Cdb.ToArray(); // the task may be taken away while the device works
-        ScsiResult result = await DeviceServer.ExecuteAsync(new DeviceCommand(cdb, task.DataOut, task.DataIn, CancellationToken.None));
+        ScsiResult result = await _handler.ExecuteAsync(new DeviceCommand(cdb, task.DataOut, task.DataIn, CancellationToken.None));
         if (!_submitted.Remove(task))
         {
             return;
