@@ -204,7 +204,7 @@ sealed class CommandWorld : ITaskTransport
     /// <summary>Lets everything come to its end, and looks whether the units are as they should be.</summary>
     public void Settle()
     {
-        for (int steps = 0; Step(); steps++)
+        for (int steps = 0; Step() || MayGoOn(); steps++)
         {
             Require(steps < MaxSteps, "it does not come to rest");
         }
@@ -218,11 +218,32 @@ sealed class CommandWorld : ITaskTransport
         }
     }
 
+    /// <summary>An auto contingent allegiance holds tasks up until the initiator clears it: a task so held goes on then, and may bring about the next.</summary>
+    bool MayGoOn()
+    {
+        int open = _open.Count;
+        if (open > 0)
+        {
+            ClearAca();
+        }
+
+        return _open.Count < open || _wanted.Count > 0;
+    }
+
+    void ClearAca()
+    {
+        for (int i = 0; i < _disks.Length * _nexuses.Length; i++)
+        {
+            Manage(i % _nexuses.Length, LunAddress.Format(i / _nexuses.Length), (byte)TaskManagementFunction.ClearAca, 0);
+        }
+    }
+
     /// <summary>The units still say who they are and, sooner or later, whether they are ready.</summary>
     public void LookAtUnits()
     {
         for (int i = 0; i < _disks.Length; i++)
         {
+            ClearAca();
             Require(Inquire(i).AsSpan().SequenceEqual(_identities[i]), $"LUN {i} is another");
             int attentions = 0;
             do
