@@ -37,6 +37,12 @@ enum CommandNeeds : ushort
 
     /// <summary>It is a SANITIZE, which is the way out when one has failed.</summary>
     Sanitizes = 128,
+
+    /// <summary>Somewhere to keep what survives a loss of power: without it the command does not exist.</summary>
+    Store = 512,
+
+    /// <summary>A clock: without it the command does not exist.</summary>
+    Clock = 1024,
 }
 
 /// <summary>Does one command; the needs of its table entry are already met.</summary>
@@ -48,6 +54,12 @@ sealed record CommandEntry(SupportedCommand Command, TransferDirection Direction
     public bool ExistsFor(BlockDeviceInfo info) =>
         ((Needs & CommandNeeds.UnmapFeature) == 0 || info.Has(BlockDeviceFeatures.Unmap))
         && ((Needs & CommandNeeds.AtomicWrites) == 0 || BlockLimits.MaxAtomicBlocks(info) > 0);
+
+    /// <summary>Whether the command exists in a device server, with what that was given.</summary>
+    public bool ExistsIn(DeviceServer server, BlockDeviceInfo info) =>
+        ExistsFor(info)
+        && ((Needs & CommandNeeds.Store) == 0 || server.CanSave)
+        && ((Needs & CommandNeeds.Clock) == 0 || server.HasClock);
 }
 
 /// <summary>
@@ -87,6 +99,8 @@ static class CommandTable
         Entry("48 A1 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize, SanitizeCommands.Overwrite, ServiceAction.SanitizeOverwrite),
         Entry("48 A2 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize, SanitizeCommands.BlockErase, ServiceAction.SanitizeBlockErase),
         Entry("48 1F 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize, SanitizeCommands.ExitFailureMode, ServiceAction.SanitizeExitFailureMode),
+        Entry("4C 03 FF FF 00 00 00 FF FF 04", TransferDirection.Out, CommandNeeds.None, LogCommands.LogSelect),
+        Entry("4D 03 FF FF 00 FF FF FF FF 04", TransferDirection.In, CommandNeeds.None, LogCommands.LogSense),
         Entry("55 11 00 00 00 00 00 FF FF 04", TransferDirection.Out, CommandNeeds.None, ModeCommands.ModeSelect10),
         Entry("5A 18 FF FF 00 00 00 FF FF 04", TransferDirection.In, CommandNeeds.None, ModeCommands.ModeSense10),
         Entry("88 F8 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.In, Reads, ReadWriteCommands.Read),
@@ -101,7 +115,11 @@ static class CommandTable
         Entry("9C F8 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes | CommandNeeds.Atomic | CommandNeeds.AtomicWrites, AtomicCommands.WriteAtomic),
         Entry("9E 10 FF FF FF FF FF FF FF FF FF FF FF FF 01 04", TransferDirection.In, CommandNeeds.None, CapacityCommands.ReadCapacity16, ServiceAction.ReadCapacity16),
         Entry("9E 12 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.In, CommandNeeds.Medium, CapacityCommands.GetLbaStatus, ServiceAction.GetLbaStatus),
+        Entry("A3 05 00 00 00 00 FF FF FF FF FE 04", TransferDirection.In, CommandNeeds.Store, IdentifyingCommands.Report, ServiceAction.ReportIdentifyingInformation),
         Entry("A3 0C 87 FF FF FF FF FF FF FF 00 04", TransferDirection.In, Always, SupportedCommandsReport.Report, ServiceAction.ReportSupportedOperationCodes),
+        Entry("A3 0F 00 00 00 00 FF FF FF FF 00 04", TransferDirection.In, CommandNeeds.Clock, TimestampCommands.Report, ServiceAction.ReportTimestamp),
+        Entry("A4 06 00 00 00 00 FF FF FF FF FE 04", TransferDirection.Out, CommandNeeds.Store, IdentifyingCommands.Set, ServiceAction.SetIdentifyingInformation),
+        Entry("A4 0F 00 00 00 00 FF FF FF FF 00 04", TransferDirection.Out, CommandNeeds.Clock, TimestampCommands.Set, ServiceAction.SetTimestamp),
         Entry("A8 F8 FF FF FF FF FF FF FF FF 00 04", TransferDirection.In, Reads, ReadWriteCommands.Read),
         Entry("AA F8 FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, ReadWriteCommands.Write),
         Entry("AE F6 FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, VerifyCommands.WriteAndVerify),
@@ -116,7 +134,7 @@ static class CommandTable
     /// Finds the entry for a CDB. False with the refusal when the operation code is unknown (05/20/00), the service action is (05/24/00), or the CDB is
     /// too short for its operation code. What NACA asks for is the business of the task set.
     /// </summary>
-    public static bool TryFind(ReadOnlySpan<byte> cdb, BlockDeviceInfo info, out CommandEntry entry, out SenseData refusal)
+    public static bool TryFind(ReadOnlySpan<byte> cdb, DeviceServer server, BlockDeviceInfo info, out CommandEntry entry, out SenseData refusal)
     {
         entry = null!;
         if (cdb.IsEmpty || ByOpcode[cdb[0]] is not { } candidates)
@@ -138,9 +156,9 @@ static class CommandTable
             return false;
         }
 
-        if (!entry.ExistsFor(info))
+        if (!entry.ExistsIn(server, info))
         {
-            refusal = SenseData.InvalidOperationCode;
+            refusal = entry.Command.ServiceAction is null ? SenseData.InvalidOperationCode : SenseData.InvalidFieldInCdb(1);
             return false;
         }
 

@@ -68,6 +68,24 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
     /// <summary>Where is kept what is to survive a loss of power; null: nowhere, and commands that want something kept are refused.</summary>
     public IDeviceStateStore? Store { get; set; }
 
+    /// <summary>
+    /// Where the device clock has its time from; null: there is none, and REPORT TIMESTAMP and SET TIMESTAMP do not exist. Set before the first command.
+    /// </summary>
+    public TimeProvider? TimeSource
+    {
+        get => Clock.Source;
+        set => Clock.Source = value;
+    }
+
+    /// <summary>How much was read and written: counted here, or by whoever has reads and writes done elsewhere after <see cref="TryCheckTransfer"/>.</summary>
+    public IoStatistics Statistics { get; } = new();
+
+    /// <summary>The device clock; runs when <see cref="HasClock"/>.</summary>
+    internal DeviceClock Clock { get; } = new();
+
+    /// <summary>Whether there is a clock.</summary>
+    internal bool HasClock => Clock.Source is not null;
+
     /// <summary>What the mode pages say now.</summary>
     internal ModeParameters Mode
     {
@@ -313,7 +331,7 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
     // The checks that come before any command's own, in the order of SAM-5 clause 5.14: does it exist, does an earlier error wait, can the medium be accessed.
     bool TryAdmit(BlockDeviceInfo info, ReadOnlySpan<byte> cdb, out CommandEntry entry, out SenseData refusal)
     {
-        if (!CommandTable.TryFind(cdb, info, out entry, out refusal))
+        if (!CommandTable.TryFind(cdb, this, info, out entry, out refusal))
         {
             return false;
         }

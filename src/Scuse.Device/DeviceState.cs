@@ -3,11 +3,20 @@ namespace Scuse.Device;
 /// <summary>What a device server keeps across a loss of power, when it has where.</summary>
 public sealed record DeviceState
 {
+    /// <summary>The most bytes that identifying information has.</summary>
+    public const int MaxInformationLength = 512;
+
     /// <summary>Nothing.</summary>
     public static DeviceState Empty { get; } = new();
 
     /// <summary>The mode pages as a MODE SELECT with SP saved them; null when none has. SPC-4 clause 6.11.</summary>
     public ModeParameters? Mode { get; init; }
+
+    /// <summary>The peripheral device identifying information, in hexadecimal digits; empty when none was set. SPC-4 clause 6.43.</summary>
+    public string PeripheralDeviceInformation { get; init; } = "";
+
+    /// <summary>The text identifying information, in hexadecimal digits of its bytes; empty when none was set. SPC-4 clause 6.43.</summary>
+    public string TextInformation { get; init; } = "";
 }
 
 /// <summary>Where a device server keeps its <see cref="DeviceState"/>.</summary>

@@ -84,6 +84,9 @@ public static class AdditionalSense
     /// <summary>MODE PARAMETERS CHANGED.</summary>
     public const ushort ModeParametersChanged = 0x2A01;
 
+    /// <summary>LOG PARAMETERS CHANGED.</summary>
+    public const ushort LogParametersChanged = 0x2A02;
+
     /// <summary>RESERVATIONS PREEMPTED.</summary>
     public const ushort ReservationsPreempted = 0x2A03;
 
@@ -95,6 +98,9 @@ public static class AdditionalSense
 
     /// <summary>CAPACITY DATA HAS CHANGED.</summary>
     public const ushort CapacityDataChanged = 0x2A09;
+
+    /// <summary>TIMESTAMP CHANGED.</summary>
+    public const ushort TimestampChanged = 0x2A10;
 
     /// <summary>COMMANDS CLEARED BY ANOTHER INITIATOR.</summary>
     public const ushort CommandsClearedByAnotherInitiator = 0x2F00;
@@ -110,6 +116,9 @@ public static class AdditionalSense
 
     /// <summary>MEDIUM NOT PRESENT.</summary>
     public const ushort MediumNotPresent = 0x3A00;
+
+    /// <summary>DEVICE IDENTIFIER CHANGED: the identifying information was set.</summary>
+    public const ushort DeviceIdentifierChanged = 0x3F05;
 
     /// <summary>REPORTED LUNS DATA HAS CHANGED.</summary>
     public const ushort ReportedLunsDataChanged = 0x3F0E;

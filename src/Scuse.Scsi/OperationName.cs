@@ -25,7 +25,7 @@ public static class OperationName
             OperationCode.ServiceActionIn16 => ServiceActionIn(action),
             OperationCode.ServiceActionOut16 => action == ServiceAction.WriteLong16 ? "WRITE LONG(16)" : "SERVICE ACTION OUT(16)",
             OperationCode.MaintenanceIn => MaintenanceIn(action),
-            OperationCode.MaintenanceOut => action == ServiceAction.SetTargetPortGroups ? "SET TARGET PORT GROUPS" : "MAINTENANCE OUT",
+            OperationCode.MaintenanceOut => MaintenanceOut(action),
             _ => Plain(cdb[0]),
         };
     }
@@ -52,6 +52,14 @@ public static class OperationName
         ServiceAction.GetLbaStatus => "GET LBA STATUS",
         ServiceAction.ReportReferrals => "REPORT REFERRALS",
         _ => "SERVICE ACTION IN(16)",
+    };
+
+    static string MaintenanceOut(int action) => action switch
+    {
+        ServiceAction.SetIdentifyingInformation => "SET IDENTIFYING INFORMATION",
+        ServiceAction.SetTargetPortGroups => "SET TARGET PORT GROUPS",
+        ServiceAction.SetTimestamp => "SET TIMESTAMP",
+        _ => "MAINTENANCE OUT",
     };
 
     static string MaintenanceIn(int action) => action switch

@@ -54,6 +54,12 @@ public static class ServiceAction
     /// <summary>Of PERSISTENT RESERVE OUT.</summary>
     public const byte PreemptAndAbort = 0x05;
 
+    /// <summary>SET IDENTIFYING INFORMATION, of MAINTENANCE OUT.</summary>
+    public const byte SetIdentifyingInformation = 0x06;
+
+    /// <summary>SET TIMESTAMP, of MAINTENANCE OUT.</summary>
+    public const byte SetTimestamp = 0x0F;
+
     /// <summary>READ(32), of the variable length CDB.</summary>
     public const ushort Read32 = 0x0009;
 

@@ -212,6 +212,7 @@ public sealed class LogicalUnit
             return;
         }
 
+        Backstore.DeviceServer.Statistics.Count(isWrite, length);
         if (isWrite)
         {
             if (isDurable)

@@ -10,7 +10,21 @@ public sealed class SupportedCommandsTests
     {
         var unit = new Unit();
         unit.Device.Info = unit.Device.Info with { AtomicWriteBytes = 4096 };
+        unit.Server.Store = new MemoryStore();
+        unit.Server.TimeSource = TimeProvider.System;
         return unit;
+    }
+
+    [Fact]
+    public async Task Commands_that_need_a_store_or_a_clock_are_listed_only_where_there_is_one()
+    {
+        Unit bare = EveryCommand();
+        bare.Server.Store = null;
+        bare.Server.TimeSource = null;
+        byte[] with = (await EveryCommand().Do("A3 0C 00 00 00 00 00 00 10 00 00 00")).AssertGood().Data;
+        byte[] without = (await bare.Do("A3 0C 00 00 00 00 00 00 10 00 00 00")).AssertGood().Data;
+
+        Assert.Equal(4 * 8, with.Length - without.Length);
     }
 
     [Fact]

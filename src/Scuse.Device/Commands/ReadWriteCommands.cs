@@ -15,6 +15,7 @@ static class ReadWriteCommands
         }
 
         int asked = (int)range.LengthBytes;
+        server.Statistics.Count(isWrite: false, asked);
         int fit = range.FitInto(command.DataIn, info.BlockSize);
         if (fit == 0)
         {
@@ -33,6 +34,7 @@ static class ReadWriteCommands
             return ControlResponse.Refuse(refusal);
         }
 
+        server.Statistics.Count(isWrite: true, (int)range.LengthBytes);
         int fit = range.FitInto(command.DataOut, info.BlockSize);
         return fit == 0
             ? new(ScsiResult.Good)

@@ -58,7 +58,7 @@ static class SupportedCommandsReport
         int at = headerLength;
         foreach (CommandEntry entry in CommandTable.Entries)
         {
-            if (entry.ExistsFor(info))
+            if (entry.ExistsIn(server, info))
             {
                 at += WriteDescriptor(data[at..], entry.Command, withTimeouts);
             }
@@ -117,7 +117,7 @@ static class SupportedCommandsReport
         bool isKnown = false, hasServiceActions = false;
         foreach (CommandEntry entry in CommandTable.Entries)
         {
-            if (entry.ExistsFor(info))
+            if (entry.ExistsIn(server, info))
             {
                 Consider(entry.Command, ref found);
             }

@@ -36,15 +36,78 @@ sealed record KeptDeviceState
     public required int Version { get; init; }
 
     /// <summary>The saved mode pages; null when none were saved.</summary>
-    public ModeParameters? Mode { get; init; }
+    public KeptMode? Mode { get; init; }
 
-    public static KeptDeviceState Of(DeviceState state) => new() { Version = CurrentVersion, Mode = state.Mode };
+    /// <summary>The identifying information, in hexadecimal digits.</summary>
+    public string? PeripheralDeviceInformation { get; init; }
+
+    /// <summary>The text identifying information, in hexadecimal digits of its bytes.</summary>
+    public string? TextInformation { get; init; }
+
+    public static KeptDeviceState Of(DeviceState state) => new()
+    {
+        Version = CurrentVersion,
+        Mode = state.Mode is { } mode ? KeptMode.Of(mode) : null,
+        PeripheralDeviceInformation = state.PeripheralDeviceInformation,
+        TextInformation = state.TextInformation,
+    };
 
     /// <exception cref="JsonException">It makes no sense.</exception>
-    public DeviceState ToState() =>
-        Version != CurrentVersion ? throw new JsonException($"it has version {Version}; only {CurrentVersion} is known")
-        : Mode is not null && !Enum.IsDefined(Mode.Control.QueueError) ? throw new JsonException("QERR has a reserved value")
-        : new DeviceState { Mode = Mode };
+    public DeviceState ToState() => Version != CurrentVersion
+        ? throw new JsonException($"it has version {Version}; only {CurrentVersion} is known")
+        : new DeviceState
+        {
+            Mode = Mode?.ToMode(),
+            PeripheralDeviceInformation = Checked(PeripheralDeviceInformation),
+            TextInformation = Checked(TextInformation),
+        };
+
+    static string Checked(string? information) =>
+        information is null ? ""
+        : information.Length % 2 == 0 && information.Length <= 2 * DeviceState.MaxInformationLength && information.All(char.IsAsciiHexDigit) ? information
+        : throw new JsonException("identifying information is not hexadecimal digits");
+}
+
+/// <summary>The mode pages as they stand in a file.</summary>
+sealed record KeptMode
+{
+    public required bool WriteCache { get; init; }
+
+    public required bool DescriptorSense { get; init; }
+
+    public required bool TaskSetPerNexus { get; init; }
+
+    public required QueueErrorManagement QueueError { get; init; }
+
+    public required bool ReportsTaskAborted { get; init; }
+
+    public required bool SoftwareWriteProtect { get; init; }
+
+    public static KeptMode Of(ModeParameters mode) => new()
+    {
+        WriteCache = mode.WriteCache,
+        DescriptorSense = mode.Control.DescriptorSense,
+        TaskSetPerNexus = mode.Control.TaskSetPerNexus,
+        QueueError = mode.Control.QueueError,
+        ReportsTaskAborted = mode.Control.ReportsTaskAborted,
+        SoftwareWriteProtect = mode.Control.SoftwareWriteProtect,
+    };
+
+    /// <exception cref="JsonException">It makes no sense.</exception>
+    public ModeParameters ToMode() => !Enum.IsDefined(QueueError)
+        ? throw new JsonException("QERR has a reserved value")
+        : new ModeParameters
+        {
+            WriteCache = WriteCache,
+            Control = new ControlSettings
+            {
+                DescriptorSense = DescriptorSense,
+                TaskSetPerNexus = TaskSetPerNexus,
+                QueueError = QueueError,
+                ReportsTaskAborted = ReportsTaskAborted,
+                SoftwareWriteProtect = SoftwareWriteProtect,
+            },
+        };
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true, RespectRequiredConstructorParameters = true, RespectNullableAnnotations = true)]

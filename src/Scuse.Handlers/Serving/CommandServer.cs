@@ -195,6 +195,7 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
 
         _server = new DeviceServer(new BlockDeviceAdapter(handler, info, log), keepsAtomicCommandsApart: true)
         {
+            TimeSource = TimeProvider.System,
             StartInBackground = static work => ThreadPool.QueueUserWorkItem(static work => work(), work, preferLocal: false),
         };
         Ready = new ReadyMessage

@@ -1,0 +1,170 @@
+using Scuse.Scsi;
+using static System.Buffers.Binary.BinaryPrimitives;
+
+namespace Scuse.Device.Commands;
+
+/// <summary>LOG SELECT and LOG SENSE, and the log pages there are. SPC-4 clauses 6.7, 6.8 and 7.3.</summary>
+static class LogCommands
+{
+    const int FlagsOffset = 1, PageOffset = 2, SubpageOffset = 3, ParameterPointerOffset = 5, LengthOffset = 7;
+    const int PageControlShift = 6;
+    const byte PageCodeMask = 0x3F, SaveParameters = 0x01;
+
+    const int HeaderLength = 4, ParameterHeaderLength = 4;
+
+    // DS and SPF in byte 0 of a page; FORMAT AND LINKING 11b, a binary list, and TSD in the control byte of a parameter: nothing is saved.
+    const byte DisableSave = 0x80, SubpageFormat = 0x40, UnsavedBinaryList = 0x23;
+
+    /// <summary>In ascending order; each without subpages.</summary>
+    static ReadOnlySpan<byte> Supported => [LogPage.SupportedPages, LogPage.GeneralStatistics, LogPage.InformationalExceptions];
+
+    public static ValueTask<ScsiResult> LogSense(DeviceServer server, BlockDeviceInfo info, in DeviceCommand command)
+    {
+        const byte parameterPointerControl = 0x02;
+        ReadOnlySpan<byte> cdb = command.Cdb.Span;
+        if ((cdb[FlagsOffset] & (parameterPointerControl | SaveParameters)) != 0)
+        {
+            return ControlResponse.RefuseField(FlagsOffset); // PPC is obsolete, and nothing can be saved
+        }
+
+        // PC makes no difference: lists have neither thresholds nor default values. SPC-4 clause 7.3.2.2.2.
+        byte code = (byte)(cdb[PageOffset] & PageCodeMask), subpage = cdb[SubpageOffset];
+        if (!Supported.Contains(code))
+        {
+            return ControlResponse.RefuseField(PageOffset);
+        }
+
+        if (subpage != LogPage.NoSubpage && (code != LogPage.SupportedPages || subpage != LogPage.AllSubpages))
+        {
+            return ControlResponse.RefuseField(SubpageOffset);
+        }
+
+        ushort pointer = ReadUInt16BigEndian(cdb[ParameterPointerOffset..]);
+        Span<byte> page = stackalloc byte[ControlResponse.MaxLength];
+        page.Clear();
+        Span<byte> body = page[HeaderLength..];
+        int bodyLength = code switch
+        {
+            LogPage.GeneralStatistics => WriteGeneralStatistics(body, pointer, server.Statistics, info),
+            LogPage.InformationalExceptions => WriteInformationalExceptions(body, pointer),
+            _ => WriteSupported(body, withSubpages: subpage == LogPage.AllSubpages),
+        };
+        if (bodyLength == 0)
+        {
+            return ControlResponse.RefuseField(ParameterPointerOffset); // beyond the last parameter
+        }
+
+        page[0] = (byte)(code | (subpage != LogPage.NoSubpage ? SubpageFormat : 0) | (code != LogPage.SupportedPages ? DisableSave : 0));
+        page[1] = subpage;
+        WriteUInt16BigEndian(page[2..], (ushort)bodyLength);
+        return ControlResponse.Send(command, page[..(HeaderLength + bodyLength)], ReadUInt16BigEndian(cdb[LengthOffset..]));
+    }
+
+    public static ValueTask<ScsiResult> LogSelect(DeviceServer server, BlockDeviceInfo info, in DeviceCommand command)
+    {
+        const byte parameterCodeReset = 0x02;
+        const int defaultCumulative = 3;
+        ReadOnlySpan<byte> cdb = command.Cdb.Span;
+        bool resets = (cdb[FlagsOffset] & parameterCodeReset) != 0;
+        int listLength = ReadUInt16BigEndian(cdb[LengthOffset..]);
+        if ((cdb[FlagsOffset] & SaveParameters) != 0)
+        {
+            return ControlResponse.RefuseField(FlagsOffset);
+        }
+
+        byte code = (byte)(cdb[PageOffset] & PageCodeMask);
+        if (!Supported.Contains(code))
+        {
+            return ControlResponse.RefuseField(PageOffset);
+        }
+
+        if (cdb[SubpageOffset] != LogPage.NoSubpage)
+        {
+            return ControlResponse.RefuseField(SubpageOffset);
+        }
+
+        if (listLength != 0)
+        {
+            // With PCR there must be no list; and no parameter can be given a value.
+            return resets ? ControlResponse.RefuseField(LengthOffset)
+                : Math.Min(listLength, command.DataOut.Length) < HeaderLength ? ControlResponse.Refuse(new SenseData(SenseKey.IllegalRequest, AdditionalSense.ParameterListLengthError))
+                : ControlResponse.Refuse(SenseData.InvalidFieldInParameterList(0));
+        }
+
+        // The code of all pages is that of the list of them. SPC-4 table 166.
+        bool isForStatistics = code is LogPage.SupportedPages or LogPage.GeneralStatistics;
+        if (isForStatistics && (resets || cdb[PageOffset] >> PageControlShift == defaultCumulative))
+        {
+            server.Statistics.Reset();
+            server.RaiseAttention(AdditionalSense.LogParametersChanged, command.Sender);
+        }
+
+        return new(ScsiResult.Good);
+    }
+
+    // SPC-4 clauses 7.3.16 and 7.3.17.
+    static int WriteSupported(Span<byte> body, bool withSubpages)
+    {
+        if (!withSubpages)
+        {
+            Supported.CopyTo(body);
+            return Supported.Length;
+        }
+
+        int at = 0;
+        foreach (byte code in Supported)
+        {
+            body[at] = code;
+            at += 2;
+            if (code == LogPage.SupportedPages)
+            {
+                body[at] = code;
+                body[at + 1] = LogPage.AllSubpages;
+                at += 2;
+            }
+        }
+
+        return at;
+    }
+
+    // General Access Statistics and Performance. SPC-4 clause 7.3.9.2. The time that commands take is not measured: those counters stay zero.
+    static int WriteGeneralStatistics(Span<byte> body, ushort pointer, IoStatistics statistics, BlockDeviceInfo info)
+    {
+        const ushort parameterCode = 0x0001;
+        const int valueLength = 64;
+        if (pointer > parameterCode)
+        {
+            return 0;
+        }
+
+        Span<byte> value = BeginParameter(body, parameterCode, valueLength);
+        WriteInt64BigEndian(value, statistics.Reads);
+        WriteInt64BigEndian(value[8..], statistics.Writes);
+        WriteInt64BigEndian(value[16..], statistics.WrittenBytes / info.BlockSize); // NUMBER OF LOGICAL BLOCKS RECEIVED
+        WriteInt64BigEndian(value[24..], statistics.ReadBytes / info.BlockSize); // NUMBER OF LOGICAL BLOCKS TRANSMITTED
+        return ParameterHeaderLength + valueLength;
+    }
+
+    // Informational Exceptions General: none is pending, and there is no thermometer. SPC-4 clause 7.3.10.2.
+    static int WriteInformationalExceptions(Span<byte> body, ushort pointer)
+    {
+        const ushort parameterCode = 0x0000;
+        const int valueLength = 4;
+        const byte noTemperature = 0xFF;
+        if (pointer > parameterCode)
+        {
+            return 0;
+        }
+
+        BeginParameter(body, parameterCode, valueLength)[2] = noTemperature;
+        return ParameterHeaderLength + valueLength;
+    }
+
+    static Span<byte> BeginParameter(Span<byte> parameter, ushort code, int valueLength)
+    {
+        WriteUInt16BigEndian(parameter, code);
+        parameter[2] = UnsavedBinaryList;
+        parameter[3] = (byte)valueLength;
+        return parameter.Slice(ParameterHeaderLength, valueLength);
+    }
+}
