@@ -11,7 +11,10 @@ public sealed class LogTests
     async Task<byte[]> Data(string cdb) => (await _unit.Do(cdb)).AssertGood().Data;
 
     static string Counters(int reads, int writes, int written, int read) =>
-        $"99 00 0044 0001 23 40 {reads:X16} {writes:X16} {written:X16} {read:X16}" + new string('0', 64);
+        $"99 00 005C 0001 23 40 {reads:X16} {writes:X16} {written:X16} {read:X16}" + new string('0', 64) + Times;
+
+    // No time is measured: an interval of zero.
+    const string Times = "0002 23 08 0000000000000000" + "0003 23 08 0000000000000000";
 
     [Fact]
     public async Task Supported_pages_are_listed_in_ascending_order_SPC_4_7_3_16() => Assert.Equal(Unit.Hex("00 00 0003 00 19 2F"), await Data("4D 00 40 00 00 00 00 00 FF 00"));
@@ -61,11 +64,16 @@ public sealed class LogTests
 
     [Fact]
     public async Task No_informational_exception_is_pending_and_there_is_no_thermometer_SPC_4_7_3_10() =>
-        Assert.Equal(Unit.Hex("AF 00 0008 0000 23 04 00 00 FF 00"), await Data("4D 00 6F 00 00 00 00 00 FF 00"));
+        Assert.Equal(Unit.Hex("AF 00 0008 0000 23 04 00 00 FF FF"), await Data("4D 00 6F 00 00 00 00 00 FF 00"));
 
     [Fact]
     public async Task The_page_is_cut_to_the_allocation_length_and_says_its_whole_length() =>
-        Assert.Equal(Unit.Hex("99 00 0044 0001 23 40"), await Data("4D 00 59 00 00 00 01 00 08 00"));
+        Assert.Equal(Unit.Hex("99 00 005C 0001 23 40"), await Data("4D 00 59 00 00 00 01 00 08 00"));
+
+    [Theory]
+    [InlineData("4D 00 59 00 00 00 02 00 FF 00", "99 00 0018 0002 23 08 0000000000000000 0003 23 08 0000000000000000")]
+    [InlineData("4D 00 59 00 00 00 03 00 FF 00", "99 00 000C 0003 23 08 0000000000000000")]
+    public async Task The_parameter_pointer_leaves_out_what_comes_before_SPC_4_6_8(string cdb, string expected) => Assert.Equal(Unit.Hex(expected), await Data(cdb));
 
     [Theory]
     [InlineData("4D 01 40 00 00 00 00 00 FF 00", "05/24/00@1")] // SP
@@ -73,7 +81,7 @@ public sealed class LogTests
     [InlineData("4D 00 4D 00 00 00 00 00 FF 00", "05/24/00@2")] // no thermometer
     [InlineData("4D 00 59 FF 00 00 00 00 FF 00", "05/24/00@3")]
     [InlineData("4D 00 40 01 00 00 00 00 FF 00", "05/24/00@3")]
-    [InlineData("4D 00 59 00 00 00 02 00 FF 00", "05/24/00@5")] // beyond the last parameter
+    [InlineData("4D 00 59 00 00 00 04 00 FF 00", "05/24/00@5")] // beyond the last parameter
     [InlineData("4D 00 6F 00 00 00 01 00 FF 00", "05/24/00@5")]
     [InlineData("4C 01 40 00 00 00 00 00 00 00", "05/24/00@1")] // SP
     [InlineData("4C 00 4D 00 00 00 00 00 00 00", "05/24/00@2")]

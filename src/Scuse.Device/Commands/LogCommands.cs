@@ -127,22 +127,36 @@ static class LogCommands
         return at;
     }
 
-    // General Access Statistics and Performance. SPC-4 clause 7.3.9.2. The time that commands take is not measured: those counters stay zero.
+    // General Access Statistics and Performance, Idle Time, Time Interval. SPC-4 clause 7.3.9. How long commands take is not measured, which the time interval of zero
+    // says: it is what all counts of intervals are to be multiplied by.
     static int WriteGeneralStatistics(Span<byte> body, ushort pointer, IoStatistics statistics, BlockDeviceInfo info)
     {
-        const ushort parameterCode = 0x0001;
-        const int valueLength = 64;
-        if (pointer > parameterCode)
+        const ushort accesses = 0x0001, idleTime = 0x0002, timeInterval = 0x0003;
+        const int accessesLength = 64, idleTimeLength = 8, timeIntervalLength = 8;
+        int at = 0;
+        if (pointer <= accesses)
         {
-            return 0;
+            Span<byte> value = BeginParameter(body, accesses, accessesLength);
+            WriteInt64BigEndian(value, statistics.Reads);
+            WriteInt64BigEndian(value[8..], statistics.Writes);
+            WriteInt64BigEndian(value[16..], statistics.WrittenBytes / info.BlockSize); // NUMBER OF LOGICAL BLOCKS RECEIVED
+            WriteInt64BigEndian(value[24..], statistics.ReadBytes / info.BlockSize); // NUMBER OF LOGICAL BLOCKS TRANSMITTED
+            at += ParameterHeaderLength + accessesLength;
         }
 
-        Span<byte> value = BeginParameter(body, parameterCode, valueLength);
-        WriteInt64BigEndian(value, statistics.Reads);
-        WriteInt64BigEndian(value[8..], statistics.Writes);
-        WriteInt64BigEndian(value[16..], statistics.WrittenBytes / info.BlockSize); // NUMBER OF LOGICAL BLOCKS RECEIVED
-        WriteInt64BigEndian(value[24..], statistics.ReadBytes / info.BlockSize); // NUMBER OF LOGICAL BLOCKS TRANSMITTED
-        return ParameterHeaderLength + valueLength;
+        if (pointer <= idleTime)
+        {
+            BeginParameter(body[at..], idleTime, idleTimeLength);
+            at += ParameterHeaderLength + idleTimeLength;
+        }
+
+        if (pointer <= timeInterval)
+        {
+            BeginParameter(body[at..], timeInterval, timeIntervalLength);
+            at += ParameterHeaderLength + timeIntervalLength;
+        }
+
+        return at;
     }
 
     // Informational Exceptions General: none is pending, and there is no thermometer. SPC-4 clause 7.3.10.2.
@@ -156,7 +170,7 @@ static class LogCommands
             return 0;
         }
 
-        BeginParameter(body, parameterCode, valueLength)[2] = noTemperature;
+        BeginParameter(body, parameterCode, valueLength)[2..].Fill(noTemperature); // the last byte is vendor specific; decoders take it for a threshold
         return ParameterHeaderLength + valueLength;
     }
 

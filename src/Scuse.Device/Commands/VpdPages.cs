@@ -36,7 +36,7 @@ static class VpdPages
                 bodyLength = WriteDeviceIdentification(body, info, targetPortDesignators);
                 break;
             case VpdPage.ExtendedInquiryData:
-                bodyLength = WriteExtendedInquiryData(page);
+                bodyLength = WriteExtendedInquiryData(page, info);
                 break;
             case VpdPage.BlockLimits:
                 bodyLength = WriteBlockLimits(page, info);
@@ -88,12 +88,12 @@ static class VpdPages
     }
 
     // SPC-4 clause 7.8.7; offsets are those of the page.
-    static int WriteExtendedInquiryData(Span<byte> page)
+    static int WriteExtendedInquiryData(Span<byte> page, BlockDeviceInfo info)
     {
         const int bodyLength = 0x3C;
         const byte headSup = 0x04, ordSup = 0x02, simpSup = 0x01, vSup = 0x01;
         page[5] = headSup | ordSup | simpSup; // the task attributes there are; the target sees to them at every pass level
-        page[6] = vSup; // a write cache, where there is one, is volatile
+        page[6] = info.Has(BlockDeviceFeatures.Flush) ? vSup : (byte)0; // a write cache is volatile
         return bodyLength;
     }
 
