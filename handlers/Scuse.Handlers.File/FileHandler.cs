@@ -24,16 +24,18 @@ public sealed class FileHandler : BlockHandler
 
     readonly SafeFileHandle _file;
     readonly bool _isReadOnly;
+    readonly bool _isThick;
 
     // False once the file system has said that it cannot tell what is cached.
     volatile bool _cachedReads = true;
     volatile bool _syncFailed;
 
-    FileHandler(SafeFileHandle file, long sizeBytes, int blockSize, bool isReadOnly)
+    FileHandler(SafeFileHandle file, long sizeBytes, int blockSize, bool isThick, bool isReadOnly)
     {
         _file = file;
         SizeBytes = sizeBytes;
         BlockSize = blockSize;
+        _isThick = isThick;
         _isReadOnly = isReadOnly;
     }
 
@@ -50,7 +52,8 @@ public sealed class FileHandler : BlockHandler
     public override string Product => "file";
 
     /// <inheritdoc/>
-    public override BlockDeviceFeatures Features => BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes;
+    public override BlockDeviceFeatures Features =>
+        BlockDeviceFeatures.Flush | BlockDeviceFeatures.WriteZeroes | (_isThick ? BlockDeviceFeatures.None : BlockDeviceFeatures.Unmap);
 
     /// <summary>
     /// Opens a file as a spec such as <c>/data/a.img?size=10G</c> says. With a size the file is created where there is none, and grown where
@@ -66,7 +69,12 @@ public sealed class FileHandler : BlockHandler
         {
             await LockAsync(file, parts.Path, parts.IsReadOnly).ConfigureAwait(false);
             long size = FitSize(file, parts.Path, parts.SizeBytes, parts.BlockSize, parts.IsReadOnly);
-            return new FileHandler(file, size, parts.BlockSize, parts.IsReadOnly);
+            if (parts.IsThick && !parts.IsReadOnly)
+            {
+                Reserve(file, parts.Path, size);
+            }
+
+            return new FileHandler(file, size, parts.BlockSize, parts.IsThick, parts.IsReadOnly);
         }
         catch
         {
@@ -285,6 +293,15 @@ public sealed class FileHandler : BlockHandler
             }
 
             await Task.Delay(LockRetryMs).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>All the room that the disk can need, so that no write finds none later.</summary>
+    static void Reserve(SafeFileHandle file, string path, long size)
+    {
+        if (FileRange.Allocate(file, 0, size) is int result and < 0)
+        {
+            throw new IOException($"file '{path}': {SizeText.Format(size)} cannot be reserved: {LinuxException.Text(-result)}");
         }
     }
 

@@ -1,3 +1,4 @@
+using Scuse.Device;
 using Scuse.Linux;
 
 namespace Scuse.Handlers.Memory;
@@ -7,11 +8,12 @@ namespace Scuse.Handlers.Memory;
 public sealed class MemoryHandler : BlockHandler
 {
     readonly MappedRegion _memory;
+    readonly bool _isReadOnly;
 
     /// <summary>A disk of zeros; sizes in bytes.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The size is not a positive multiple of the block size.</exception>
     /// <exception cref="LinuxException">There is not that much address space.</exception>
-    public MemoryHandler(long sizeBytes, int blockSize)
+    public MemoryHandler(long sizeBytes, int blockSize, bool isReadOnly = false)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(sizeBytes);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(blockSize);
@@ -19,6 +21,7 @@ public sealed class MemoryHandler : BlockHandler
         SizeBytes = sizeBytes;
         BlockSize = blockSize;
         _memory = MappedRegion.MapAnonymous(sizeBytes);
+        _isReadOnly = isReadOnly;
     }
 
     /// <inheritdoc/>
@@ -26,6 +29,15 @@ public sealed class MemoryHandler : BlockHandler
 
     /// <inheritdoc/>
     public override int BlockSize { get; }
+
+    /// <summary>Whether nothing may be written; then it is a disk of zeros for ever, good for trying out what an initiator makes of that.</summary>
+    public override bool IsReadOnly => _isReadOnly;
+
+    /// <summary>Whether initiators see a fully provisioned disk, which has no UNMAP.</summary>
+    public bool IsThick { get; init; }
+
+    /// <inheritdoc/>
+    public override BlockDeviceFeatures Features => IsThick ? base.Features & ~BlockDeviceFeatures.Unmap : base.Features;
 
     /// <inheritdoc/>
     public override string Product => "memory";
@@ -40,18 +52,18 @@ public sealed class MemoryHandler : BlockHandler
     /// <exception cref="FormatException">The spec is wrong; the message is one line for a person.</exception>
     public static MemoryHandler Open(string spec, DeviceInfo device)
     {
-        (long size, int block) = Read(spec, device);
-        return new MemoryHandler(size, block);
+        (long size, int block, bool isThick, bool isReadOnly) = Read(spec, device);
+        return new MemoryHandler(size, block, isReadOnly) { IsThick = isThick };
     }
 
-    internal static (long SizeBytes, int BlockSize) Read(string spec, DeviceInfo device)
+    internal static (long SizeBytes, int BlockSize, bool IsThick, bool IsReadOnly) Read(string spec, DeviceInfo device)
     {
         ArgumentNullException.ThrowIfNull(device);
-        HandlerSpec parts = HandlerSpec.Parse(spec, "block");
+        HandlerSpec parts = HandlerSpec.Parse(spec, "block", "thick", "readonly");
         long size = parts.Main.Length > 0 ? SizeText.Parse(parts.Main) : device.SizeBytes;
         int block = parts.GetBlockSize("block") ?? device.BlockSize;
         return size > 0 && size % block == 0
-            ? (size, block)
+            ? (size, block, parts.GetFlag("thick"), parts.GetFlag("readonly") || device.ReadOnly)
             : throw new FormatException($"size '{SizeText.Format(size)}' is not a positive multiple of the block size of {block}");
     }
 

@@ -1,6 +1,6 @@
 namespace Scuse.Handlers.Memory;
 
-/// <summary>The built-in handler <c>memory:SIZE[?block=512|4096]</c>.</summary>
+/// <summary>The built-in handler <c>memory:SIZE[?block=512|4096][&amp;thick=1][&amp;readonly=1]</c>.</summary>
 public static class MemoryProgram
 {
     /// <summary>Checks a spec without opening anything.</summary>

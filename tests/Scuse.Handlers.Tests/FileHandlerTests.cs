@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Scuse.Device;
 using Scuse.Handlers.File;
 using Scuse.Linux;
 using Scuse.Scsi;
@@ -25,6 +26,19 @@ public sealed class FileHandlerTests : IDisposable
         Assert.Equal(64L << 20, new FileInfo(Image).Length);
         Assert.Equal(0, AllocatedBytes());
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, System.IO.File.GetUnixFileMode(Image));
+    }
+
+    [Fact]
+    public async Task A_thick_file_has_all_its_room_reserved_and_offers_no_unmap()
+    {
+        FileHandler disk = await FileHandler.OpenAsync($"{Image}?size=8M&thick=1", s_device);
+
+        Assert.Equal(8L << 20, AllocatedBytes());
+        await disk.WriteZeroesAsync(0, 1 << 20, mayUnmap: false, default);
+        await disk.CloseAsync();
+
+        Assert.Equal(8L << 20, AllocatedBytes());
+        Assert.Equal(BlockDeviceFeatures.Flush | BlockDeviceFeatures.WriteZeroes, disk.Features);
     }
 
     [Fact]

@@ -23,7 +23,7 @@ public sealed class MemoryHandlerTests
     [InlineData("12X", "size '12X' is not a number with K, M, G or T")]
     [InlineData("0", "size '0' is not a positive multiple of the block size of 512")]
     [InlineData("1000", "size '1000' is not a positive multiple of the block size of 512")]
-    [InlineData("1M?size=2M", "option 'size' in '1M?size=2M' is unknown; known are block")]
+    [InlineData("1M?size=2M", "option 'size' in '1M?size=2M' is unknown; known are block, thick, readonly")]
     public void A_wrong_spec_is_one_line(string spec, string message)
     {
         Assert.Equal(message, Assert.Throws<FormatException>(() => MemoryHandler.Open(spec, s_device)).Message);
@@ -68,4 +68,12 @@ public sealed class MemoryHandlerTests
     [Fact]
     public void It_offers_unmap_and_zero_writes_and_needs_no_flush() =>
         Assert.Equal(BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes, MemoryHandler.Open("1M", s_device).Features);
+
+    [Fact]
+    public void A_thick_disk_offers_no_unmap_and_a_read_only_one_says_so()
+    {
+        Assert.Equal(BlockDeviceFeatures.WriteZeroes, MemoryHandler.Open("1M?thick=1", s_device).Features);
+        Assert.True(MemoryHandler.Open("1M?readonly=1", s_device).IsReadOnly);
+        Assert.False(MemoryHandler.Open("1M", s_device).IsReadOnly);
+    }
 }
