@@ -121,6 +121,11 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
     public Action<Action>? StartInBackground { get; init; }
 
     /// <summary>
+    /// Whether the target has a copy manager, which does EXTENDED COPY with this unit: INQUIRY data says so (3PC), and VPD page 8Fh says what it can do. SPC-4 clause 7.8.17.
+    /// </summary>
+    public bool HasCopyManager { get; init; }
+
+    /// <summary>
     /// Designation descriptors of the target port and its group, ready for the wire: they follow the device server's own in VPD page 83h. SPC-4 clause 7.8.5.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">There are more than <see cref="MaxTargetPortDesignatorBytes"/>.</exception>

@@ -6,6 +6,9 @@ public static class AdditionalSense
     /// <summary>Nothing further.</summary>
     public const ushort None = 0x0000;
 
+    /// <summary>OPERATION IN PROGRESS.</summary>
+    public const ushort OperationInProgress = 0x0016;
+
     /// <summary>LOGICAL UNIT NOT READY, CAUSE NOT REPORTABLE.</summary>
     public const ushort NotReady = 0x0400;
 
@@ -27,8 +30,23 @@ public static class AdditionalSense
     /// <summary>LOGICAL UNIT COMMUNICATION FAILURE: the handler is gone or did not answer in time.</summary>
     public const ushort CommunicationFailure = 0x0800;
 
+    /// <summary>UNREACHABLE COPY TARGET: a segment names a source or destination that is not in the list.</summary>
+    public const ushort UnreachableCopyTarget = 0x0804;
+
     /// <summary>WRITE ERROR.</summary>
     public const ushort WriteError = 0x0C00;
+
+    /// <summary>THIRD PARTY DEVICE FAILURE: a copy's source or destination has refused a command or failed it.</summary>
+    public const ushort ThirdPartyDeviceFailure = 0x0D01;
+
+    /// <summary>COPY TARGET DEVICE NOT REACHABLE.</summary>
+    public const ushort CopyTargetDeviceNotReachable = 0x0D02;
+
+    /// <summary>INCORRECT COPY TARGET DEVICE TYPE.</summary>
+    public const ushort IncorrectCopyTargetDeviceType = 0x0D03;
+
+    /// <summary>COPY TARGET DEVICE DATA UNDERRUN.</summary>
+    public const ushort CopyTargetDeviceDataUnderrun = 0x0D04;
 
     /// <summary>UNRECOVERED READ ERROR.</summary>
     public const ushort UnrecoveredReadError = 0x1100;
@@ -56,6 +74,24 @@ public static class AdditionalSense
 
     /// <summary>INVALID RELEASE OF PERSISTENT RESERVATION.</summary>
     public const ushort InvalidReleaseOfPersistentReservation = 0x2604;
+
+    /// <summary>TOO MANY TARGET DESCRIPTORS: too many copy sources and destinations.</summary>
+    public const ushort TooManyTargetDescriptors = 0x2606;
+
+    /// <summary>UNSUPPORTED TARGET DESCRIPTOR TYPE CODE.</summary>
+    public const ushort UnsupportedTargetDescriptorType = 0x2607;
+
+    /// <summary>TOO MANY SEGMENT DESCRIPTORS.</summary>
+    public const ushort TooManySegmentDescriptors = 0x2608;
+
+    /// <summary>UNSUPPORTED SEGMENT DESCRIPTOR TYPE CODE.</summary>
+    public const ushort UnsupportedSegmentDescriptorType = 0x2609;
+
+    /// <summary>INEXACT SEGMENT: a copy of parts of blocks.</summary>
+    public const ushort InexactSegment = 0x260A;
+
+    /// <summary>INLINE DATA LENGTH EXCEEDED.</summary>
+    public const ushort InlineDataLengthExceeded = 0x260B;
 
     /// <summary>WRITE PROTECTED.</summary>
     public const ushort WriteProtected = 0x2700;

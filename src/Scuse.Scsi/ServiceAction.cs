@@ -9,6 +9,27 @@ public static class ServiceAction
     /// <summary>The bits of byte 1 that hold the service action.</summary>
     public const byte Mask = 0x1F;
 
+    /// <summary>EXTENDED COPY(LID1), of THIRD-PARTY COPY OUT.</summary>
+    public const byte ExtendedCopyLid1 = 0x00;
+
+    /// <summary>EXTENDED COPY(LID4), of THIRD-PARTY COPY OUT.</summary>
+    public const byte ExtendedCopyLid4 = 0x01;
+
+    /// <summary>RECEIVE COPY STATUS(LID1), of THIRD-PARTY COPY IN.</summary>
+    public const byte CopyStatusLid1 = 0x00;
+
+    /// <summary>RECEIVE COPY DATA(LID1), of THIRD-PARTY COPY IN.</summary>
+    public const byte CopyDataLid1 = 0x01;
+
+    /// <summary>RECEIVE COPY OPERATING PARAMETERS, of THIRD-PARTY COPY IN.</summary>
+    public const byte CopyOperatingParameters = 0x03;
+
+    /// <summary>RECEIVE COPY FAILURE DETAILS(LID1), of THIRD-PARTY COPY IN.</summary>
+    public const byte CopyFailureDetailsLid1 = 0x04;
+
+    /// <summary>RECEIVE COPY STATUS(LID4), of THIRD-PARTY COPY IN.</summary>
+    public const byte CopyStatusLid4 = 0x05;
+
     /// <summary>OVERWRITE, of SANITIZE.</summary>
     public const byte SanitizeOverwrite = 0x01;
 

@@ -18,6 +18,9 @@ public static class VpdPage
     /// <summary>Extended INQUIRY Data.</summary>
     public const byte ExtendedInquiryData = 0x86;
 
+    /// <summary>Third-party Copy.</summary>
+    public const byte ThirdPartyCopy = 0x8F;
+
     /// <summary>Block Limits.</summary>
     public const byte BlockLimits = 0xB0;
 

@@ -81,6 +81,12 @@ public sealed class LogicalUnit
     {
         Tasks.AddLast(task.Place);
         task.LogicalUnit = this;
+        if (task.IsOfCopyManager)
+        {
+            Enable(task);
+            return;
+        }
+
         if (TaskOrder.IsOrdering(task))
         {
             _order.Entered(task);
@@ -155,7 +161,7 @@ public sealed class LogicalUnit
     /// <summary>SAM-5 clause 5.14.5: a pending unit attention ends any command but INQUIRY, REPORT LUNS and REQUEST SENSE.</summary>
     bool ReportAttention(ScsiTask task)
     {
-        if (task.Nexus.PendingAttentions == 0 || task.Cdb[0] is OperationCode.Inquiry or OperationCode.ReportLuns or OperationCode.RequestSense)
+        if (task.Nexus.PendingAttentions == 0 || task.IsOfCopyManager || task.Cdb[0] is OperationCode.Inquiry or OperationCode.ReportLuns or OperationCode.RequestSense)
         {
             return false;
         }
@@ -190,7 +196,7 @@ public sealed class LogicalUnit
             case Responder.Handler:
                 BeginPassthrough(task);
                 break;
-            case Responder.TargetCore when task.Cdb[0] == OperationCode.PersistentReserveOut:
+            case Responder.TargetCore when task.Cdb[0] is OperationCode.PersistentReserveOut or OperationCode.ThirdPartyCopyOut:
                 BeginControl(task);
                 break;
             case Responder.TargetCore:
@@ -434,6 +440,10 @@ public sealed class LogicalUnit
             case Responder.Handler:
                 Backstore.Submit(task);
                 break;
+            case Responder.TargetCore when task.Cdb[0] == OperationCode.ThirdPartyCopyOut && HasWholeCdb(task):
+                task.Abort = new CancellationTokenSource();
+                Await(task, Target.Copies.ExecuteAsync(task, task.Abort.Token));
+                break;
             case Responder.TargetCore when task.Cdb[0] == OperationCode.PersistentReserveOut && HasWholeCdb(task):
                 Await(task, Reservations.ReserveOutAsync(task));
                 break;
@@ -465,6 +475,7 @@ public sealed class LogicalUnit
         OperationCode.RequestSense when task.Nexus.TryGetAttention(Number, clear: true, out ushort code) =>
             PendingSense.Execute(task.Cdb, new SenseData(SenseKey.UnitAttention, code), task.DataIn),
         _ when !HasWholeCdb(task) => ScsiResult.Check(SenseData.InvalidFieldInCdb(0)),
+        OperationCode.ThirdPartyCopyIn => CopyResults.Execute(task.Nexus, task.Cdb, task.DataIn),
         OperationCode.PersistentReserveIn => Reservations.ReserveIn(task.Nexus, task.Cdb, task.DataIn),
         OperationCode.Reserve6 or OperationCode.Reserve10 or OperationCode.Release6 or OperationCode.Release10 => Reservations.ReserveOrRelease(task.Nexus, task.Cdb),
         _ => ScsiResult.Check(SenseData.InvalidOperationCode),
@@ -653,7 +664,7 @@ public sealed class LogicalUnit
             return;
         }
 
-        if (task.Status == ScsiStatus.CheckCondition)
+        if (task.Status == ScsiStatus.CheckCondition && !task.IsOfCopyManager)
         {
             Failed(task);
         }
@@ -797,7 +808,7 @@ public sealed class LogicalUnit
         bool isKnown = !task.IsUnwanted || task.EndsWithTaskAborted; // to the transport
         task.EndsWithTaskAborted = told == DisownedTask.EndsWithStatus && isKnown;
         task.IsUnwanted = true;
-        if (isKnown && told == DisownedTask.EndsAtOnce)
+        if (isKnown && (told == DisownedTask.EndsAtOnce || (told == DisownedTask.EndsInSilence && task.IsOfCopyManager)))
         {
             task.Transport.OnAborted(task);
         }

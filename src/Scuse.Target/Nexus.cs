@@ -30,6 +30,9 @@ public sealed class Nexus
     /// <summary>Whether the nexus still exists.</summary>
     public bool IsAlive { get; internal set; } = true;
 
+    /// <summary>Its copies, for RECEIVE COPY RESULTS.</summary>
+    internal CopyOperations Copies { get; } = new();
+
     /// <summary>How many logical units have a unit attention condition pending: zero lets the data path skip the look-up.</summary>
     internal int PendingAttentions { get; private set; }
 

@@ -48,6 +48,9 @@ public static class PassTable
         table[OperationCode.Reserve10] = Responder.TargetCore;
         table[OperationCode.Release10] = Responder.TargetCore;
 
+        table[OperationCode.ThirdPartyCopyOut] = Responder.TargetCore;
+        table[OperationCode.ThirdPartyCopyIn] = Responder.TargetCore;
+
         // The data path: to the handler at every level.
         table[OperationCode.Read6] = Responder.Handler;
         table[OperationCode.Read10] = Responder.Handler;

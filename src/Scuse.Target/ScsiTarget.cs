@@ -53,6 +53,11 @@ public sealed class ScsiTarget
 
     internal ControlMemory ControlMemory { get; } = new();
 
+    /// <summary>The logical units that a nexus may know of: whatever finds one for it looks here. All, so far.</summary>
+    internal IEnumerable<LogicalUnit> UnitsVisibleTo(Nexus nexus) => nexus.IsAlive ? LogicalUnits : [];
+
+    internal CopyManager Copies => field ??= new CopyManager(this);
+
     /// <summary>A new I_T nexus. Every logical unit owes it a POWER ON, RESET, OR BUS DEVICE RESET OCCURRED unit attention. SAM-5 clause 5.14.</summary>
     public Nexus Attach(string initiatorPort)
     {

@@ -177,6 +177,9 @@ public sealed class ScsiTask
 
     internal Memory<byte>[]? ControlPiece { get; set; }
 
+    /// <summary>A read or write of the copy manager's, on behalf of the nexus: it reports no unit attention, takes no part in the order of tasks, and its failure is the copy's alone.</summary>
+    internal bool IsOfCopyManager { get; set; }
+
     /// <summary>What tells the device server that the task is aborted; for the few commands that may take longer than an abort can wait.</summary>
     internal CancellationTokenSource? Abort { get; set; }
 
@@ -220,7 +223,7 @@ public sealed class ScsiTask
         IsUnwanted = EndsWithTaskAborted = false;
         AbortedBy = null;
         Abort = null;
-        HasLetGoOfBlocks = false;
+        HasLetGoOfBlocks = IsOfCopyManager = false;
         State = TaskState.Idle;
     }
 }

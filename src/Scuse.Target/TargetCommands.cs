@@ -8,6 +8,12 @@ public static class TargetCommands
 {
     const int PersistentReserveInActions = 4, PersistentReserveOutActions = 8;
 
+    static ReadOnlySpan<byte> ThirdPartyCopyIn =>
+    [
+        ServiceAction.CopyStatusLid1, ServiceAction.CopyDataLid1, ServiceAction.CopyOperatingParameters, ServiceAction.CopyFailureDetailsLid1,
+        ServiceAction.CopyStatusLid4,
+    ];
+
     /// <summary>In ascending order of operation code, then service action.</summary>
     public static IReadOnlyList<SupportedCommand> All { get; } = Build();
 
@@ -28,6 +34,18 @@ public static class TargetCommands
         for (byte action = 0; action < PersistentReserveOutActions; action++)
         {
             all.Add(new([OperationCode.PersistentReserveOut, action, 0xFF, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x04], action));
+        }
+
+        foreach (byte action in (ReadOnlySpan<byte>)[ServiceAction.ExtendedCopyLid1, ServiceAction.ExtendedCopyLid4])
+        {
+            all.Add(new([OperationCode.ThirdPartyCopyOut, action, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x04], action));
+        }
+
+        foreach (byte action in ThirdPartyCopyIn)
+        {
+            byte identifier4 = action == ServiceAction.CopyStatusLid4 ? (byte)0xFF : (byte)0;
+            byte identifier = action == ServiceAction.CopyOperatingParameters ? (byte)0 : (byte)0xFF;
+            all.Add(new([OperationCode.ThirdPartyCopyIn, action, identifier, identifier4, identifier4, identifier4, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x04], action));
         }
 
         all.Add(new([OperationCode.ReportLuns, 0x00, 0xFF, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x04]));

@@ -177,4 +177,33 @@ public sealed class InquiryTests
     [InlineData(BlockDeviceFeatures.WriteZeroes, "00 B2 00 04 00 00 00 00")]
     public async Task Page_B2h_tells_of_thin_provisioning_SBC_3_6_6_6(BlockDeviceFeatures features, string expected) =>
         Assert.Equal(Unit.Hex(expected), (await new Unit(features).Do("12 01 B2 00 FF 00")).AssertGood().Data);
+
+    [Fact]
+    public async Task A_unit_that_its_target_copies_says_so_SPC_4_7_8_17()
+    {
+        var unit = new Unit();
+        var server = new DeviceServer(unit.Device) { HasCopyManager = true };
+
+        Assert.Equal(0x00, (await unit.Do("12 00 00 00 FF 00")).Data[5]);
+        Assert.Equal("05/24/00@2", (await unit.Do("12 01 8F 00 FF 00")).SenseAt);
+        Assert.Equal(0x08, (await InquireAsync(server, "12 00 00 00 FF 00"))[5]); // 3PC
+        Assert.Contains((byte)0x8F, (await InquireAsync(server, "12 01 00 00 FF 00"))[4..12]);
+        Assert.Equal(
+            Unit.Hex("""
+                00 8F 0064
+                0001 000C 0B 83 02 00 01 84 05 00 01 03 04 05
+                0004 001C 00000000 0020 0100 00002400 00000000 00000000 00000000 00000000
+                0008 0004 03 02 0A E4
+                000C 0004 0000 0000
+                8001 0020 00000010 00000010 10000000 09 00 00 00 00000000 00000000 00000000 00000000
+                """.ReplaceLineEndings("")),
+            (await InquireAsync(server, "12 01 8F 00 FF 00"))[..104]);
+    }
+
+    static async Task<byte[]> InquireAsync(DeviceServer server, string cdb)
+    {
+        byte[] data = new byte[255];
+        Assert.True((await server.ExecuteAsync(new DeviceCommand(Unit.Hex(cdb), default, new DataBuffer(data), CancellationToken.None))).IsGood);
+        return data;
+    }
 }

@@ -9,10 +9,11 @@ sealed class FakeBackstore : IBackstore
     public const int BlockSize = 512;
     public const int Blocks = 100;
 
-    readonly FakeDevice _device = new();
+    readonly FakeDevice _device;
 
-    public FakeBackstore(PassLevel level = PassLevel.Io)
+    public FakeBackstore(PassLevel level = PassLevel.Io, string serial = "0123")
     {
+        _device = new FakeDevice(serial);
         PassLevel = level;
         DeviceServer = new DeviceServer(_device);
     }
@@ -43,6 +44,11 @@ sealed class FakeBackstore : IBackstore
     {
         get => _device.Reads is not null;
         set => _device.Reads = value ? new() : null;
+    }
+
+    public int MaxTransferBytes
+    {
+        set => _device.Info = _device.Info with { MaxTransferBytes = value };
     }
 
     /// <summary>Whether the device server's own flushes wait until it is set.</summary>
@@ -114,9 +120,9 @@ sealed class FakeBackstore : IBackstore
         Released++;
     }
 
-    sealed class FakeDevice : IBlockDevice
+    sealed class FakeDevice(string serial) : IBlockDevice
     {
-        public BlockDeviceInfo Info { get; } = new() { SizeBytes = Blocks * BlockSize, Serial = "0123", Features = BlockDeviceFeatures.Flush, AtomicWriteBytes = 4096 };
+        public BlockDeviceInfo Info { get; set; } = new() { SizeBytes = Blocks * BlockSize, Serial = serial, Features = BlockDeviceFeatures.Flush, AtomicWriteBytes = 4096 };
 
         public Queue<TaskCompletionSource<ScsiResult>>? Reads { get; set; }
 

@@ -27,11 +27,11 @@ static class InquiryCommands
         int length;
         if ((cdb[EvpdOffset] & evpd) == 0)
         {
-            length = cdb[PageCodeOffset] == 0 ? WriteStandard(data, info) : 0;
+            length = cdb[PageCodeOffset] == 0 ? WriteStandard(data, info, server.HasCopyManager) : 0;
         }
         else
         {
-            length = VpdPages.Write(data, cdb[PageCodeOffset], info, server.TargetPortDesignators.Span);
+            length = VpdPages.Write(data, cdb[PageCodeOffset], info, server.TargetPortDesignators.Span, server.HasCopyManager);
         }
 
         return length == 0
@@ -40,14 +40,15 @@ static class InquiryCommands
     }
 
     // Standard INQUIRY data. SPC-4 clause 6.6.2.
-    static int WriteStandard(Span<byte> data, BlockDeviceInfo info)
+    static int WriteStandard(Span<byte> data, BlockDeviceInfo info, bool hasCopyManager)
     {
         const int length = 96, vendorOffset = 8, productOffset = 16, revisionOffset = 32, versionDescriptorsOffset = 58;
-        const byte directAccess = 0x00, spc4 = 0x06, normAca = 0x20, hiSup = 0x10, responseDataFormat = 0x02, cmdQue = 0x02;
+        const byte directAccess = 0x00, spc4 = 0x06, normAca = 0x20, hiSup = 0x10, responseDataFormat = 0x02, thirdPartyCopy = 0x08, cmdQue = 0x02;
         data[0] = directAccess;
         data[2] = spc4;
         data[3] = normAca | hiSup | responseDataFormat;
         data[4] = length - 5; // ADDITIONAL LENGTH
+        data[5] = hasCopyManager ? thirdPartyCopy : (byte)0;
         data[7] = cmdQue;
         ControlResponse.WriteAscii(data[vendorOffset..productOffset], info.Vendor);
         ControlResponse.WriteAscii(data[productOffset..revisionOffset], info.Product);

@@ -14,20 +14,22 @@ static class VpdPages
     /// <summary>In ascending order, as the clause wants them listed.</summary>
     static ReadOnlySpan<byte> Supported =>
     [
-        VpdPage.SupportedPages, VpdPage.UnitSerialNumber, VpdPage.DeviceIdentification, VpdPage.ExtendedInquiryData,
+        VpdPage.SupportedPages, VpdPage.UnitSerialNumber, VpdPage.DeviceIdentification, VpdPage.ExtendedInquiryData, VpdPage.ThirdPartyCopy,
         VpdPage.BlockLimits, VpdPage.BlockDeviceCharacteristics, VpdPage.LogicalBlockProvisioning,
     ];
 
     /// <summary>Writes a page into cleared memory. Returns its length in bytes, or 0 when there is no such page.</summary>
-    public static int Write(Span<byte> page, byte code, BlockDeviceInfo info, ReadOnlySpan<byte> targetPortDesignators)
+    public static int Write(Span<byte> page, byte code, BlockDeviceInfo info, ReadOnlySpan<byte> targetPortDesignators, bool hasCopyManager)
     {
         Span<byte> body = page[VpdPage.HeaderLength..];
         int bodyLength;
         switch (code)
         {
             case VpdPage.SupportedPages:
-                Supported.CopyTo(body);
-                bodyLength = Supported.Length;
+                bodyLength = WriteSupportedPages(body, hasCopyManager);
+                break;
+            case VpdPage.ThirdPartyCopy when hasCopyManager:
+                bodyLength = ThirdPartyCopyPage.Write(body);
                 break;
             case VpdPage.UnitSerialNumber:
                 bodyLength = WriteSerial(body, info);
@@ -54,6 +56,20 @@ static class VpdPages
         page[1] = code;
         BinaryPrimitives.WriteUInt16BigEndian(page[2..], (ushort)bodyLength);
         return VpdPage.HeaderLength + bodyLength;
+    }
+
+    static int WriteSupportedPages(Span<byte> list, bool hasCopyManager)
+    {
+        int length = 0;
+        foreach (byte code in Supported)
+        {
+            if (code != VpdPage.ThirdPartyCopy || hasCopyManager)
+            {
+                list[length++] = code;
+            }
+        }
+
+        return length;
     }
 
     static int WriteSerial(Span<byte> field, BlockDeviceInfo info)

@@ -530,7 +530,12 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         bool resized = !first && _info!.SizeBytes != info.SizeBytes;
         _info = info;
         PassLevel = level;
-        _deviceServer ??= new DeviceServer(new RingBlockDevice(this)) { TargetCommands = TargetCommands.All, TimeSource = TimeProvider.System };
+        _deviceServer ??= new DeviceServer(new RingBlockDevice(this))
+        {
+            TargetCommands = TargetCommands.All,
+            HasCopyManager = true,
+            TimeSource = TimeProvider.System,
+        };
         if (level == PassLevel.Io && _stateStore is { } store && _deviceServer.Store is null)
         {
             _deviceServer.Store = store; // at level all the device server is in the handler's process, and keeps nothing

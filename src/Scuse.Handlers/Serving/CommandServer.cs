@@ -196,6 +196,7 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
         _server = new DeviceServer(new BlockDeviceAdapter(handler, info, log), keepsAtomicCommandsApart: true)
         {
             TimeSource = TimeProvider.System,
+            HasCopyManager = true, // the target's, which copies at this level too
             StartInBackground = static work => ThreadPool.QueueUserWorkItem(static work => work(), work, preferLocal: false),
         };
         Ready = new ReadyMessage

@@ -29,7 +29,7 @@ readonly record struct MediumRange(ulong First, ulong Last)
             && blocks.Kind is BlockCommandKind.Write or BlockCommandKind.WriteAndVerify or BlockCommandKind.WriteSame);
 
     static bool HasItsRangesInTheList(byte operationCode) =>
-        operationCode is OperationCode.Unmap or OperationCode.FormatUnit or OperationCode.Sanitize or OperationCode.ThirdPartyCopyOut;
+        operationCode is OperationCode.Unmap or OperationCode.FormatUnit or OperationCode.Sanitize; // EXTENDED COPY reads and writes by tasks of their own
 
     /// <summary>The blocks of a command; false when it touches none.</summary>
     public static bool TryGet(ReadOnlySpan<byte> cdb, out MediumRange range)
