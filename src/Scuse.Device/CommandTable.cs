@@ -85,6 +85,7 @@ static class CommandTable
         Entry("15 11 00 00 FF 04", TransferDirection.Out, CommandNeeds.None, ModeCommands.ModeSelect6),
         Entry("1A 08 FF FF FF 04", TransferDirection.In, CommandNeeds.None, ModeCommands.ModeSense6),
         Entry("1B 01 00 0F F7 04", TransferDirection.None, CommandNeeds.None, UnitCommands.StartStopUnit),
+        Entry("1D E4 00 FF FF 04", TransferDirection.Out, CommandNeeds.Medium, DiagnosticCommands.SendDiagnostic),
         Entry("1E 00 00 00 03 04", TransferDirection.None, CommandNeeds.None, UnitCommands.PreventAllowMediumRemoval),
         Entry("25 00 FF FF FF FF 00 00 01 04", TransferDirection.In, CommandNeeds.None, CapacityCommands.ReadCapacity10),
         Entry("28 F8 FF FF FF FF 00 FF FF 04", TransferDirection.In, Reads, ReadWriteCommands.Read),

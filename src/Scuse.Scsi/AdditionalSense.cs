@@ -153,6 +153,9 @@ public static class AdditionalSense
     /// <summary>MEDIUM NOT PRESENT.</summary>
     public const ushort MediumNotPresent = 0x3A00;
 
+    /// <summary>LOGICAL UNIT FAILED SELF-TEST.</summary>
+    public const ushort FailedSelfTest = 0x3E03;
+
     /// <summary>DEVICE IDENTIFIER CHANGED: the identifying information was set.</summary>
     public const ushort DeviceIdentifierChanged = 0x3F05;
 

@@ -47,6 +47,22 @@ public sealed partial class ConformanceTests : PeerTest
         Assert.True(result is { Ran: > 0, Failed: 0, Skipped: 0 } && outcome.ExitCode == 0, outcome.Text);
     }
 
+    [Theory]
+    [InlineData("io")]
+    [InlineData("all")]
+    public async Task The_suite_of_a_disk_that_cannot_be_written_passes(string level)
+    {
+        Needs.Libiscsi("iscsi-test-cu");
+        string file = TemporaryFile("read-only.img");
+        await File.WriteAllBytesAsync(file, new byte[16 << 20], TestContext.Current.CancellationToken);
+        ScuseServe serve = await ServeAsync($"file:{file}?readonly=1&level={level}");
+
+        Outcome outcome = await Peer.RunAsync(Deadline, "iscsi-test-cu", "--dataloss", "--fail", "--normal", "--test", "SCSI.ReadOnly", serve.Url);
+
+        SuiteResult result = SuiteResult.Parse(outcome.Text);
+        Assert.True(result is { Ran: > 0, Failed: 0 } && outcome.ExitCode == 0 && !outcome.Text.Contains("not write-protected", StringComparison.Ordinal), outcome.Text);
+    }
+
     [Fact]
     public void A_suite_that_failed_or_skipped_or_did_not_run_is_not_mistaken_for_a_pass()
     {

@@ -7,7 +7,7 @@ public sealed class DispatchTests
     [Theory]
     [InlineData("C1 00 00 00 00 00 00 00 00 00", "05/20/00")]
     [InlineData("0B 00 00 00 00 00", "05/20/00")]
-    [InlineData("1D 10 00 00 00 00", "05/20/00")]
+    [InlineData("1C 00 00 00 00 00", "05/20/00")]
     [InlineData("", "05/20/00")]
     public async Task A_command_that_is_not_in_the_table_has_an_invalid_operation_code(string cdb, string sense) =>
         Assert.Equal(sense, (await new Unit().Do(cdb)).SenseAt);

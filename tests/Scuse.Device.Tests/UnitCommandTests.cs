@@ -105,4 +105,33 @@ public sealed class UnitCommandTests
     [InlineData("1E 00 00 00 03 00", "05/24/00@4")]
     public async Task Preventing_the_removal_of_what_cannot_be_removed_is_granted_SBC_3_5_10(string cdb, string sense) =>
         Assert.Equal(sense, (await new Unit().Do(cdb)).SenseAt);
+
+    // ---- SEND DIAGNOSTIC ----
+
+    [Fact]
+    public async Task The_default_self_test_reads_the_medium_SPC_4_6_42()
+    {
+        var unit = new Unit();
+
+        (await unit.Do("1D 04 00 00 00 00")).AssertGood();
+
+        Assert.Equal([Call.Read], unit.Calls);
+        Assert.Equal(0, unit.Device.RentedBuffers);
+    }
+
+    [Fact]
+    public async Task A_self_test_that_cannot_read_has_failed()
+    {
+        var unit = new Unit();
+        unit.Device.FailNext(Call.Read, ScsiResult.Check(SenseKey.MediumError, AdditionalSense.UnrecoveredReadError));
+
+        Assert.Equal("04/3E/03", (await unit.Do("1D 04 00 00 00 00")).Sense);
+    }
+
+    [Theory]
+    [InlineData("1D 00 00 00 00 00", "Good")]
+    [InlineData("1D 10 00 00 00 00", "Good")] // PF, and no page
+    [InlineData("1D 20 00 00 00 00", "05/24/00@1")] // background short self-test
+    [InlineData("1D 10 00 00 04 00", "05/24/00@3")] // a page
+    public async Task Other_tests_and_pages_are_refused(string cdb, string sense) => Assert.Equal(sense, (await new Unit().Do(cdb, new byte[4])).SenseAt);
 }
