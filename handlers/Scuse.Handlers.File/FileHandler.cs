@@ -53,7 +53,7 @@ public sealed class FileHandler : BlockHandler
 
     /// <inheritdoc/>
     public override BlockDeviceFeatures Features =>
-        BlockDeviceFeatures.Flush | BlockDeviceFeatures.WriteZeroes | (_isThick ? BlockDeviceFeatures.None : BlockDeviceFeatures.Unmap);
+        BlockDeviceFeatures.Flush | BlockDeviceFeatures.WriteZeroes | (_isThick ? BlockDeviceFeatures.None : BlockDeviceFeatures.Unmap | BlockDeviceFeatures.Extents);
 
     /// <summary>
     /// Opens a file as a spec such as <c>/data/a.img?size=10G</c> says. With a size the file is created where there is none, and grown where
@@ -174,6 +174,27 @@ public sealed class FileHandler : BlockHandler
         {
             throw WriteFailure(-result, "fallocate");
         }
+    }
+
+    /// <inheritdoc/>
+    public override async ValueTask<BlockExtent> GetExtentAsync(long offset, long length, CancellationToken aborted)
+    {
+        await LeaveServingThread();
+        long data = FileRange.FindData(_file, offset);
+        if (data == -Errno.ENXIO)
+        {
+            return new BlockExtent(IsMapped: false, length); // nothing but a hole from here on
+        }
+
+        if (data > offset)
+        {
+            // A block that holds data in a part of it holds data.
+            long hole = (data - offset) / BlockSize * BlockSize;
+            return hole > 0 ? new BlockExtent(IsMapped: false, Math.Min(length, hole)) : new BlockExtent(IsMapped: true, BlockSize);
+        }
+
+        long end = data < 0 ? data : FileRange.FindHole(_file, offset);
+        return new BlockExtent(IsMapped: true, end > offset ? Math.Min(length, end - offset + BlockSize - 1) / BlockSize * BlockSize : length);
     }
 
     /// <inheritdoc/>

@@ -8,6 +8,7 @@ namespace Scuse.Handlers.Memory;
 public sealed class MemoryHandler : BlockHandler
 {
     readonly MappedRegion _memory;
+    readonly WrittenMap _written;
     readonly bool _isReadOnly;
 
     /// <summary>A disk of zeros; sizes in bytes.</summary>
@@ -21,6 +22,7 @@ public sealed class MemoryHandler : BlockHandler
         SizeBytes = sizeBytes;
         BlockSize = blockSize;
         _memory = MappedRegion.MapAnonymous(sizeBytes);
+        _written = new WrittenMap(sizeBytes);
         _isReadOnly = isReadOnly;
     }
 
@@ -37,7 +39,7 @@ public sealed class MemoryHandler : BlockHandler
     public bool IsThick { get; init; }
 
     /// <inheritdoc/>
-    public override BlockDeviceFeatures Features => IsThick ? base.Features & ~BlockDeviceFeatures.Unmap : base.Features;
+    public override BlockDeviceFeatures Features => IsThick ? base.Features & ~(BlockDeviceFeatures.Unmap | BlockDeviceFeatures.Extents) : base.Features;
 
     /// <inheritdoc/>
     public override string Product => "memory";
@@ -88,6 +90,7 @@ public sealed class MemoryHandler : BlockHandler
             offset += piece.Length;
         }
 
+        _written.Mark(offset - from.Length, from.Length);
         return ValueTask.CompletedTask;
     }
 
@@ -95,6 +98,7 @@ public sealed class MemoryHandler : BlockHandler
     public override ValueTask UnmapAsync(long offset, long length, CancellationToken aborted)
     {
         _memory.Discard(offset, length);
+        _written.Clear(offset, length);
         return ValueTask.CompletedTask;
     }
 
@@ -102,8 +106,20 @@ public sealed class MemoryHandler : BlockHandler
     public override ValueTask WriteZeroesAsync(long offset, long length, bool mayUnmap, CancellationToken aborted)
     {
         _memory.Discard(offset, length);
+        if (mayUnmap)
+        {
+            _written.Clear(offset, length);
+        }
+        else
+        {
+            _written.Mark(offset, length); // they are zeros that were written
+        }
+
         return ValueTask.CompletedTask;
     }
+
+    /// <inheritdoc/>
+    public override ValueTask<BlockExtent> GetExtentAsync(long offset, long length, CancellationToken aborted) => new(_written.Find(offset, length));
 
     /// <inheritdoc/>
     public override ValueTask CloseAsync()

@@ -18,6 +18,9 @@ public enum BlockDeviceFeatures
 
     /// <summary>It cannot be written: reported as write protected.</summary>
     ReadOnly = 8,
+
+    /// <summary>It can tell which blocks hold data and which are unmapped: GET LBA STATUS says so.</summary>
+    Extents = 16,
 }
 
 /// <summary>Size, shape and identity of a block device: what the device server needs to answer for it.</summary>

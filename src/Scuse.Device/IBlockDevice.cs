@@ -32,11 +32,25 @@ public interface IBlockDevice
     ValueTask<ScsiResult> WriteZeroesAsync(long offset, long length, bool mayUnmap, CancellationToken aborted);
 
     /// <summary>
+    /// Whether the blocks from <paramref name="offset"/> on hold data, and for how many bytes that is so; at least one block. Called only with
+    /// <see cref="BlockDeviceFeatures.Extents"/>. A device that cannot tell this time says that they do.
+    /// </summary>
+    /// <param name="offset">Where to look.</param>
+    /// <param name="length">How far.</param>
+    /// <param name="aborted">Set when nobody waits for the answer any more.</param>
+    ValueTask<BlockExtent> GetExtentAsync(long offset, long length, CancellationToken aborted) => new(new BlockExtent(IsMapped: true, length));
+
+    /// <summary>
     /// Rents working memory for a compound command (a pattern to write, data to compare); the device chooses where, so that
     /// <see cref="ReadAsync"/> and <see cref="WriteAsync"/> need no further copy. May wait until there is room.
     /// </summary>
     ValueTask<WorkBuffer> RentAsync(int length, CancellationToken aborted);
 }
+
+/// <summary>Blocks of which the same is true.</summary>
+/// <param name="IsMapped">Whether they hold data; if not, they read as zeros.</param>
+/// <param name="LengthBytes">How many bytes they have.</param>
+public readonly record struct BlockExtent(bool IsMapped, long LengthBytes);
 
 /// <summary>Working memory from <see cref="IBlockDevice.RentAsync"/>; disposing gives it back.</summary>
 /// <param name="data">The memory.</param>

@@ -21,6 +21,8 @@ sealed class WriteThroughDevice(IBlockDevice device) : IBlockDevice
     public ValueTask<ScsiResult> WriteZeroesAsync(long offset, long length, bool mayUnmap, CancellationToken aborted) =>
         FlushAfterAsync(device.WriteZeroesAsync(offset, length, mayUnmap, aborted), aborted);
 
+    public ValueTask<BlockExtent> GetExtentAsync(long offset, long length, CancellationToken aborted) => device.GetExtentAsync(offset, length, aborted);
+
     public ValueTask<WorkBuffer> RentAsync(int length, CancellationToken aborted) => device.RentAsync(length, aborted);
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]

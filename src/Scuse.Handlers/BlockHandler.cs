@@ -54,13 +54,14 @@ public abstract class BlockHandler
     public virtual int AtomicWriteBytes => 0;
 
     /// <summary>
-    /// What it can do beyond reading and writing: found from which of <see cref="FlushAsync"/>, <see cref="UnmapAsync"/> and
-    /// <see cref="WriteZeroesAsync"/> are overridden. Override it where that depends on what lies beneath.
+    /// What it can do beyond reading and writing: found from which of <see cref="FlushAsync"/>, <see cref="UnmapAsync"/>,
+    /// <see cref="WriteZeroesAsync"/> and <see cref="GetExtentAsync"/> are overridden. Override it where that depends on what lies beneath.
     /// </summary>
     public virtual BlockDeviceFeatures Features =>
         (Overrides(FlushAsync) ? BlockDeviceFeatures.Flush : BlockDeviceFeatures.None)
         | (Overrides((Func<long, long, CancellationToken, ValueTask>)UnmapAsync) ? BlockDeviceFeatures.Unmap : BlockDeviceFeatures.None)
-        | (Overrides((Func<long, long, bool, CancellationToken, ValueTask>)WriteZeroesAsync) ? BlockDeviceFeatures.WriteZeroes : BlockDeviceFeatures.None);
+        | (Overrides((Func<long, long, bool, CancellationToken, ValueTask>)WriteZeroesAsync) ? BlockDeviceFeatures.WriteZeroes : BlockDeviceFeatures.None)
+        | (Overrides((Func<long, long, CancellationToken, ValueTask<BlockExtent>>)GetExtentAsync) ? BlockDeviceFeatures.Extents : BlockDeviceFeatures.None);
 
     /// <summary>Fills all of <paramref name="into"/> from <paramref name="offset"/> on. What was never written reads as zeros.</summary>
     public abstract ValueTask ReadAsync(long offset, DataBuffer into, CancellationToken aborted);
@@ -84,6 +85,13 @@ public abstract class BlockHandler
     /// </summary>
     public virtual ValueTask WriteZeroesAsync(long offset, long length, bool mayUnmap, CancellationToken aborted) =>
         throw new NotSupportedException("WriteZeroesAsync is not overridden, and Features says that it can be called");
+
+    /// <summary>
+    /// Whether what begins at <paramref name="offset"/> holds data or has been given back, and for how many of <paramref name="length"/> bytes that is so. Without an
+    /// override initiators are told that all of it holds data, which is always true enough.
+    /// </summary>
+    public virtual ValueTask<BlockExtent> GetExtentAsync(long offset, long length, CancellationToken aborted) =>
+        throw new NotSupportedException("GetExtentAsync is not overridden, and Features says that it can be called");
 
     /// <summary>
     /// Tells of task management, LOGICAL UNIT RESET and the like, after the abort tokens of the commands concerned have been set. Commands go on meanwhile;

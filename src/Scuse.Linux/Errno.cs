@@ -18,6 +18,9 @@ public static class Errno
     /// <summary>Input or output error.</summary>
     public const int EIO = 5;
 
+    /// <summary>No such device or address; of lseek(2): no data from there on.</summary>
+    public const int ENXIO = 6;
+
     /// <summary>Bad descriptor.</summary>
     public const int EBADF = 9;
 

@@ -37,6 +37,12 @@ public static unsafe class FileRange
     /// <summary>Makes the range read as zeros without writing them; its room stays reserved. Returns 0 or a negative error number (EOPNOTSUPP on some file systems).</summary>
     public static int ZeroRange(SafeFileHandle file, long offset, long length) => Change(file, Native.FALLOC_FL_ZERO_RANGE | Native.FALLOC_FL_KEEP_SIZE, offset, length);
 
+    /// <summary>Where data begins at or after <paramref name="offset"/>; -<see cref="Errno.ENXIO"/> where there is none, or another negative error number. lseek(2).</summary>
+    public static long FindData(SafeFileHandle file, long offset) => Find(file, offset, Native.SEEK_DATA);
+
+    /// <summary>Where a hole begins at or after <paramref name="offset"/>; the file's end counts as one. Or a negative error number. lseek(2).</summary>
+    public static long FindHole(SafeFileHandle file, long offset) => Find(file, offset, Native.SEEK_HOLE);
+
     /// <summary>Reserves room for the range, and extends the file where it is shorter. Returns 0 or a negative error number.</summary>
     public static int Allocate(SafeFileHandle file, long offset, long length) => Change(file, 0, offset, length);
 
@@ -167,6 +173,13 @@ public static unsafe class FileRange
         Native.Statx status;
         byte empty = 0;
         return Native.statx(hold.Fd, &empty, Native.AT_EMPTY_PATH, Native.STATX_BASIC_STATS, &status) < 0 ? throw Native.Failed("statx") : status;
+    }
+
+    static long Find(SafeFileHandle file, long offset, int whence)
+    {
+        using Hold hold = new(file);
+        long result = Native.lseek(hold.Fd, offset, whence);
+        return result < 0 ? -Native.LastError : result;
     }
 
     static int Change(SafeFileHandle file, int mode, long offset, long length)

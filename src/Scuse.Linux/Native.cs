@@ -60,6 +60,8 @@ static unsafe partial class Native
     internal const int FALLOC_FL_KEEP_SIZE = 1;
     internal const int FALLOC_FL_PUNCH_HOLE = 2;
     internal const int FALLOC_FL_ZERO_RANGE = 16;
+    internal const int SEEK_DATA = 3;
+    internal const int SEEK_HOLE = 4;
     internal const int LOCK_SH = 1;
     internal const int LOCK_EX = 2;
     internal const int LOCK_NB = 4;
@@ -91,6 +93,7 @@ static unsafe partial class Native
     [LibraryImport("libc")] internal static partial int memfd_create(byte* name, uint flags);
     [LibraryImport("libc")] internal static partial int ftruncate(int fd, long length);
     [LibraryImport("libc")] internal static partial int fallocate(int fd, int mode, long offset, long length);
+    [LibraryImport("libc")] internal static partial long lseek(int fd, long offset, int whence);
     [LibraryImport("libc")] internal static partial int fdatasync(int fd);
     [LibraryImport("libc")] internal static partial int flock(int fd, int operation);
     [LibraryImport("libc")] internal static partial int fcntl(int fd, int command, int argument);

@@ -79,6 +79,10 @@ public static class Cdb
         return length;
     }
 
+    /// <summary>Writes a GET LBA STATUS CDB. Returns its length in bytes. SBC-3 clause 5.6.</summary>
+    public static int WriteGetLbaStatus(Span<byte> cdb, ulong lba, uint allocationLength) =>
+        WriteBlocks16(cdb, OperationCode.ServiceActionIn16, ServiceAction.GetLbaStatus, lba, allocationLength);
+
     static int WriteBlocks16(Span<byte> cdb, byte opcode, byte flags, ulong lba, uint blockCount)
     {
         const int length = 16, lbaOffset = 2, blockCountOffset = 10;

@@ -23,7 +23,7 @@ public sealed partial class ConformanceTests : PeerTest
         "SCSI.ExtendedCopy", "SCSI.ReceiveCopyResults", "SCSI.CompareAndWrite", "SCSI.WriteAtomic16", "SCSI.Unmap", "SCSI.WriteSame10", "SCSI.WriteSame16", "SCSI.OrWrite",
         "SCSI.Prefetch10", "SCSI.Prefetch16", "SCSI.ReadDefectData10", "SCSI.ReadDefectData12", "SCSI.ReportSupportedOpcodes",
         "SCSI.Sanitize.BlockEraseReserved", "SCSI.Sanitize.CryptoEraseReserved", "SCSI.Sanitize.ExitFailureMode", "SCSI.Sanitize.InvalidServiceAction",
-        "SCSI.Sanitize.Overwrite", "SCSI.Sanitize.OverwriteReserved",
+        "SCSI.Sanitize.BlockErase", "SCSI.Sanitize.Overwrite", "SCSI.Sanitize.OverwriteReserved", "SCSI.GetLBAStatus",
         "SCSI.PrinReadKeys", "SCSI.PrinServiceactionRange", "SCSI.PrinReportCapabilities",
         "SCSI.ProutRegister", "SCSI.ProutReserve", "SCSI.ProutClear", "SCSI.ProutPreempt", "SCSI.Reserve6",
         "iSCSI.iSCSIcmdsn", "iSCSI.iSCSIdatasn", "iSCSI.iSCSIResiduals", "iSCSI.iSCSITMF",

@@ -58,4 +58,25 @@ public sealed class CapacityTests
     [Fact]
     public async Task Get_lba_status_from_past_the_last_block_is_out_of_range() =>
         Assert.Equal("05/21/00", (await new Unit().Do("9E 12 00 00 00 00 00 00 00 80 00 00 00 FF 00 00")).SenseAt);
+
+    [Theory]
+    [InlineData(true, 3 * 512, "00 00 00 14 00 00 00 00  00 00 00 00 00 00 00 05 00 00 00 03 00 00 00 00")]
+    [InlineData(false, 3 * 512, "00 00 00 14 00 00 00 00  00 00 00 00 00 00 00 05 00 00 00 03 01 00 00 00")]
+    [InlineData(false, 1L << 40, "00 00 00 14 00 00 00 00  00 00 00 00 00 00 00 05 00 00 00 7B 01 00 00 00")] // more than there is
+    public async Task GET_LBA_STATUS_says_what_the_device_tells_SBC_3_5_6(bool isMapped, long lengthBytes, string expected)
+    {
+        var unit = new Unit(Unit.AllFeatures | BlockDeviceFeatures.Extents);
+        unit.Device.Extents = offset => new BlockExtent(isMapped, offset == 5 * 512 ? lengthBytes : 0);
+
+        Assert.Equal(Unit.Hex(expected), (await unit.Do("9E 12 00 00 00 00 00 00 00 05 00 00 00 18 00 00")).AssertGood().Data);
+    }
+
+    [Fact]
+    public async Task GET_LBA_STATUS_of_a_device_that_is_not_thin_is_mapped_all_over()
+    {
+        var unit = new Unit(BlockDeviceFeatures.Extents);
+        unit.Device.Extents = static _ => new BlockExtent(false, 512);
+
+        Assert.Equal(0x00, (await unit.Do("9E 12 00 00 00 00 00 00 00 05 00 00 00 18 00 00")).AssertGood().Data[20]);
+    }
 }

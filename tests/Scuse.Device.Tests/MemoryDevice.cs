@@ -95,6 +95,11 @@ sealed class MemoryDevice(BlockDeviceInfo info) : IBlockDevice
         Complete(mayUnmap ? Call.WriteZeroesMayUnmap : Call.WriteZeroes, offset, length, (Device: this, offset, length), static s =>
             s.Device.Bytes.AsSpan((int)s.offset, (int)s.length).Clear());
 
+    /// <summary>What it says is mapped; null for all of it.</summary>
+    public Func<long, BlockExtent>? Extents { get; set; }
+
+    public ValueTask<BlockExtent> GetExtentAsync(long offset, long length, CancellationToken aborted) => new(Extents?.Invoke(offset) ?? new BlockExtent(true, length));
+
     // In pieces of odd lengths, and dirty, as real working memory may be.
     public async ValueTask<WorkBuffer> RentAsync(int length, CancellationToken aborted)
     {

@@ -17,6 +17,20 @@ public sealed class FileHandlerTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
+    public async Task Holes_are_known_from_data()
+    {
+        FileHandler disk = await FileHandler.OpenAsync($"{Image}?size=1M", s_device);
+        await disk.WriteAsync(65536, new DataBuffer(new byte[65536]), WriteFlags.None, default);
+
+        Assert.Equal(new BlockExtent(false, 65536), await disk.GetExtentAsync(0, 1 << 20, default));
+        Assert.Equal(new BlockExtent(true, 65536 - 512), await disk.GetExtentAsync(65536 + 512, 1 << 19, default));
+        Assert.Equal(new BlockExtent(false, (1 << 20) - 131072), await disk.GetExtentAsync(131072, (1 << 20) - 131072, default));
+        await disk.UnmapAsync(65536, 65536, default);
+        Assert.Equal(new BlockExtent(false, 1 << 20), await disk.GetExtentAsync(0, 1 << 20, default));
+        await disk.CloseAsync();
+    }
+
+    [Fact]
     public async Task With_a_size_a_missing_file_is_created_sparse_and_for_its_owner_only()
     {
         FileHandler disk = await FileHandler.OpenAsync($"{Image}?size=64M&block=4096", s_device);
@@ -160,7 +174,7 @@ public sealed class FileHandlerTests : IDisposable
         Assert.Equal(ScsiStatus.Good, target.Execute(flush.AsSpan(0, Cdb.WriteSynchronizeCache16(flush))).Status);
 
         Assert.Equal(data, target.Read(16, 8).Data);
-        Assert.Equal(["flush", "unmap", "writeZeroes"], target.Ready!.Features);
+        Assert.Equal(["flush", "unmap", "writeZeroes", "extents"], target.Ready!.Features);
         Assert.Equal("file", target.Ready.Product);
         target.RemoveDevice();
         Assert.Equal(0, await target.ExitCode());

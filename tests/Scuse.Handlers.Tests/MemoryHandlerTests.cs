@@ -49,6 +49,33 @@ public sealed class MemoryHandlerTests
     }
 
     [Fact]
+    public async Task What_was_written_is_known_from_what_was_not_or_was_given_back()
+    {
+        MemoryHandler disk = MemoryHandler.Open("1M", s_device);
+        await disk.WriteAsync(8192 + 512, new DataBuffer(new byte[256 << 10]), WriteFlags.None, default);
+        await disk.UnmapAsync(65536 - 512, 4096 + 1024, default);
+
+        Assert.Equal(new BlockExtent(false, 8192), await disk.GetExtentAsync(0, 1 << 20, default));
+        Assert.Equal(new BlockExtent(true, 65536 - 8192 - 512), await disk.GetExtentAsync(8192 + 512, 1 << 20, default));
+        Assert.Equal(new BlockExtent(true, 512), await disk.GetExtentAsync(8192, 512, default));
+        Assert.Equal(new BlockExtent(false, 4096), await disk.GetExtentAsync(65536, 1 << 19, default));
+        Assert.Equal(new BlockExtent(true, (256 << 10) + 8192 + 4096 - 65536 - 4096), await disk.GetExtentAsync(65536 + 4096, (1 << 20) - 65536 - 4096, default));
+        Assert.Equal(new BlockExtent(false, 512), await disk.GetExtentAsync((1 << 20) - 512, 512, default));
+    }
+
+    [Fact]
+    public async Task Zeros_that_were_written_are_data_unless_they_may_be_unmapped()
+    {
+        MemoryHandler disk = MemoryHandler.Open("1M", s_device);
+
+        await disk.WriteZeroesAsync(0, 4096, mayUnmap: false, default);
+        Assert.Equal(new BlockExtent(true, 4096), await disk.GetExtentAsync(0, 1 << 20, default));
+        await disk.WriteZeroesAsync(0, 1 << 20, mayUnmap: true, default);
+
+        Assert.Equal(new BlockExtent(false, 1 << 20), await disk.GetExtentAsync(0, 1 << 20, default));
+    }
+
+    [Fact]
     public async Task A_disk_larger_than_the_machine_works_where_it_is_touched()
     {
         MemoryHandler disk = MemoryHandler.Open("16T", s_device);
@@ -67,7 +94,7 @@ public sealed class MemoryHandlerTests
 
     [Fact]
     public void It_offers_unmap_and_zero_writes_and_needs_no_flush() =>
-        Assert.Equal(BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes, MemoryHandler.Open("1M", s_device).Features);
+        Assert.Equal(BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes | BlockDeviceFeatures.Extents, MemoryHandler.Open("1M", s_device).Features);
 
     [Fact]
     public void A_thick_disk_offers_no_unmap_and_a_read_only_one_says_so()

@@ -370,7 +370,6 @@ public sealed class CopyTests
     [Theory]
     [InlineData(1, 0x08, "05/26/00")] // LIST ID USAGE
     [InlineData(16, 0xE0, "05/26/07")] // another kind of CSCD descriptor
-    [InlineData(17, 0x40, "05/24/00")] // LU ID TYPE
     [InlineData(17, 0x20, "0A/0D/02")] // NUL
     [InlineData(17, 0x01, "0A/0D/03")] // a tape
     [InlineData(23, 21, "05/26/00")] // DESIGNATOR LENGTH
@@ -389,6 +388,17 @@ public sealed class CopyTests
 
         Assert.Equal(sense, Initiator.OutcomeOf(Copy(list)));
         Assert.Empty(_source.Submitted);
+    }
+
+    [Fact]
+    public void LU_ID_TYPE_means_nothing_without_an_LU_IDENTIFIER_SPC_4_6_4_5_1()
+    {
+        byte[] list = Standard(Segment(0, 0, 1));
+        list[17] = 0x80;
+
+        Copy(list);
+
+        Assert.Single(_source.Submitted);
     }
 
     [Fact]

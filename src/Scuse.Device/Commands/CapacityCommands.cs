@@ -45,27 +45,42 @@ static class CapacityCommands
     }
 
     /// <summary>
-    /// GET LBA STATUS. SBC-3 clause 5.6. The device does not tell which blocks are mapped, so all of them are reported as mapped: one descriptor
-    /// from the starting LBA to the end.
+    /// GET LBA STATUS. SBC-3 clause 5.6. One descriptor, of the blocks from the starting LBA on of which the same is true; where the device does not tell which
+    /// blocks are mapped, all to the end are.
     /// </summary>
     public static ValueTask<ScsiResult> GetLbaStatus(DeviceServer server, BlockDeviceInfo info, in DeviceCommand command)
     {
-        const int headerLength = 8, descriptorLength = 16, allocationLengthOffset = 10;
-        const byte mapped = 0x00;
-        ReadOnlySpan<byte> cdb = command.Cdb.Span;
-        ulong lba = BinaryPrimitives.ReadUInt64BigEndian(cdb[LbaOffset..]);
+        ulong lba = BinaryPrimitives.ReadUInt64BigEndian(command.Cdb.Span[LbaOffset..]);
         if (lba >= info.BlockCount)
         {
             return ControlResponse.Refuse(SenseData.LbaOutOfRange);
         }
 
+        return info.Has(BlockDeviceFeatures.Extents | BlockDeviceFeatures.Unmap)
+            ? GetLbaStatusAsync(server.Device, info, lba, command)
+            : SendLbaStatus(info, lba, new BlockExtent(IsMapped: true, RestOf(info, lba)), command);
+    }
+
+    static async ValueTask<ScsiResult> GetLbaStatusAsync(IBlockDevice device, BlockDeviceInfo info, ulong lba, DeviceCommand command)
+    {
+        BlockExtent extent = await device.GetExtentAsync((long)lba * info.BlockSize, RestOf(info, lba), command.Aborted).ConfigureAwait(false);
+        return await SendLbaStatus(info, lba, extent, command).ConfigureAwait(false);
+    }
+
+    static long RestOf(BlockDeviceInfo info, ulong lba) => (long)(info.BlockCount - lba) * info.BlockSize;
+
+    static ValueTask<ScsiResult> SendLbaStatus(BlockDeviceInfo info, ulong lba, BlockExtent extent, in DeviceCommand command)
+    {
+        const int headerLength = 8, descriptorLength = 16, allocationLengthOffset = 10;
+        const byte mapped = 0x00, deallocated = 0x01;
+        long blocks = Math.Clamp(extent.LengthBytes, info.BlockSize, RestOf(info, lba)) / info.BlockSize;
         Span<byte> data = stackalloc byte[headerLength + descriptorLength];
         data.Clear();
         BinaryPrimitives.WriteUInt32BigEndian(data, (uint)(data.Length - sizeof(uint))); // PARAMETER DATA LENGTH
         BinaryPrimitives.WriteUInt64BigEndian(data[headerLength..], lba);
-        BinaryPrimitives.WriteUInt32BigEndian(data[(headerLength + 8)..], (uint)Math.Min(info.BlockCount - lba, uint.MaxValue));
-        data[headerLength + 12] = mapped; // PROVISIONING STATUS
-        return ControlResponse.Send(command, data, BinaryPrimitives.ReadUInt32BigEndian(cdb[allocationLengthOffset..]));
+        BinaryPrimitives.WriteUInt32BigEndian(data[(headerLength + 8)..], (uint)Math.Min(blocks, uint.MaxValue));
+        data[headerLength + 12] = extent.IsMapped ? mapped : deallocated; // PROVISIONING STATUS
+        return ControlResponse.Send(command, data, BinaryPrimitives.ReadUInt32BigEndian(command.Cdb.Span[allocationLengthOffset..]));
     }
 
     // A device of no blocks has no last one; zero is as near as the field can tell.

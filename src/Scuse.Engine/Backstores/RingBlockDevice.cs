@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Scuse.Device;
 using Scuse.Scsi;
 
@@ -5,7 +6,7 @@ namespace Scuse.Engine.Backstores;
 
 /// <summary>
 /// The block device that the engine's device server sees at pass level io: each call is a command over the ring. Only reads, writes, flushes,
-/// unmaps and zero-writes are asked of the handler.
+/// unmaps, zero-writes and what is mapped are asked of the handler.
 /// </summary>
 sealed class RingBlockDevice(UserBackstore backstore) : IBlockDevice
 {
@@ -51,6 +52,23 @@ sealed class RingBlockDevice(UserBackstore backstore) : IBlockDevice
             Cdb.WriteWriteSame16(cdb, lba, blocks, unmap: mayUnmap, ndob: true);
             return device.CallAsync(cdb, default, default);
         });
+
+    /// <summary>GET LBA STATUS, of which the first descriptor counts.</summary>
+    public async ValueTask<BlockExtent> GetExtentAsync(long offset, long length, CancellationToken aborted)
+    {
+        const int responseLength = 24, lbaOffset = 8, blockCountOffset = 16, statusOffset = 20;
+        const byte statusMask = 0x0F, mapped = 0;
+        byte[] cdb = new byte[CdbLength];
+        Cdb.WriteGetLbaStatus(cdb, ToLba(offset), responseLength);
+        byte[] response = new byte[responseLength];
+        ScsiResult result = await backstore.CallAsync(cdb, default, new DataBuffer(response));
+        uint blocks = BinaryPrimitives.ReadUInt32BigEndian(response.AsSpan(blockCountOffset));
+        bool isAnswer = result.IsGood && result.DataInLength >= responseLength && blocks > 0
+            && BinaryPrimitives.ReadUInt64BigEndian(response.AsSpan(lbaOffset)) == ToLba(offset);
+        return isAnswer
+            ? new BlockExtent((response[statusOffset] & statusMask) == mapped, Math.Min(length, (long)blocks * Info.BlockSize))
+            : new BlockExtent(IsMapped: true, length);
+    }
 
     /// <summary>Compound commands work in plain memory; each part of theirs is copied into the data area when its turn has come.</summary>
     public ValueTask<WorkBuffer> RentAsync(int length, CancellationToken aborted)

@@ -282,6 +282,7 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
                 ReadyMessage.FeatureFlush => BlockDeviceFeatures.Flush,
                 ReadyMessage.FeatureUnmap => BlockDeviceFeatures.Unmap,
                 ReadyMessage.FeatureWriteZeroes => BlockDeviceFeatures.WriteZeroes,
+                ReadyMessage.FeatureExtents => BlockDeviceFeatures.Extents,
                 ReadyMessage.FeatureReadOnly => BlockDeviceFeatures.ReadOnly,
                 _ => BlockDeviceFeatures.None,
             };

@@ -70,6 +70,19 @@ sealed class BlockDeviceAdapter(BlockHandler handler, BlockDeviceInfo info, Erro
         }
     }
 
+    public async ValueTask<BlockExtent> GetExtentAsync(long offset, long length, CancellationToken aborted)
+    {
+        try
+        {
+            return await handler.GetExtentAsync(offset, length, aborted).ConfigureAwait(false);
+        }
+        catch (Exception failure)
+        {
+            Translate("question what is mapped", failure, log, aborted);
+            return new BlockExtent(IsMapped: true, length);
+        }
+    }
+
     public ValueTask<WorkBuffer> RentAsync(int length, CancellationToken aborted)
     {
         byte[] memory = ArrayPool<byte>.Shared.Rent(length);

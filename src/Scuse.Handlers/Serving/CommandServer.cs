@@ -172,6 +172,11 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
             features &= ~(BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes);
         }
 
+        if (!features.HasFlag(BlockDeviceFeatures.Unmap))
+        {
+            features &= ~BlockDeviceFeatures.Extents; // all of it is mapped
+        }
+
         int blockSize = handler.BlockSize;
         long sizeBytes = handler.SizeBytes;
         CheckShape(sizeBytes, blockSize);
@@ -259,6 +264,11 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
         if (features.HasFlag(BlockDeviceFeatures.WriteZeroes))
         {
             names.Add(ReadyMessage.FeatureWriteZeroes);
+        }
+
+        if (features.HasFlag(BlockDeviceFeatures.Extents))
+        {
+            names.Add(ReadyMessage.FeatureExtents);
         }
 
         if (features.HasFlag(BlockDeviceFeatures.ReadOnly))

@@ -124,6 +124,9 @@ public sealed record ReadyMessage : AttachMessage
     /// <summary>Feature: WRITE SAME of zeros works.</summary>
     public const string FeatureWriteZeroes = "writeZeroes";
 
+    /// <summary>Feature: GET LBA STATUS tells which blocks hold data.</summary>
+    public const string FeatureExtents = "extents";
+
     /// <summary>Feature: writes fail.</summary>
     public const string FeatureReadOnly = "readOnly";
 

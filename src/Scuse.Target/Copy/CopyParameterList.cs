@@ -143,9 +143,10 @@ sealed class CopyParameterList
             : -1;
     }
 
+    // LU ID TYPE says how an LU IDENTIFIER is to be read, which these descriptors have not.
     static bool TryReadDevices(ReadOnlySpan<byte> list, int at, List<CopyDevice> devices, out SenseData refusal)
     {
-        const byte idTypeMask = 0xC0, nul = 0x20, deviceTypeMask = 0x1F, lowNibble = 0x0F;
+        const byte nul = 0x20, deviceTypeMask = 0x1F, lowNibble = 0x0F;
         const int maxDesignatorLength = 20;
         for (; at < list.Length; at += DeviceLength)
         {
@@ -165,13 +166,6 @@ sealed class CopyParameterList
             if (devices.Count == ThirdPartyCopyLimits.MaxCscds)
             {
                 refusal = new SenseData(SenseKey.IllegalRequest, AdditionalSense.TooManyTargetDescriptors);
-                return false;
-            }
-
-            // LU ID TYPE: nothing but a logical unit. Initiators' tests know INVALID FIELD IN CDB for it.
-            if ((device[1] & idTypeMask) != 0)
-            {
-                refusal = new SenseData(SenseKey.IllegalRequest, AdditionalSense.InvalidFieldInCdb);
                 return false;
             }
 
