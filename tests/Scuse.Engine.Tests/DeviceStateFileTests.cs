@@ -1,6 +1,8 @@
+using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging.Abstractions;
 using Scuse.Device;
 using Scuse.Engine.States;
+using Scuse.Target;
 
 namespace Scuse.Engine.Tests;
 
@@ -77,8 +79,33 @@ public sealed class DeviceStateFileTests : IDisposable
         using Disk disk = new();
         disk.Backstore.KeepDeviceState(FileOf(0), FileOf(0).Load());
 
-        disk.Attach(level: Scuse.Target.PassLevel.All);
+        disk.Attach(level: PassLevel.All);
 
         Assert.Equal(ControlSettings.Default, disk.Backstore.DeviceServer.Control);
+    }
+
+    [Fact]
+    public void A_MODE_SELECT_with_SP_is_answered_when_the_next_engine_would_start_with_it_SPC_4_6_11()
+    {
+        using BlockingCollection<Action> posted = [];
+        var file = new DeviceStateFile(new StateFolder(_folder, "iqn.2026-11.example:t", posted.Add, NullLogger.Instance), 0);
+        using Disk disk = new();
+        disk.Backstore.KeepDeviceState(file, file.Load());
+        disk.Attach();
+        disk.Initiator.Completed.Clear();
+        byte[] list = [0, 0, 0, 0, 0x0A, 0x0A, 0x04, 0x10, 0, 0, 0, 0, 0xFF, 0xFF, 0, 0];
+
+        ScsiTask task = disk.Initiator.Send([0x15, 0x11, 0, 0, (byte)list.Length, 0], dataOut: list.Length);
+        task.DataOut.CopyFrom(list);
+        disk.Target.DataArrived(task);
+        Assert.Empty(disk.Initiator.Completed);
+        Assert.True(posted.TryTake(out Action? written, TimeSpan.FromSeconds(20)));
+        using Disk next = new();
+        next.Backstore.KeepDeviceState(file, file.Load()); // killed before the answer: what was written is whole
+        next.Attach();
+        written();
+
+        Assert.Equal("Good", disk.Initiator.Outcome);
+        Assert.True(next.Backstore.DeviceServer.Control.DescriptorSense);
     }
 }
