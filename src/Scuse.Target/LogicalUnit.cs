@@ -562,10 +562,9 @@ public sealed class LogicalUnit
             dataInLength = status == ScsiStatus.Good ? task.DataInWantedByCdb : 0;
         }
 
-        // 15h and 55h.
-        if ((task.Cdb[0] & ~0x40) == OperationCode.ModeSelect6 && status == ScsiStatus.Good)
+        if (status == ScsiStatus.Good && ChangedByHandler.AttentionFor(task.Cdb, task.DataOutLength > 0) is not AdditionalSense.None and ushort attention)
         {
-            HandlerSelectedMode(task);
+            HandlerChangedSettings(task, attention);
         }
 
         if (Backstore.PassLevel == PassLevel.Io && !sense.IsEmpty && SenseData.IsDescriptorFormat(sense) != UsesDescriptorSense)
@@ -584,16 +583,17 @@ public sealed class LogicalUnit
     /// <summary>D_SENSE: whether sense data goes with a status in descriptor format. SPC-4 clause 7.5.8.</summary>
     internal bool UsesDescriptorSense => Backstore.IsOpen && Backstore.DeviceServer.Control.DescriptorSense;
 
-    /// <summary>A MODE SELECT at level all: what it changed in the handler, others are to know, and the Control page holds here too.</summary>
-    void HandlerSelectedMode(ScsiTask task)
+    /// <summary>A command at level all has changed what others are to know of; and what a MODE SELECT says of the Control page holds here too.</summary>
+    void HandlerChangedSettings(ScsiTask task, ushort attention)
     {
-        if (task.DataOutLength > 0)
+        if (attention == AdditionalSense.ModeParametersChanged)
         {
             byte[] list = new byte[task.DataOutLength];
             task.DataOut.CopyTo(list);
             Backstore.DeviceServer.FollowModeSelect(task.Cdb, list);
-            Target.Establish(this, AdditionalSense.ModeParametersChanged, except: task.Nexus);
         }
+
+        Target.Establish(this, attention, except: task.Nexus);
     }
 
     /// <summary>For the backstore: the task cannot be executed.</summary>

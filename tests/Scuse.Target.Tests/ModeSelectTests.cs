@@ -86,6 +86,28 @@ public sealed class ModeSelectTests
         Assert.True(_all.DeviceServer.Control.DescriptorSense);
     }
 
+    [Theory]
+    [InlineData("4C02C000000000000000", 0, "06/2A/02")] // LOG SELECT with PCR
+    [InlineData("4C00D900000000000000", 0, "06/2A/02")] // to the default cumulative values
+    [InlineData("4C004000000000000000", 0, "Good")] // of nothing
+    [InlineData("A40600000000000000010000", 1, "06/3F/05")] // SET IDENTIFYING INFORMATION
+    [InlineData("A40F000000000000000C0000", 12, "06/2A/10")] // SET TIMESTAMP
+    [InlineData("A40F00000000000000000000", 0, "Good")] // to nothing
+    [InlineData("151000000000", 0, "Good")] // MODE SELECT without a list
+    public void What_a_handler_that_answers_everything_has_changed_others_are_told_of(string cdb, int dataOut, string attention)
+    {
+        ScsiTask task = _initiator.Send(Convert.FromHexString(cdb), dataOut: dataOut, lun: 1);
+        if (dataOut > 0)
+        {
+            _target.DataArrived(task);
+        }
+
+        _all.Answer(task);
+
+        Assert.Equal(attention, Initiator.OutcomeOf(ProbeAll(_other)));
+        Assert.Equal("Good", Initiator.OutcomeOf(ProbeAll(_initiator)));
+    }
+
     [Fact]
     public void What_it_refused_does_not()
     {

@@ -9,13 +9,15 @@ static class UnitCommands
     // A stopped unit never comes this far.
     public static ValueTask<ScsiResult> TestUnitReady(DeviceServer server, BlockDeviceInfo info, in DeviceCommand command) => new(ScsiResult.Good);
 
-    // Sense data goes with the status of its command, so there is none to ask for but that of background work: how far it is, or what went wrong.
+    // Sense data goes with the status of its command, so there is none to ask for but that of background work, how far it is, or what went wrong; and that a unit is
+    // stopped. SPC-4 clause 5.11.
     public static ValueTask<ScsiResult> RequestSense(DeviceServer server, BlockDeviceInfo info, in DeviceCommand command)
     {
         const byte desc = 0x01;
         const int maxSenseLength = 252;
         ReadOnlySpan<byte> cdb = command.Cdb.Span;
-        SenseData sense = server.TakeDeferredError() ?? server.MediumWork?.Sense ?? SenseData.NoSense;
+        SenseData sense = server.TakeDeferredError() ?? server.MediumWork?.Sense
+            ?? (server.IsStopped ? new SenseData(SenseKey.NotReady, AdditionalSense.InitializingCommandRequired) : SenseData.NoSense);
         Span<byte> data = stackalloc byte[maxSenseLength];
         int length = (cdb[1] & desc) != 0 ? sense.WriteDescriptor(data) : sense.WriteFixed(data);
         return ControlResponse.Send(command, data[..length], cdb[4]);
