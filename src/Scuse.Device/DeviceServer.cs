@@ -243,19 +243,43 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
         return isImmediate ? new(ScsiResult.Good) : new(work.WaitAsync(aborted));
     }
 
+    // It is kept that the work has begun before anything is written, and until all is.
     async Task RunAsync(MediumWork work)
     {
-        bool wellDone = await work.RunAsync().ConfigureAwait(false);
-        if (wellDone)
-        {
-            ForgetMediumWork();
-        }
-
+        bool wellDone = await KeepAsync(work.Kind).ConfigureAwait(false) && await work.RunAsync().ConfigureAwait(false)
+            && await ForgetMediumWorkAsync().ConfigureAwait(false);
         work.End(wellDone);
     }
 
-    /// <summary>The unit is as if the failed work had never been.</summary>
-    internal void ForgetMediumWork() => _mediumWork = null;
+    /// <summary>The unit is as if there had been no work, or none that failed; false when that cannot be kept, then nothing has changed.</summary>
+    internal async ValueTask<bool> ForgetMediumWorkAsync()
+    {
+        if (!await KeepAsync(null).ConfigureAwait(false))
+        {
+            return false;
+        }
+
+        _mediumWork = null;
+        return true;
+    }
+
+    async ValueTask<bool> KeepAsync(MediumWorkKind? work)
+    {
+        if (!CanSave)
+        {
+            return true;
+        }
+
+        await Changes.TakeAsync().ConfigureAwait(false);
+        try
+        {
+            return _saved.MediumWork == work || await SaveAsync(_saved with { MediumWork = work }).ConfigureAwait(false);
+        }
+        finally
+        {
+            Changes.End();
+        }
+    }
 
     /// <summary>Ends work in the background soon, before the device is closed.</summary>
     public async Task StopBackgroundAsync()
@@ -298,6 +322,12 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
         ArgumentNullException.ThrowIfNull(state);
         _saved = state;
         _mode = SavedMode;
+        if (state.MediumWork is { } kind)
+        {
+            var interrupted = new MediumWork(_device, kind, []);
+            interrupted.End(wellDone: false);
+            _mediumWork = interrupted;
+        }
     }
 
     /// <summary>

@@ -12,6 +12,9 @@ public sealed record DeviceState
     /// <summary>The mode pages as a MODE SELECT with SP saved them; null when none has. SPC-4 clause 6.11.</summary>
     public ModeParameters? Mode { get; init; }
 
+    /// <summary>The FORMAT UNIT or SANITIZE that has begun and has not ended well; null when there is none.</summary>
+    public MediumWorkKind? MediumWork { get; init; }
+
     /// <summary>The peripheral device identifying information, in hexadecimal digits; empty when none was set. SPC-4 clause 6.43.</summary>
     public string PeripheralDeviceInformation { get; init; } = "";
 

@@ -2,8 +2,8 @@ using Scuse.Scsi;
 
 namespace Scuse.Device;
 
-/// <summary>What becomes of a unit whose whole medium is written by a command of its own.</summary>
-enum MediumWorkKind
+/// <summary>A command that has the whole medium written.</summary>
+public enum MediumWorkKind
 {
     /// <summary>FORMAT UNIT. SBC-3 clauses 4.30 and 5.3.</summary>
     Format,
@@ -20,8 +20,8 @@ enum MediumWorkKind
 /// of the command that asked for it, and ends either with the medium as it was asked for or with a unit that says that it has failed: never half done in silence.
 /// </summary>
 /// <remarks>
-/// A device that loses its handler answers late or with an error: late, the work goes on; with an error, it has failed. What is not survived is the end of the process that
-/// does the work: nothing keeps it, and the medium is left as far as the work had come.
+/// A device that loses its handler answers late or with an error: late, the work goes on; with an error, it has failed. The end of the process that does the work ends it;
+/// where there is a store, the unit comes up as one where it has failed, and where there is none, nothing says that the medium was left as far as the work had come.
 /// </remarks>
 /// <param name="device">The device.</param>
 /// <param name="kind">What it is.</param>

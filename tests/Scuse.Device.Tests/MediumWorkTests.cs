@@ -272,6 +272,49 @@ public sealed class MediumWorkTests
     }
 
     [Theory]
+    [InlineData(BlockErase, "03/31/03")]
+    [InlineData(Format, "03/31/01")]
+    public async Task What_a_crash_has_interrupted_has_failed_where_that_could_be_kept(string cdb, string sense)
+    {
+        var store = new MemoryStore();
+        var unit = new Unit(BlockDeviceFeatures.Flush) { Server = { Store = store } };
+        unit.Device.FlushGate = new TaskCompletionSource(); // and it never comes to its end
+
+        _ = Execute(unit.Server, cdb);
+        var next = new Unit(BlockDeviceFeatures.Flush) { Server = { Store = store } };
+        next.Server.Restore(store.State);
+
+        Assert.Equal(sense, (await next.Do(Read)).Sense);
+        (await next.Do(cdb)).AssertGood();
+        (await next.Do(Read)).AssertGood();
+        Assert.Equal(DeviceState.Empty, store.State);
+    }
+
+    [Fact]
+    public async Task Leaving_the_failure_mode_is_kept_too()
+    {
+        var store = new MemoryStore();
+        var unit = new Unit { Server = { Store = store } };
+        unit.Device.FailNext(Call.WriteZeroesMayUnmap, DeviceFailure);
+
+        await unit.Do(UnrestrictedBlockErase);
+        Assert.Equal(MediumWorkKind.UnrestrictedSanitize, store.State.MediumWork);
+        (await unit.Do(ExitFailureMode)).AssertGood();
+
+        Assert.Equal(DeviceState.Empty, store.State);
+    }
+
+    [Fact]
+    public async Task Nothing_is_written_when_it_cannot_be_kept_that_it_is_and_the_unit_has_failed()
+    {
+        var unit = new Unit { Server = { Store = new MemoryStore { IsFull = true } } };
+
+        Assert.Equal("03/31/03", (await unit.Do(BlockErase)).Sense);
+        Assert.Empty(unit.Calls);
+        Assert.Equal("03/31/03", (await unit.Do(Read)).Sense);
+    }
+
+    [Theory]
     [InlineData(BlockErase)]
     [InlineData(Format)]
     public async Task A_read_only_unit_is_not_written_over(string cdb) =>

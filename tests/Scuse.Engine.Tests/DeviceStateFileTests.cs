@@ -15,6 +15,7 @@ public sealed class DeviceStateFileTests : IDisposable
             WriteCache = false,
             Control = new ControlSettings { DescriptorSense = true, QueueError = QueueErrorManagement.AbortOwn, SoftwareWriteProtect = true },
         },
+        MediumWork = MediumWorkKind.UnrestrictedSanitize,
         PeripheralDeviceInformation = "00FF",
         TextInformation = "41",
     };
@@ -49,6 +50,7 @@ public sealed class DeviceStateFileTests : IDisposable
     [InlineData("{\"version\":2}")]
     [InlineData("{\"version\":1,\"mode\":{\"writeCache\":true,\"descriptorSense\":false,\"taskSetPerNexus\":false,\"queueError\":2,\"reportsTaskAborted\":false,\"softwareWriteProtect\":false}}")]
     [InlineData("{\"version\":1,\"mode\":{}}")]
+    [InlineData("{\"version\":1,\"mediumWork\":3}")]
     [InlineData("{\"version\":1,\"textInformation\":\"4\"}")]
     [InlineData("{\"version\":1,\"peripheralDeviceInformation\":\"4G\"}")]
     public async Task A_file_that_makes_no_sense_stops_the_engine_from_starting_as_if_nothing_were_kept(string text)

@@ -74,12 +74,16 @@ static class SanitizeCommands
             case MediumWorkKind.RestrictedSanitize:
                 return ControlResponse.RefuseField(FlagsOffset);
             case MediumWorkKind.UnrestrictedSanitize:
-                server.ForgetMediumWork();
-                break;
+                return ForgetAsync(server);
         }
 
         return new(ScsiResult.Good);
     }
+
+    static async ValueTask<ScsiResult> ForgetAsync(DeviceServer server) =>
+        await server.ForgetMediumWorkAsync().ConfigureAwait(false)
+            ? ScsiResult.Good
+            : ScsiResult.Check(SenseKey.HardwareError, AdditionalSense.InternalTargetFailure);
 
     static ValueTask<ScsiResult> Begin(DeviceServer server, IReadOnlyList<byte[]?> passes, in DeviceCommand command)
     {

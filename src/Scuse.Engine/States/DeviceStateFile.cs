@@ -38,6 +38,9 @@ sealed record KeptDeviceState
     /// <summary>The saved mode pages; null when none were saved.</summary>
     public KeptMode? Mode { get; init; }
 
+    /// <summary>The work on the whole medium that has not ended well; null when there is none.</summary>
+    public MediumWorkKind? MediumWork { get; init; }
+
     /// <summary>The identifying information, in hexadecimal digits.</summary>
     public string? PeripheralDeviceInformation { get; init; }
 
@@ -48,6 +51,7 @@ sealed record KeptDeviceState
     {
         Version = CurrentVersion,
         Mode = state.Mode is { } mode ? KeptMode.Of(mode) : null,
+        MediumWork = state.MediumWork,
         PeripheralDeviceInformation = state.PeripheralDeviceInformation,
         TextInformation = state.TextInformation,
     };
@@ -58,6 +62,7 @@ sealed record KeptDeviceState
         : new DeviceState
         {
             Mode = Mode?.ToMode(),
+            MediumWork = MediumWork is not { } work || Enum.IsDefined(work) ? MediumWork : throw new JsonException("the work on the medium is of no known kind"),
             PeripheralDeviceInformation = Checked(PeripheralDeviceInformation),
             TextInformation = Checked(TextInformation),
         };
