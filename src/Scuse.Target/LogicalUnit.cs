@@ -177,7 +177,7 @@ public sealed class LogicalUnit
 
     void Route(ScsiTask task)
     {
-        task.Responder = PassTable.For(Backstore.IsOpen ? Backstore.PassLevel : PassLevel.Io, task.Cdb[0]);
+        task.Responder = PassTable.For(Backstore.IsOpen ? Backstore.PassLevel : PassLevel.Io, task.Cdb);
         if (task.Cdb[0] == OperationCode.RequestSense && task.Nexus.TryGetAttention(Number, clear: false, out _))
         {
             task.Responder = Responder.TargetCore;
@@ -475,6 +475,7 @@ public sealed class LogicalUnit
         OperationCode.RequestSense when task.Nexus.TryGetAttention(Number, clear: true, out ushort code) =>
             PendingSense.Execute(task.Cdb, new SenseData(SenseKey.UnitAttention, code), task.DataIn),
         _ when !HasWholeCdb(task) => ScsiResult.Check(SenseData.InvalidFieldInCdb(0)),
+        OperationCode.MaintenanceIn => SupportedTaskManagement.Execute(task.Cdb, task.DataIn),
         OperationCode.ThirdPartyCopyIn => CopyResults.Execute(task.Nexus, task.Cdb, task.DataIn),
         OperationCode.PersistentReserveIn => Reservations.ReserveIn(task.Nexus, task.Cdb, task.DataIn),
         OperationCode.Reserve6 or OperationCode.Reserve10 or OperationCode.Release6 or OperationCode.Release10 => Reservations.ReserveOrRelease(task.Nexus, task.Cdb),

@@ -47,6 +47,9 @@ public sealed class Nexus
         attentions.Establish(code);
     }
 
+    /// <summary>How many conditions are pending for the logical unit.</summary>
+    internal int CountAttentions(int lun) => _attentions.TryGetValue(lun, out UnitAttentions? attentions) ? attentions.Count : 0;
+
     /// <summary>The condition to report for the logical unit; <paramref name="clear"/> takes it off the queue.</summary>
     internal bool TryGetAttention(int lun, bool clear, out ushort code)
     {

@@ -31,8 +31,13 @@ public static class PassTable
     static readonly Responder[] AtIo = Build(Responder.DeviceServer);
     static readonly Responder[] AtAll = Build(Responder.Handler);
 
-    /// <summary>Who answers commands with this operation code.</summary>
-    public static Responder For(PassLevel level, byte operationCode) => (level == PassLevel.Io ? AtIo : AtAll)[operationCode];
+    /// <summary>Who answers the command.</summary>
+    public static Responder For(PassLevel level, ReadOnlySpan<byte> cdb) =>
+        IsOfTheTarget(cdb) ? Responder.TargetCore : (level == PassLevel.Io ? AtIo : AtAll)[cdb[0]];
+
+    /// <summary>Of the operation codes with service actions that others answer: those that speak of the target's ports and tasks.</summary>
+    static bool IsOfTheTarget(ReadOnlySpan<byte> cdb) =>
+        cdb[0] == OperationCode.MaintenanceIn && cdb.Length > 1 && (cdb[1] & ServiceAction.Mask) == ServiceAction.ReportSupportedTaskManagementFunctions;
 
     static Responder[] Build(Responder others)
     {

@@ -253,7 +253,7 @@ public sealed class ScsiTarget
     {
         ArgumentNullException.ThrowIfNull(request);
         LogicalUnit? unit = Find(request.Lun);
-        if (request.Function <= TaskManagementFunction.LogicalUnitReset && unit is null)
+        if (unit is null && IsForLogicalUnit(request.Function))
         {
             Answer(request, TaskManagementResponse.LunDoesNotExist);
             return;
@@ -282,6 +282,18 @@ public sealed class ScsiTarget
             case TaskManagementFunction.TargetColdReset:
                 Abort(request, LogicalUnits, AbortCause.TargetColdReset); // the transport ends the sessions once it has answered
                 break;
+            case TaskManagementFunction.NexusReset:
+                ResetNexus(request);
+                break;
+            case TaskManagementFunction.QueryTask:
+                Answer(request, request.Referenced is { } task && task.Nexus == request.Nexus && IsInTaskSet(task));
+                break;
+            case TaskManagementFunction.QueryTaskSet:
+                Answer(request, unit!.Tasks.Any(task => task.Nexus == request.Nexus && IsInTaskSet(task)));
+                break;
+            case TaskManagementFunction.QueryAsynchronousEvent:
+                QueryEvent(request, unit!);
+                break;
             case TaskManagementFunction.TaskReassign:
                 Answer(request, TaskManagementResponse.ReassignmentNotSupported);
                 break;
@@ -289,6 +301,44 @@ public sealed class ScsiTarget
                 Answer(request, TaskManagementResponse.FunctionNotSupported);
                 break;
         }
+    }
+
+    static bool IsForLogicalUnit(TaskManagementFunction function) =>
+        function is <= TaskManagementFunction.LogicalUnitReset or TaskManagementFunction.QueryTask or TaskManagementFunction.QueryTaskSet
+            or TaskManagementFunction.QueryAsynchronousEvent;
+
+    /// <summary>Whether it has neither ended nor been aborted.</summary>
+    static bool IsInTaskSet(ScsiTask task) => task.LogicalUnit is not null && task.State != TaskState.Completed && !task.IsUnwanted;
+
+    /// <summary>FUNCTION SUCCEEDED where a query finds what it asks for, FUNCTION COMPLETE where it does not. SAM-5 clause 7.9.</summary>
+    static void Answer(TaskManagementRequest request, bool isFound) =>
+        Answer(request, isFound ? TaskManagementResponse.FunctionSucceeded : TaskManagementResponse.FunctionComplete);
+
+    /// <summary>SAM-5 clause 7.8. What is found stays pending.</summary>
+    static void QueryEvent(TaskManagementRequest request, LogicalUnit unit)
+    {
+        const int one = 1 << 20, several = 2 << 20;
+        bool isFound = request.Nexus.TryGetAttention(unit.Number, clear: false, out ushort code);
+        if (isFound)
+        {
+            int depth = request.Nexus.CountAttentions(unit.Number) == 1 ? one : several;
+            request.AdditionalResponseInformation = depth | ((int)SenseKey.UnitAttention << 16) | code;
+        }
+
+        Answer(request, isFound);
+    }
+
+    /// <summary>What a lost nexus loses, except that it is still there: every logical unit tells it I_T NEXUS LOSS OCCURRED. SAM-5 clauses 6.3.4 and 7.6.</summary>
+    void ResetNexus(TaskManagementRequest request)
+    {
+        foreach (LogicalUnit unit in LogicalUnits)
+        {
+            unit.Reservations.NexusLost(request.Nexus);
+            unit.ClearAca(request.Nexus);
+            request.Nexus.Establish(unit.Number, AdditionalSense.NexusLossOccurred);
+        }
+
+        Abort(request, LogicalUnits, AbortCause.AbortTaskSet, request.Nexus);
     }
 
     static void AbortTask(TaskManagementRequest request)

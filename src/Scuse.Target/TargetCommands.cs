@@ -49,6 +49,9 @@ public static class TargetCommands
         }
 
         all.Add(new([OperationCode.ReportLuns, 0x00, 0xFF, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x04]));
+        all.Add(new(
+            [OperationCode.MaintenanceIn, ServiceAction.ReportSupportedTaskManagementFunctions, 0x80, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x04],
+            ServiceAction.ReportSupportedTaskManagementFunctions));
         return all;
     }
 }

@@ -1,6 +1,6 @@
 namespace Scuse.Target;
 
-/// <summary>Task management functions, numbered as on the wire. RFC 7143 section 11.5.1; SAM-5 clause 7.</summary>
+/// <summary>Task management functions, numbered as on the wire. RFC 7143 section 11.5.1, RFC 7144; SAM-5 clause 7.</summary>
 public enum TaskManagementFunction : byte
 {
     /// <summary>Ends one task.</summary>
@@ -26,6 +26,18 @@ public enum TaskManagementFunction : byte
 
     /// <summary>Moves a task to this connection.</summary>
     TaskReassign = 8,
+
+    /// <summary>Asks whether a task is there. RFC 7144; SAM-5 clause 7.9.</summary>
+    QueryTask = 9,
+
+    /// <summary>Asks whether this nexus has tasks in the logical unit. RFC 7144; SAM-5 clause 7.10.</summary>
+    QueryTaskSet = 10,
+
+    /// <summary>Ends all tasks of this nexus and what else it had here. RFC 7144; SAM-5 clause 7.6.</summary>
+    NexusReset = 11,
+
+    /// <summary>Asks for a pending unit attention or deferred error, and leaves it pending. RFC 7144; SAM-5 clause 7.8.</summary>
+    QueryAsynchronousEvent = 12,
 }
 
 /// <summary>Why tasks are aborted, numbered as in the ring's task management entries.</summary>
@@ -80,6 +92,9 @@ public enum TaskManagementResponse : byte
     /// <summary>The initiator may not do this.</summary>
     AuthorizationFailed = 6,
 
+    /// <summary>A query finds what it asks for. RFC 7144.</summary>
+    FunctionSucceeded = 7,
+
     /// <summary>Refused.</summary>
     FunctionRejected = 255,
 }
@@ -104,6 +119,12 @@ public sealed class TaskManagementRequest
 
     /// <summary>The transport's own record.</summary>
     public object? TransportState { get; init; }
+
+    /// <summary>
+    /// What <see cref="TaskManagementFunction.QueryAsynchronousEvent"/> has found, 24 bits: how many conditions there are (1 one, 2 more) and the sense key,
+    /// then the additional sense code. Zero for other functions. SAM-5 clause 7.8.
+    /// </summary>
+    public int AdditionalResponseInformation { get; internal set; }
 
     /// <summary>How many aborted tasks the device has not let go of yet. Touched only by the target core.</summary>
     internal int Waiting { get; set; }

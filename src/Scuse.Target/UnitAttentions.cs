@@ -10,6 +10,8 @@ sealed class UnitAttentions
 
     public bool Any => _pending.Count > 0;
 
+    public int Count => _pending.Count;
+
     /// <summary>Queues a condition. One that is queued already, or that a queued reset covers, adds nothing (SAM-5 clause 5.14.4).</summary>
     public void Establish(ushort code)
     {

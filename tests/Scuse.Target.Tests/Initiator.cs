@@ -32,6 +32,9 @@ sealed class Initiator : ITaskTransport
 
     public List<TaskManagementResponse> Answers { get; } = [];
 
+    /// <summary>The additional response information of the last function that was answered.</summary>
+    public int Information { get; private set; }
+
     public ScsiTask Send(byte[] cdb, int dataIn = 0, int dataOut = 0, int lun = 0, TaskAttribute attribute = TaskAttribute.Simple)
     {
         ScsiTask task = _target.Rent();
@@ -61,7 +64,11 @@ sealed class Initiator : ITaskTransport
 
     public void OnAborted(ScsiTask task) => Aborted.Add(task);
 
-    public void OnTaskManagementCompleted(TaskManagementRequest request, TaskManagementResponse response) => Answers.Add(response);
+    public void OnTaskManagementCompleted(TaskManagementRequest request, TaskManagementResponse response)
+    {
+        Answers.Add(response);
+        Information = request.AdditionalResponseInformation;
+    }
 
     /// <summary>The one command that has completed, as status and sense.</summary>
     public string Outcome => OutcomeOf(Assert.Single(Completed));

@@ -67,8 +67,8 @@ public sealed class RoutingTests
     [Fact]
     public void Inquiry_is_answered_by_the_device_server_at_io_and_by_the_handler_at_all()
     {
-        Assert.Equal(Responder.DeviceServer, PassTable.For(PassLevel.Io, 0x12));
-        Assert.Equal(Responder.Handler, PassTable.For(PassLevel.All, 0x12));
+        Assert.Equal(Responder.DeviceServer, PassTable.For(PassLevel.Io, [0x12]));
+        Assert.Equal(Responder.Handler, PassTable.For(PassLevel.All, [0x12]));
     }
 
     [Theory]
@@ -77,8 +77,8 @@ public sealed class RoutingTests
     [InlineData(0x5F)]
     public void The_core_keeps_what_speaks_of_the_target_or_the_initiator(byte operationCode)
     {
-        Assert.Equal(Responder.TargetCore, PassTable.For(PassLevel.Io, operationCode));
-        Assert.Equal(Responder.TargetCore, PassTable.For(PassLevel.All, operationCode));
+        Assert.Equal(Responder.TargetCore, PassTable.For(PassLevel.Io, [operationCode]));
+        Assert.Equal(Responder.TargetCore, PassTable.For(PassLevel.All, [operationCode]));
     }
 
     [Fact]

@@ -4,9 +4,11 @@ using Scuse.Target;
 
 namespace Scuse.Iscsi.FullFeature;
 
-/// <summary>Task management requests and their answers. RFC 7143 sections 11.5 and 11.6.</summary>
+/// <summary>Task management requests and their answers. RFC 7143 sections 11.5 and 11.6, RFC 7144.</summary>
 internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, OutputQueue output)
 {
+    const int LevelOfRfc7144 = 2;
+
     public void Execute(ReadOnlySpan<byte> headers)
     {
         var pdu = new TaskManagementRequestPdu(headers);
@@ -38,6 +40,26 @@ internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, 
             case TaskManagementFunction.TaskReassign:
                 Answer(header.InitiatorTaskTag, TaskManagementResponse.ReassignmentNotSupported); // ErrorRecoveryLevel is below 2
                 return;
+            case TaskManagementFunction.QueryTask when session.Parameters.ProtocolLevel >= LevelOfRfc7144:
+                if (session.Tasks.Find(pdu.ReferencedTaskTag) is not { } queried)
+                {
+                    Answer(header.InitiatorTaskTag, TaskManagementResponse.FunctionComplete);
+                    return;
+                }
+
+                if (queried.State == IscsiTaskState.Held)
+                {
+                    Answer(header.InitiatorTaskTag, TaskManagementResponse.FunctionSucceeded); // it is here, and will begin
+                    return;
+                }
+
+                referenced = queried.Scsi;
+                break;
+            case TaskManagementFunction.QueryTaskSet or TaskManagementFunction.QueryAsynchronousEvent when session.Parameters.ProtocolLevel >= LevelOfRfc7144:
+                break;
+            case TaskManagementFunction.NexusReset when session.Parameters.ProtocolLevel >= LevelOfRfc7144:
+                DropHeldBefore(pdu, wholeTarget: true);
+                break;
             case < TaskManagementFunction.AbortTask or > TaskManagementFunction.TaskReassign:
                 Answer(header.InitiatorTaskTag, TaskManagementResponse.FunctionNotSupported);
                 return;
@@ -67,7 +89,7 @@ internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, 
             return; // an abort of our own
         }
 
-        Answer(pending.InitiatorTaskTag, response);
+        Answer(pending.InitiatorTaskTag, response, request.AdditionalResponseInformation);
         if (request.Function == TaskManagementFunction.TargetColdReset && response == TaskManagementResponse.FunctionComplete)
         {
             // RFC 7143 section 11.5.1: a cold reset also ends all connections of all sessions.
@@ -110,10 +132,10 @@ internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, 
         }
     }
 
-    void Answer(uint initiatorTaskTag, TaskManagementResponse response)
+    void Answer(uint initiatorTaskTag, TaskManagementResponse response, int additionalInformation = 0)
     {
         ControlPdu pdu = output.Rent(takesStatSN: true);
-        TaskManagementResponsePdu.WriteTo(pdu.Header, (byte)response, initiatorTaskTag);
+        TaskManagementResponsePdu.WriteTo(pdu.Header, (byte)response, initiatorTaskTag, additionalInformation);
         output.Add(pdu);
     }
 

@@ -97,11 +97,12 @@ internal static class KeyTable
         },
         new("TaskReporting", KeyKind.List, KeyPhases.Operational) { IrrelevantInDiscovery = true, OurList = ["RFC3720"] },
 
-        // RFC 7144 section 7.1.1: 1 stands for RFC 7143 alone.
+        // RFC 7144 section 7.1.1: 1 stands for RFC 7143 alone, 2 for RFC 7144 as well.
         new("iSCSIProtocolLevel", KeyKind.NumericMinimum, KeyPhases.Operational)
         {
             Maximum = 31, IrrelevantInDiscovery = true,
-            OurNumber = static _ => 1,
+            OurNumber = static _ => 2,
+            Apply = static (p, r) => p.ProtocolLevel = (int)r.Number,
         },
         new("IFMarker", KeyKind.Obsolete, KeyPhases.Operational),
         new("OFMarker", KeyKind.Obsolete, KeyPhases.Operational),

@@ -31,4 +31,7 @@ internal sealed class SessionParameters
     public int DefaultTime2RetainSeconds { get; set; } = 20;
 
     public int ErrorRecoveryLevel { get; set; }
+
+    /// <summary>iSCSIProtocolLevel: from 2 on there are the functions of RFC 7144.</summary>
+    public int ProtocolLevel { get; set; } = 1;
 }

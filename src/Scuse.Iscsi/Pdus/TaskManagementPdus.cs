@@ -36,15 +36,22 @@ internal readonly ref struct TaskManagementResponsePdu(ReadOnlySpan<byte> pdu)
 {
     const int ResponseOffset = 2;
 
+    /// <summary>Three bytes. RFC 7144.</summary>
+    const int AdditionalInformationOffset = 8;
+
     readonly ReadOnlySpan<byte> _pdu = pdu[..BasicHeader.Length];
 
     public BasicHeader Header => new(_pdu);
 
     public byte Response => _pdu[ResponseOffset];
 
-    public static void WriteTo(Span<byte> pdu, byte response, uint initiatorTaskTag)
+    /// <summary>Additional Response Information, 24 bits.</summary>
+    public int AdditionalInformation => BinaryPrimitives.ReadInt32BigEndian(_pdu[AdditionalInformationOffset..]) >>> 8;
+
+    public static void WriteTo(Span<byte> pdu, byte response, uint initiatorTaskTag, int additionalInformation = 0)
     {
         BasicHeader.Begin(pdu, Opcode.TaskManagementResponse, BasicHeader.FinalBit, initiatorTaskTag);
         pdu[ResponseOffset] = response;
+        BinaryPrimitives.WriteInt32BigEndian(pdu[AdditionalInformationOffset..], additionalInformation << 8);
     }
 }

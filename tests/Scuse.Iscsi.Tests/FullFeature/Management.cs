@@ -141,4 +141,47 @@ public class Management
         initiator.SendTaskManagement(function);
         Assert.Equal((byte)response, initiator.ReceiveOne().TaskManagementResponse);
     }
+
+    [Theory]
+    [InlineData(TaskManagementFunction.QueryTask)]
+    [InlineData(TaskManagementFunction.QueryTaskSet)]
+    [InlineData(TaskManagementFunction.NexusReset)]
+    [InlineData(TaskManagementFunction.QueryAsynchronousEvent)]
+    public void The_functions_of_RFC_7144_are_there_from_protocol_level_2_on(TaskManagementFunction function)
+    {
+        Initiator old = new Initiator(new Node()).Login();
+        old.SendTaskManagement(function);
+        Assert.Equal((byte)TaskManagementResponse.FunctionNotSupported, old.ReceiveOne().TaskManagementResponse);
+
+        Initiator current = new Initiator(new Node()).Login("iSCSIProtocolLevel=2");
+        current.SendTaskManagement(function);
+        Assert.NotEqual((byte)TaskManagementResponse.FunctionNotSupported, current.ReceiveOne().TaskManagementResponse);
+    }
+
+    [Fact]
+    public void A_query_finds_a_task_that_is_under_way_and_one_that_is_held_ahead_of_a_gap()
+    {
+        Initiator initiator = new Initiator(new Node()).Login("iSCSIProtocolLevel=2");
+        initiator.Device.HoldsSubmit = true;
+        initiator.Read(5, 0, 1);
+        initiator.CmdSN++;
+        initiator.Read(6, 0, 1);
+        initiator.SendTaskManagement(TaskManagementFunction.QueryTask, referenced: 5);
+        Assert.Equal((byte)TaskManagementResponse.FunctionSucceeded, initiator.ReceiveOne().TaskManagementResponse);
+        initiator.SendTaskManagement(TaskManagementFunction.QueryTask, referenced: 6);
+        Assert.Equal((byte)TaskManagementResponse.FunctionSucceeded, initiator.ReceiveOne().TaskManagementResponse);
+        initiator.SendTaskManagement(TaskManagementFunction.QueryTask, referenced: 7);
+        Assert.Equal((byte)TaskManagementResponse.FunctionComplete, initiator.ReceiveOne().TaskManagementResponse);
+    }
+
+    [Fact]
+    public void The_answer_to_a_query_for_events_has_the_sense_in_its_header()
+    {
+        Initiator initiator = new Initiator(new Node()).Login("iSCSIProtocolLevel=2");
+        initiator.Node.Target.Establish(initiator.Node.Target.LogicalUnits.First(), 0x2A09);
+        initiator.SendTaskManagement(TaskManagementFunction.QueryAsynchronousEvent);
+        Pdu pdu = initiator.ReceiveOne();
+        Assert.Equal((byte)TaskManagementResponse.FunctionSucceeded, pdu.TaskManagementResponse);
+        Assert.Equal(0x6, pdu.Header[8] & 0xF);
+    }
 }
