@@ -548,7 +548,7 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
         _drainsOpen = 0;
         int idle = 0;
         long before = -1;
-        while (_active > 0 || _unit.TaskCount > 0)
+        while (_active > 0 || _unit.TaskCount > 0 || HasCalls)
         {
             // What the handler destroyed itself it cannot answer any more; the next one can.
             idle = _moves == before ? idle + 1 : 0;
@@ -613,6 +613,9 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
             }
         }
     }
+
+    /// <summary>Whether the device server still has the handler do something: a FORMAT UNIT or SANITIZE goes on when its command is over.</summary>
+    bool HasCalls => _backstore.Commands.Any(static command => command.Call is not null);
 
     string Commands() => string.Join("; ", _backstore.Commands.Where(static command => command.State != RingCommandState.Free).Select(static command =>
         $"{command.State}, {command.OutLength} out, {command.InLength} in, of {(command.Task is not null ? "a task" : command.Call is not null ? "a call" : "nobody")}"));
