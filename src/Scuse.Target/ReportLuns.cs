@@ -29,24 +29,39 @@ static class ReportLuns
             return ScsiResult.Check(SenseData.InvalidFieldInCdb(AllocationLengthOffset));
         }
 
+        bool hasWellKnown = false;
         switch (cdb[SelectReportOffset])
         {
             case 0x00: // all but well-known logical units
-            case 0x02: // all
+            case 0x11: // administrative logical units and those of no conglomerate: SPC-5 clause 6.31
                 break;
-            case 0x01: // well-known logical units: there are none
+            case 0x01: // well-known logical units
+                numbers = default;
+                hasWellKnown = true;
+                break;
+            case 0x02: // all
+                hasWellKnown = true;
+                break;
+            case 0x10: // administrative logical units: there are none
+            case 0x12: // the subsidiaries of an administrative one
                 numbers = default;
                 break;
             default:
                 return ScsiResult.Check(SenseData.InvalidFieldInCdb(SelectReportOffset));
         }
 
-        int full = ResponseLength(numbers.Length);
+        int count = numbers.Length + (hasWellKnown ? 1 : 0);
+        int full = ResponseLength(count);
         byte[] response = new byte[full];
-        BinaryPrimitives.WriteUInt32BigEndian(response, (uint)(numbers.Length * EntryLength));
+        BinaryPrimitives.WriteUInt32BigEndian(response, (uint)(count * EntryLength));
         for (int i = 0; i < numbers.Length; i++)
         {
             BinaryPrimitives.WriteUInt64BigEndian(response.AsSpan(HeaderLength + (i * EntryLength)), LunAddress.Format(numbers[i]));
+        }
+
+        if (hasWellKnown)
+        {
+            BinaryPrimitives.WriteUInt64BigEndian(response.AsSpan(full - EntryLength), ReportLunsUnit.Address); // the highest number: they come in order
         }
 
         int length = (int)Math.Min(allocation, (uint)full);

@@ -16,6 +16,7 @@ public sealed class ScsiTarget
     uint _lastNexusId;
     readonly LogicalUnit?[] _units;
     readonly int[] _numbers;
+    readonly ReportLunsUnit _reportLuns;
 
     /// <summary>A target with a name and its logical units.</summary>
     /// <exception cref="ArgumentException">Two logical units have the same number.</exception>
@@ -23,6 +24,7 @@ public sealed class ScsiTarget
     {
         ArgumentNullException.ThrowIfNull(logicalUnits);
         Name = name;
+        _reportLuns = new ReportLunsUnit(name);
         _numbers = [.. logicalUnits.Select(static unit => unit.Number).Order()];
         _units = new LogicalUnit?[_numbers.Length == 0 ? 0 : _numbers[^1] + 1];
         foreach (LogicalUnit unit in logicalUnits)
@@ -126,7 +128,7 @@ public sealed class ScsiTarget
         }
         else
         {
-            AnswerForMissing(task);
+            AnswerAround(task);
         }
     }
 
@@ -255,7 +257,10 @@ public sealed class ScsiTarget
         LogicalUnit? unit = Find(request.Lun);
         if (unit is null && IsForLogicalUnit(request.Function))
         {
-            Answer(request, TaskManagementResponse.LunDoesNotExist);
+            // All commands of the well-known one have ended by the time anybody could ask for them.
+            Answer(request, request.Lun != ReportLunsUnit.Address ? TaskManagementResponse.LunDoesNotExist
+                : request.Function == TaskManagementFunction.AbortTask ? TaskManagementResponse.TaskDoesNotExist
+                : TaskManagementResponse.FunctionComplete);
             return;
         }
 
@@ -460,16 +465,19 @@ public sealed class ScsiTarget
     /// <summary>A copy, since dropping a task takes it out of the set. Rare work: it may allocate.</summary>
     static List<ScsiTask> TasksOf(LogicalUnit unit, Nexus? nexus) => [.. unit.Tasks.Where(task => nexus is null || task.Nexus == nexus)];
 
-    void AnswerForMissing(ScsiTask task)
+    /// <summary>For the well-known logical unit, and for a number that has none.</summary>
+    void AnswerAround(ScsiTask task)
     {
-        int room = Math.Min(task.ExpectedDataIn, ReportLuns.ResponseLength(_numbers.Length) + ControlMemory.SmallestBytes);
+        int room = Math.Min(task.ExpectedDataIn, ReportLuns.ResponseLength(_numbers.Length + 1) + ControlMemory.SmallestBytes);
         if (room > 0)
         {
             task.ControlPiece = ControlMemory.Rent(room);
             task.SetBuffers(default, new DataBuffer(task.ControlPiece, 1, room));
         }
 
-        task.SetOutcome(MissingLogicalUnit.Execute(task.Cdb, _numbers, task.DataIn));
+        task.SetOutcome(task.Lun == ReportLunsUnit.Address
+            ? _reportLuns.Execute(task.Cdb, _numbers, task.DataIn)
+            : MissingLogicalUnit.Execute(task.Cdb, _numbers, task.DataIn));
         task.State = TaskState.Completed;
         task.Transport.OnCompleted(task);
     }

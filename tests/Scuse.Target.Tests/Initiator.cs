@@ -5,6 +5,9 @@ namespace Scuse.Target.Tests;
 /// <summary>An initiator at one end of a nexus: sends commands and keeps what comes back.</summary>
 sealed class Initiator : ITaskTransport
 {
+    /// <summary>Stands for the REPORT LUNS well-known logical unit.</summary>
+    public const int ReportLunsLun = -1;
+
     readonly ScsiTarget _target;
 
     public Initiator(ScsiTarget target, string name = "iqn.2026-11.example:a,i,0x000000000001", bool clearAttentions = true)
@@ -40,7 +43,7 @@ sealed class Initiator : ITaskTransport
         ScsiTask task = _target.Rent();
         task.Transport = this;
         task.Nexus = Nexus;
-        task.Lun = LunAddress.Format(lun);
+        task.Lun = lun == ReportLunsLun ? ReportLunsUnit.Address : LunAddress.Format(lun);
         task.Attribute = attribute;
         task.ExpectedDataIn = dataIn;
         task.ExpectedDataOut = dataOut;
