@@ -98,7 +98,7 @@ static class CommandTable
         Entry("41 FE FF FF FF FF 00 FF FF 04", TransferDirection.Out, Writes, WriteSameCommands.WriteSame),
         Entry("42 01 00 00 00 00 00 FF FF 04", TransferDirection.Out, Writes | CommandNeeds.UnmapFeature, UnmapCommands.Unmap),
         Entry("48 A1 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize, SanitizeCommands.Overwrite, ServiceAction.SanitizeOverwrite),
-        Entry("48 A2 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize, SanitizeCommands.BlockErase, ServiceAction.SanitizeBlockErase),
+        Entry("48 A2 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize | CommandNeeds.UnmapFeature, SanitizeCommands.BlockErase, ServiceAction.SanitizeBlockErase),
         Entry("48 1F 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize, SanitizeCommands.ExitFailureMode, ServiceAction.SanitizeExitFailureMode),
         Entry("4C 03 FF FF 00 00 00 FF FF 04", TransferDirection.Out, CommandNeeds.None, LogCommands.LogSelect),
         Entry("4D 03 FF FF 00 FF FF FF FF 04", TransferDirection.In, CommandNeeds.None, LogCommands.LogSense),

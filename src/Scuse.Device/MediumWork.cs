@@ -160,8 +160,8 @@ sealed class MediumWork(IBlockDevice device, MediumWorkKind kind, IReadOnlyList<
 
     async Task<bool> WriteZeroesAsync()
     {
-        bool canWriteZeroes = device.Info.Has(BlockDeviceFeatures.WriteZeroes);
-        if (!canWriteZeroes && !device.Info.Has(BlockDeviceFeatures.Unmap))
+        bool canWriteZeroes = device.Info.Has(BlockDeviceFeatures.WriteZeroes), canUnmap = device.Info.Has(BlockDeviceFeatures.Unmap);
+        if (!canWriteZeroes && !canUnmap)
         {
             return await WriteAsync(new byte[device.Info.BlockSize]).ConfigureAwait(false);
         }
@@ -170,7 +170,7 @@ sealed class MediumWork(IBlockDevice device, MediumWorkKind kind, IReadOnlyList<
         {
             long length = Math.Min(ZeroBytesAtATime, device.Info.SizeBytes - at);
             ScsiResult written = canWriteZeroes
-                ? await device.WriteZeroesAsync(at, length, mayUnmap: true, CancellationToken.None).ConfigureAwait(false)
+                ? await device.WriteZeroesAsync(at, length, mayUnmap: canUnmap, CancellationToken.None).ConfigureAwait(false)
                 : await device.UnmapAsync(at, length, CancellationToken.None).ConfigureAwait(false);
             if (!written.IsGood || _isToStop)
             {

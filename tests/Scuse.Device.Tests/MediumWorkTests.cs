@@ -60,16 +60,31 @@ public sealed class MediumWorkTests
     [Theory]
     [InlineData(Unit.AllFeatures, Call.WriteZeroesMayUnmap)]
     [InlineData(BlockDeviceFeatures.Unmap, Call.Unmap)]
+    [InlineData(BlockDeviceFeatures.WriteZeroes, Call.WriteZeroes)]
     [InlineData(BlockDeviceFeatures.None, Call.Write)]
-    internal async Task BLOCK_ERASE_leaves_zeros_the_fastest_way_there_is(BlockDeviceFeatures features, Call call)
+    internal async Task Zeros_are_left_the_fastest_way_there_is(BlockDeviceFeatures features, Call call)
     {
         var unit = new Unit(features);
         unit.Fill();
 
-        (await unit.Do(BlockErase)).AssertGood();
+        (await unit.Do(Format)).AssertGood();
 
         Assert.Equal(call, unit.Calls.First());
         Assert.Equal(new byte[unit.Device.Bytes.Length], unit.Device.Bytes);
+    }
+
+    [Fact]
+    public async Task BLOCK_ERASE_leaves_zeros_and_is_there_for_thin_disks_only()
+    {
+        var unit = new Unit();
+        var thick = new Unit(BlockDeviceFeatures.WriteZeroes);
+        unit.Fill();
+
+        (await unit.Do(BlockErase)).AssertGood();
+
+        Assert.Equal(new byte[unit.Device.Bytes.Length], unit.Device.Bytes);
+        Assert.Equal("05/24/00@1", (await thick.Do(BlockErase)).SenseAt);
+        Assert.Equal(0x00, (await thick.Do("12 01 B1 00 FF 00")).Data[7]); // WABEREQ: not applicable
     }
 
     [Theory]
@@ -127,7 +142,7 @@ public sealed class MediumWorkTests
     [InlineData(FormatInBackground, "02/04/04")]
     public async Task While_the_medium_is_written_other_commands_are_refused_and_told_how_far_it_is_SBC_3_4_11_2(string cdb, string sense)
     {
-        var unit = new Unit(BlockDeviceFeatures.Flush);
+        var unit = new Unit(BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap);
         unit.Device.FlushGate = new TaskCompletionSource();
 
         (await unit.Do(cdb, ImmedListFor(cdb))).AssertGood();
@@ -216,7 +231,7 @@ public sealed class MediumWorkTests
     [InlineData(Call.Write)]
     internal async Task Whatever_fails_on_the_way_fails_the_whole(Call call)
     {
-        var unit = new Unit(BlockDeviceFeatures.Flush);
+        var unit = new Unit(BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap);
         unit.Device.FailNext(call, DeviceFailure);
 
         Assert.Equal("03/31/03", (await unit.Do(Overwrite, [0x01, 0x00, 0x00, 0x02, 1, 2])).Sense);
@@ -225,7 +240,7 @@ public sealed class MediumWorkTests
     [Fact]
     public async Task Aborting_the_command_does_not_end_the_work_SBC_3_4_11_4()
     {
-        var unit = new Unit(BlockDeviceFeatures.Flush);
+        var unit = new Unit(BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap);
         unit.Device.FlushGate = new TaskCompletionSource();
         using var abort = new CancellationTokenSource();
 
@@ -277,11 +292,11 @@ public sealed class MediumWorkTests
     public async Task What_a_crash_has_interrupted_has_failed_where_that_could_be_kept(string cdb, string sense)
     {
         var store = new MemoryStore();
-        var unit = new Unit(BlockDeviceFeatures.Flush) { Server = { Store = store } };
+        var unit = new Unit(BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap) { Server = { Store = store } };
         unit.Device.FlushGate = new TaskCompletionSource(); // and it never comes to its end
 
         _ = Execute(unit.Server, cdb);
-        var next = new Unit(BlockDeviceFeatures.Flush) { Server = { Store = store } };
+        var next = new Unit(BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap) { Server = { Store = store } };
         next.Server.Restore(store.State);
 
         Assert.Equal(sense, (await next.Do(Read)).Sense);
@@ -315,7 +330,7 @@ public sealed class MediumWorkTests
     }
 
     [Theory]
-    [InlineData(BlockErase)]
+    [InlineData(Overwrite)]
     [InlineData(Format)]
     public async Task A_read_only_unit_is_not_written_over(string cdb) =>
         Assert.Equal("07/27/00", (await new Unit(BlockDeviceFeatures.ReadOnly).Do(cdb)).Sense);

@@ -46,6 +46,11 @@ sealed class FakeBackstore : IBackstore
         set => _device.Reads = value ? new() : null;
     }
 
+    public BlockDeviceFeatures Features
+    {
+        set => _device.Info = _device.Info with { Features = value };
+    }
+
     public int MaxTransferBytes
     {
         set => _device.Info = _device.Info with { MaxTransferBytes = value };

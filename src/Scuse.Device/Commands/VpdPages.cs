@@ -44,7 +44,7 @@ static class VpdPages
                 bodyLength = WriteBlockLimits(page, info);
                 break;
             case VpdPage.BlockDeviceCharacteristics:
-                bodyLength = WriteBlockDeviceCharacteristics(page);
+                bodyLength = WriteBlockDeviceCharacteristics(page, info);
                 break;
             case VpdPage.LogicalBlockProvisioning:
                 bodyLength = WriteLogicalBlockProvisioning(page, info);
@@ -146,13 +146,13 @@ static class VpdPages
     }
 
     // SBC-3 clause 6.6.2.
-    static int WriteBlockDeviceCharacteristics(Span<byte> page)
+    static int WriteBlockDeviceCharacteristics(Span<byte> page, BlockDeviceInfo info)
     {
         const int bodyLength = 0x3C;
         const ushort nonRotating = 0x0001;
         const byte readsAfterBlockErase = 0x40;
         BinaryPrimitives.WriteUInt16BigEndian(page[4..], nonRotating); // MEDIUM ROTATION RATE
-        page[7] = readsAfterBlockErase; // WABEREQ 01b: blocks can be read before they are written anew; WACEREQ 00b: there is no cryptographic erase
+        page[7] = info.Has(BlockDeviceFeatures.Unmap) ? readsAfterBlockErase : (byte)0; // WABEREQ 01b: blocks can be read before they are written anew; WACEREQ 00b: there is no cryptographic erase
         return bodyLength;
     }
 
