@@ -21,6 +21,15 @@ public static class AdditionalSense
     /// <summary>LOGICAL UNIT NOT READY, MANUAL INTERVENTION REQUIRED.</summary>
     public const ushort ManualInterventionRequired = 0x0403;
 
+    /// <summary>LOGICAL UNIT NOT ACCESSIBLE, ASYMMETRIC ACCESS STATE TRANSITION.</summary>
+    public const ushort AsymmetricAccessStateTransition = 0x040A;
+
+    /// <summary>LOGICAL UNIT NOT ACCESSIBLE, TARGET PORT IN STANDBY STATE.</summary>
+    public const ushort TargetPortInStandbyState = 0x040B;
+
+    /// <summary>LOGICAL UNIT NOT ACCESSIBLE, TARGET PORT IN UNAVAILABLE STATE.</summary>
+    public const ushort TargetPortInUnavailableState = 0x040C;
+
     /// <summary>LOGICAL UNIT NOT READY, FORMAT IN PROGRESS.</summary>
     public const ushort FormatInProgress = 0x0404;
 
@@ -131,6 +140,9 @@ public static class AdditionalSense
 
     /// <summary>REGISTRATIONS PREEMPTED.</summary>
     public const ushort RegistrationsPreempted = 0x2A05;
+
+    /// <summary>ASYMMETRIC ACCESS STATE CHANGED.</summary>
+    public const ushort AsymmetricAccessStateChanged = 0x2A06;
 
     /// <summary>CAPACITY DATA HAS CHANGED.</summary>
     public const ushort CapacityDataChanged = 0x2A09;

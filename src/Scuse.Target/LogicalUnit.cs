@@ -142,6 +142,12 @@ public sealed class LogicalUnit
             return;
         }
 
+        if (!Target.PortGroup.IsActive && !Target.PortGroup.Admits(task.Cdb, out ScsiResult unreachable))
+        {
+            Finish(task, unreachable);
+            return;
+        }
+
         if (!Backstore.IsOpen && task.Cdb[0] != OperationCode.ReportLuns)
         {
             if (Backstore.IsRefusing)
@@ -196,7 +202,7 @@ public sealed class LogicalUnit
             case Responder.Handler:
                 BeginPassthrough(task);
                 break;
-            case Responder.TargetCore when task.Cdb[0] is OperationCode.PersistentReserveOut or OperationCode.ThirdPartyCopyOut:
+            case Responder.TargetCore when task.Cdb[0] is OperationCode.PersistentReserveOut or OperationCode.ThirdPartyCopyOut or OperationCode.MaintenanceOut:
                 BeginControl(task);
                 break;
             case Responder.TargetCore:
@@ -475,6 +481,9 @@ public sealed class LogicalUnit
         OperationCode.RequestSense when task.Nexus.TryGetAttention(Number, clear: true, out ushort code) =>
             PendingSense.Execute(task.Cdb, new SenseData(SenseKey.UnitAttention, code), task.DataIn),
         _ when !HasWholeCdb(task) => ScsiResult.Check(SenseData.InvalidFieldInCdb(0)),
+        OperationCode.MaintenanceIn when (task.Cdb[1] & ServiceAction.Mask) == ServiceAction.ReportTargetPortGroups =>
+            PortGroupCommands.Report(Target.PortGroup, task.Cdb, task.DataIn),
+        OperationCode.MaintenanceOut => PortGroupCommands.Set(Target.PortGroup, task.Nexus, task.Cdb, task.DataOut),
         OperationCode.MaintenanceIn => SupportedTaskManagement.Execute(task.Cdb, task.DataIn),
         OperationCode.ThirdPartyCopyIn => CopyResults.Execute(task.Nexus, task.Cdb, task.DataIn),
         OperationCode.PersistentReserveIn => Reservations.ReserveIn(task.Nexus, task.Cdb, task.DataIn),
@@ -668,6 +677,10 @@ public sealed class LogicalUnit
         if (task.Status == ScsiStatus.CheckCondition && !task.IsOfCopyManager)
         {
             Failed(task);
+        }
+        else if (task.Cdb[0] == OperationCode.Inquiry && task.Status == ScsiStatus.Good)
+        {
+            PortGroupInquiry.Complete(task, Target.PortGroup);
         }
 
         Complete(task);

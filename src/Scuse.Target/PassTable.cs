@@ -37,7 +37,11 @@ public static class PassTable
 
     /// <summary>Of the operation codes with service actions that others answer: those that speak of the target's ports and tasks.</summary>
     static bool IsOfTheTarget(ReadOnlySpan<byte> cdb) =>
-        cdb[0] == OperationCode.MaintenanceIn && cdb.Length > 1 && (cdb[1] & ServiceAction.Mask) == ServiceAction.ReportSupportedTaskManagementFunctions;
+        cdb[0] is OperationCode.MaintenanceIn or OperationCode.MaintenanceOut && cdb.Length > 1 && IsOfTheTarget(cdb[0], cdb[1] & ServiceAction.Mask);
+
+    static bool IsOfTheTarget(byte operationCode, int serviceAction) => operationCode == OperationCode.MaintenanceIn
+        ? serviceAction is ServiceAction.ReportTargetPortGroups or ServiceAction.ReportSupportedTaskManagementFunctions
+        : serviceAction == ServiceAction.SetTargetPortGroups;
 
     static Responder[] Build(Responder others)
     {

@@ -24,6 +24,7 @@ public sealed class ScsiTarget
     {
         ArgumentNullException.ThrowIfNull(logicalUnits);
         Name = name;
+        PortGroup = new TargetPortGroup(this);
         _reportLuns = new ReportLunsUnit(name);
         _numbers = [.. logicalUnits.Select(static unit => unit.Number).Order()];
         _units = new LogicalUnit?[_numbers.Length == 0 ? 0 : _numbers[^1] + 1];
@@ -41,6 +42,9 @@ public sealed class ScsiTarget
 
     /// <summary>The iSCSI name.</summary>
     public string Name { get; }
+
+    /// <summary>The group of the target's port, and how well it reaches the logical units.</summary>
+    public TargetPortGroup PortGroup { get; }
 
     /// <summary>The owner's clock in milliseconds, set by the owner as time goes on; arrivals and deadlines are measured by it.</summary>
     public long NowMs { get; set; }

@@ -50,6 +50,12 @@ public static class TargetCommands
 
         all.Add(new([OperationCode.ReportLuns, 0x00, 0xFF, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x04]));
         all.Add(new(
+            [OperationCode.MaintenanceIn, 0xE0 | ServiceAction.ReportTargetPortGroups, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x04],
+            ServiceAction.ReportTargetPortGroups));
+        all.Add(new(
+            [OperationCode.MaintenanceOut, ServiceAction.SetTargetPortGroups, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x04],
+            ServiceAction.SetTargetPortGroups));
+        all.Add(new(
             [OperationCode.MaintenanceIn, ServiceAction.ReportSupportedTaskManagementFunctions, 0x80, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x04],
             ServiceAction.ReportSupportedTaskManagementFunctions));
         return all;
