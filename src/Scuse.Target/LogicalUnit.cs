@@ -515,6 +515,7 @@ public sealed class LogicalUnit
         ValueTask<ScsiResult> execution = ExecuteHere(task, task.Abort.Token);
         task.HasLetGoOfBlocks = true;
         _blocks.Ended(task);
+        _order.LetGo(task);
         Await(task, execution);
         StartWaiting();
     }

@@ -66,6 +66,42 @@ public sealed class MediumWorkTaskTests
         Assert.Equal("02/04/1B", Initiator.OutcomeOf(atomic));
     }
 
+    [Theory]
+    [InlineData(TaskAttribute.Ordered, TaskAttribute.Simple)]
+    [InlineData(TaskAttribute.HeadOfQueue, TaskAttribute.Simple)]
+    [InlineData(TaskAttribute.Simple, TaskAttribute.Ordered)]
+    public void The_order_of_tasks_keeps_nobody_waiting_for_its_end(TaskAttribute its, TaskAttribute later)
+    {
+        Send(BlockErase, its);
+
+        Assert.Equal("02/04/1B", Initiator.OutcomeOf(Send(Cdbs.TestUnitReady, later)));
+    }
+
+    [Fact]
+    public void A_task_that_waited_for_one_in_the_order_is_told_when_that_has_begun()
+    {
+        ScsiTask write = _initiator.Send(Cdbs.Write10(5, 1), dataOut: 512);
+        _target.DataArrived(write);
+        Send(BlockErase, TaskAttribute.Ordered);
+        ScsiTask later = Send(Cdbs.TestUnitReady, TaskAttribute.Simple);
+        Assert.DoesNotContain(later, _initiator.Completed);
+
+        _disk.Answer(write);
+
+        Assert.Equal("02/04/1B", Initiator.OutcomeOf(later));
+    }
+
+    ScsiTask Send(byte[] cdb, TaskAttribute attribute)
+    {
+        ScsiTask task = _target.Rent();
+        task.Transport = _initiator;
+        task.Nexus = _initiator.Nexus;
+        task.Attribute = attribute;
+        task.SetCdb(cdb);
+        _target.Begin(task);
+        return task;
+    }
+
     [Fact]
     public void It_may_take_as_long_as_it_takes()
     {

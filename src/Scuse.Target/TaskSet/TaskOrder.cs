@@ -38,6 +38,16 @@ sealed class TaskOrder(AcaConditions aca)
         }
     }
 
+    /// <summary>A task that has started goes on for long and is to keep nobody waiting any more.</summary>
+    public void LetGo(ScsiTask task)
+    {
+        if (IsOrdering(task))
+        {
+            Left(task);
+            task.Attribute = TaskAttribute.Simple;
+        }
+    }
+
     /// <summary>Whether the task takes part in the order in another way than a SIMPLE one.</summary>
     public static bool IsOrdering(ScsiTask task) => task.Attribute > TaskAttribute.Simple;
 
@@ -108,7 +118,7 @@ sealed class TaskOrder(AcaConditions aca)
                     return true;
                 }
             }
-            else if (isSetPerNexus && other.Nexus != task.Nexus)
+            else if ((isSetPerNexus && other.Nexus != task.Nexus) || other.HasLetGoOfBlocks)
             {
                 continue;
             }
