@@ -8,6 +8,8 @@ sealed class Initiator : ITaskTransport
     /// <summary>Stands for the REPORT LUNS well-known logical unit.</summary>
     public const int ReportLunsLun = -1;
 
+    const ulong ReportLunsAddress = 0xC101_0000_0000_0000;
+
     readonly ScsiTarget _target;
 
     public Initiator(ScsiTarget target, string name = "iqn.2026-11.example:a,i,0x000000000001", bool clearAttentions = true)
@@ -43,7 +45,7 @@ sealed class Initiator : ITaskTransport
         ScsiTask task = _target.Rent();
         task.Transport = this;
         task.Nexus = Nexus;
-        task.Lun = lun == ReportLunsLun ? ReportLunsUnit.Address : LunAddress.Format(lun);
+        task.Lun = lun == ReportLunsLun ? ReportLunsAddress : LunAddress.Format(lun);
         task.Attribute = attribute;
         task.ExpectedDataIn = dataIn;
         task.ExpectedDataOut = dataOut;
