@@ -13,9 +13,10 @@ readonly record struct MemoryUse(long ResidentBytes, long HeapBytes, int OpenDes
 
     public static MemoryUse Now()
     {
+        // Aggressive: what is free goes back to the system, or the collector's budget for new objects would be counted as growth.
         GC.Collect();
         GC.WaitForPendingFinalizers();
-        GC.Collect();
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         long pages = long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[1], CultureInfo.InvariantCulture);
         return new MemoryUse(pages * Environment.SystemPageSize, GC.GetTotalMemory(forceFullCollection: false), Descriptors());
     }
