@@ -43,6 +43,9 @@ enum CommandNeeds : ushort
 
     /// <summary>A clock: without it the command does not exist.</summary>
     Clock = 1024,
+
+    /// <summary>The Extents feature: without it the command does not exist.</summary>
+    ExtentsFeature = 2048,
 }
 
 /// <summary>Does one command; the needs of its table entry are already met.</summary>
@@ -53,6 +56,7 @@ sealed record CommandEntry(SupportedCommand Command, TransferDirection Direction
 {
     public bool ExistsFor(BlockDeviceInfo info) =>
         ((Needs & CommandNeeds.UnmapFeature) == 0 || info.Has(BlockDeviceFeatures.Unmap))
+        && ((Needs & CommandNeeds.ExtentsFeature) == 0 || info.Has(BlockDeviceFeatures.Extents))
         && ((Needs & CommandNeeds.AtomicWrites) == 0 || BlockLimits.MaxAtomicBlocks(info) > 0);
 
     /// <summary>Whether the command exists in a device server, with what that was given.</summary>
@@ -98,7 +102,7 @@ static class CommandTable
         Entry("41 FE FF FF FF FF 00 FF FF 04", TransferDirection.Out, Writes, WriteSameCommands.WriteSame),
         Entry("42 01 00 00 00 00 00 FF FF 04", TransferDirection.Out, Writes | CommandNeeds.UnmapFeature, UnmapCommands.Unmap),
         Entry("48 A1 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize, SanitizeCommands.Overwrite, ServiceAction.SanitizeOverwrite),
-        Entry("48 A2 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize | CommandNeeds.UnmapFeature, SanitizeCommands.BlockErase, ServiceAction.SanitizeBlockErase),
+        Entry("48 A2 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize | CommandNeeds.UnmapFeature | CommandNeeds.ExtentsFeature, SanitizeCommands.BlockErase, ServiceAction.SanitizeBlockErase),
         Entry("48 1F 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize, SanitizeCommands.ExitFailureMode, ServiceAction.SanitizeExitFailureMode),
         Entry("4C 03 FF FF 00 00 00 FF FF 04", TransferDirection.Out, CommandNeeds.None, LogCommands.LogSelect),
         Entry("4D 03 FF FF 00 FF FF FF FF 04", TransferDirection.In, CommandNeeds.None, LogCommands.LogSense),

@@ -166,9 +166,10 @@ sealed class MediumWork(IBlockDevice device, MediumWorkKind kind, IReadOnlyList<
             return await WriteAsync(new byte[device.Info.BlockSize]).ConfigureAwait(false);
         }
 
+        long most = Math.Min(ZeroBytesAtATime, (long)BlockLimits.MaxWriteSameBlocks(device.Info) * device.Info.BlockSize); // what a device server behind the device does at most
         for (long at = 0; at < device.Info.SizeBytes;)
         {
-            long length = Math.Min(ZeroBytesAtATime, device.Info.SizeBytes - at);
+            long length = Math.Min(most, device.Info.SizeBytes - at);
             ScsiResult written = canWriteZeroes
                 ? await device.WriteZeroesAsync(at, length, mayUnmap: canUnmap, CancellationToken.None).ConfigureAwait(false)
                 : await device.UnmapAsync(at, length, CancellationToken.None).ConfigureAwait(false);

@@ -94,7 +94,7 @@ public sealed class DifferentialTests
 
             case Kind.WriteSame:
                 byte[] block = Data(step, BlockSize);
-                string sense = step.Flag && !canUnmap ? "05/24/00" : !isInRange ? "05/21/00" : step.Count == 0 ? "05/24/00" : "Good";
+                string sense = step.Flag && !canUnmap ? "05/24/00" : !isInRange ? "05/21/00" : step.Count is 0 or > 16 ? "05/24/00" : "Good"; // WSNZ, MAXIMUM WRITE SAME LENGTH
                 Assert.Equal(sense, (await unit.Do(BlockCdb(0x41, 0x41, 0x93, step.Flag ? 0x08 : 0, step), block)).Sense);
                 for (int i = 0; sense == "Good" && i < step.Count; i++)
                 {

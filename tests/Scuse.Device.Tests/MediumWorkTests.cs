@@ -142,7 +142,7 @@ public sealed class MediumWorkTests
     [InlineData(FormatInBackground, "02/04/04")]
     public async Task While_the_medium_is_written_other_commands_are_refused_and_told_how_far_it_is_SBC_3_4_11_2(string cdb, string sense)
     {
-        var unit = new Unit(BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap);
+        var unit = new Unit(BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.Extents);
         unit.Device.FlushGate = new TaskCompletionSource();
 
         (await unit.Do(cdb, ImmedListFor(cdb))).AssertGood();
@@ -231,7 +231,7 @@ public sealed class MediumWorkTests
     [InlineData(Call.Write)]
     internal async Task Whatever_fails_on_the_way_fails_the_whole(Call call)
     {
-        var unit = new Unit(BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap);
+        var unit = new Unit(BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.Extents);
         unit.Device.FailNext(call, DeviceFailure);
 
         Assert.Equal("03/31/03", (await unit.Do(Overwrite, [0x01, 0x00, 0x00, 0x02, 1, 2])).Sense);
@@ -240,7 +240,7 @@ public sealed class MediumWorkTests
     [Fact]
     public async Task Aborting_the_command_does_not_end_the_work_SBC_3_4_11_4()
     {
-        var unit = new Unit(BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap);
+        var unit = new Unit(BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.Extents);
         unit.Device.FlushGate = new TaskCompletionSource();
         using var abort = new CancellationTokenSource();
 
@@ -292,11 +292,11 @@ public sealed class MediumWorkTests
     public async Task What_a_crash_has_interrupted_has_failed_where_that_could_be_kept(string cdb, string sense)
     {
         var store = new MemoryStore();
-        var unit = new Unit(BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap) { Server = { Store = store } };
+        var unit = new Unit(BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.Extents) { Server = { Store = store } };
         unit.Device.FlushGate = new TaskCompletionSource(); // and it never comes to its end
 
         _ = Execute(unit.Server, cdb);
-        var next = new Unit(BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap) { Server = { Store = store } };
+        var next = new Unit(BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.Extents) { Server = { Store = store } };
         next.Server.Restore(store.State);
 
         Assert.Equal(sense, (await next.Do(Read)).Sense);

@@ -5,7 +5,7 @@ namespace Scuse.Device.Tests;
 /// <summary>A device server on a device in memory: 128 blocks of 512 bytes, with every feature, unless a test says otherwise.</summary>
 sealed class Unit
 {
-    public const BlockDeviceFeatures AllFeatures = BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes;
+    public const BlockDeviceFeatures AllFeatures = BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes | BlockDeviceFeatures.Extents;
 
     public Unit(BlockDeviceFeatures features = AllFeatures, int blocks = 128, int blockSize = 512, int maxTransferBytes = 32 << 20, string serial = "SN-0001")
         : this(new BlockDeviceInfo

@@ -64,12 +64,12 @@ public sealed class WriteSameTests
     [Fact]
     public async Task A_long_range_is_written_in_pieces_that_the_device_takes()
     {
-        var unit = new Unit(BlockDeviceFeatures.None, blocks: 100, maxTransferBytes: 16 * 512) { Device = { IsLate = true } };
+        var unit = new Unit(BlockDeviceFeatures.None, blocks: 8192) { Device = { IsLate = true } };
 
-        (await unit.Do("41 00 00 00 00 00 00 00 28 00", Block)).AssertGood();
+        (await unit.Do("41 00 00 00 00 00 00 14 00 00", Block)).AssertGood();
 
-        Assert.Equal([16L * 512, 16L * 512, 8L * 512], unit.Device.Calls!.Select(call => call.Length));
-        Assert.All(Enumerable.Range(0, 40), block => Assert.Equal(Block, unit.Device.Bytes[(block * 512)..((block + 1) * 512)]));
+        Assert.Equal([1L << 20, 1L << 20, 1L << 19], unit.Device.Calls!.Select(call => call.Length));
+        Assert.All(Enumerable.Range(0, 5120), block => Assert.Equal(Block, unit.Device.Bytes[(block * 512)..((block + 1) * 512)]));
         Assert.Equal(0, unit.Device.RentedBuffers);
     }
 
@@ -111,7 +111,7 @@ public sealed class WriteSameTests
     [Fact]
     public async Task A_failed_piece_ends_the_command()
     {
-        var unit = new Unit(BlockDeviceFeatures.None, maxTransferBytes: 512);
+        var unit = new Unit(BlockDeviceFeatures.None, maxTransferBytes: 4 * 512);
         unit.Device.FailNext(Call.Write, ScsiResult.Check(SenseKey.DataProtect, AdditionalSense.SpaceAllocationFailed));
 
         Assert.Equal("07/27/07", (await unit.Do("41 00" + Blocks3To6, Block)).Sense);

@@ -17,7 +17,7 @@ public sealed class MediumWorkTaskTests
 
     public MediumWorkTaskTests()
     {
-        _disk = new FakeBackstore { Features = BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap, FlushGate = _end };
+        _disk = new FakeBackstore { Features = BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.Extents, FlushGate = _end };
         _target = new ScsiTarget("iqn.2026-11.example:t", [new LogicalUnit(0, _disk)]);
         _initiator = new Initiator(_target);
     }

@@ -152,7 +152,7 @@ static class VpdPages
         const ushort nonRotating = 0x0001;
         const byte readsAfterBlockErase = 0x40;
         BinaryPrimitives.WriteUInt16BigEndian(page[4..], nonRotating); // MEDIUM ROTATION RATE
-        page[7] = info.Has(BlockDeviceFeatures.Unmap) ? readsAfterBlockErase : (byte)0; // WABEREQ 01b: blocks can be read before they are written anew; WACEREQ 00b: there is no cryptographic erase
+        page[7] = info.Has(BlockDeviceFeatures.Unmap | BlockDeviceFeatures.Extents) ? readsAfterBlockErase : (byte)0; // WABEREQ 01b: blocks can be read before they are written anew; WACEREQ 00b: there is no cryptographic erase
         return bodyLength;
     }
 

@@ -21,7 +21,7 @@ static class WriteSameCommands
         }
 
         // Zero blocks would be all to the end of the medium; WSNZ in VPD page B0h says that this is not done.
-        if (cdb.BlockCount == 0 || range.LengthBytes > BlockLimits.MaxWriteSameBytes)
+        if (cdb.BlockCount == 0 || cdb.BlockCount > BlockLimits.MaxWriteSameBlocks(info))
         {
             return ControlResponse.RefuseField(cdb.BlockCountOffset);
         }
