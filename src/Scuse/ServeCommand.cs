@@ -38,8 +38,9 @@ static class ServeCommand
         var globalDataArea = new Option<string>("--global-data-area") { Description = "The same for all logical units together", HelpName = "SIZE", DefaultValueFactory = _ => "2G" };
         var keep = new Option<int>("--keep-handlers") { Description = "Seconds that handlers outlive the engine, to be taken over by the next one at the same --socket; 0: they end with it", HelpName = "SECONDS", DefaultValueFactory = _ => 0 };
         var state = new Option<string?>("--state") { Description = "Where is kept what initiators want to survive a loss of power: persistent reservations (APTPL), saved mode pages; nowhere when not given", HelpName = "FOLDER" };
+        var nop = new Option<int>("--nop-interval") { Description = "Seconds that an initiator may be silent before it is asked for a sign of life; 0: it is never asked", HelpName = "SECONDS", DefaultValueFactory = _ => 15 };
         var allocations = new Option<bool>("--report-allocations") { Hidden = true };
-        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, advertise, target, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, spin, allocations };
+        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, advertise, target, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, spin, allocations };
         command.SetAction(async (parsed, cancellation) =>
         {
             try
@@ -63,7 +64,11 @@ static class ServeCommand
                     StateFolder = parsed.GetValue(state),
                     KeepHandlersSeconds = Positive(parsed.GetValue(keep), "--keep-handlers"),
                     SpinMicroseconds = Positive(parsed.GetValue(spin), "--spin"),
-                    Iscsi = new IscsiOptions { AdvertisedPortal = parsed.GetValue(advertise) },
+                    Iscsi = new IscsiOptions
+                    {
+                        AdvertisedPortal = parsed.GetValue(advertise),
+                        NopIntervalMs = (int)TimeSpan.FromSeconds(Math.Min(Positive(parsed.GetValue(nop), "--nop-interval"), 86_400)).TotalMilliseconds,
+                    },
                 };
                 options = parsed.GetValue(target) is { } name ? options with { TargetName = TargetNames.Check(name) } : options;
                 return await RunAsync(options, parsed.GetValue(control) ?? ControlSocket.PathFor(options.SocketPath), parsed.GetValue(allocations), cancellation);
