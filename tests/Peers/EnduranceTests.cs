@@ -245,6 +245,22 @@ public sealed class EnduranceTests : PeerTest
         Assert.True(changes > times, "hardly anything was changed");
     }
 
+    [Fact]
+    [Trait("scenario", "sanitize")]
+    public async Task A_sanitize_operation_goes_on_through_every_kind_of_reset()
+    {
+        Assert.SkipUnless(IsLong, "takes more than a minute: tests/Endurance/run sanitize");
+        Needs.Libiscsi("iscsi-test-cu");
+        const int size = 64 << 20, bytesPerSecond = 8 << 20;
+        string disk = await CHandler.BuildAsync(TemporaryFile("slow"));
+        ScuseServe serve = await ServeAsync($"exec:{disk} - - {size} 512 {bytesPerSecond}", "--nop-interval", "0"); // the tool is silent while it sleeps
+
+        Outcome outcome = await Peer.RunAsync(
+            TimeSpan.FromMinutes(4), "iscsi-test-cu", "--dataloss", "--allow-sanitize", "--fail", "--verbose", "--test", "SCSI.Sanitize.Reset", serve.Url);
+
+        Assert.True(SuiteTest.Parse(outcome.Output) is [{ Outcome: TestOutcome.Passed }], outcome.Text);
+    }
+
     [Theory]
     [Trait("scenario", "engine")]
     [InlineData(0)]

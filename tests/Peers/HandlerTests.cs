@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace Scuse.Peers;
 
 /// <summary>Handlers that somebody else starts, in C# and in C.</summary>
@@ -48,7 +46,7 @@ public sealed class HandlerTests : PeerTest
         Needs.Qemu();
         string image = RandomFile("image", DiskBytes, seed: 7);
         string socket = TemporaryFile("attach.sock");
-        string disk = await BuildCHandlerAsync();
+        string disk = await CHandler.BuildAsync(TemporaryFile("disk"));
         ScuseServe serve = await ServeAsync("attach:c", "--socket", socket);
         using RunningPeer handler = RunningPeer.Start(disk, socket, "c", $"{DiskBytes}");
         await serve.WaitForAttachmentAsync();
@@ -63,20 +61,10 @@ public sealed class HandlerTests : PeerTest
     public async Task A_handler_in_plain_C_can_be_started_by_the_engine()
     {
         Needs.Qemu();
-        string disk = await BuildCHandlerAsync();
+        string disk = await CHandler.BuildAsync(TemporaryFile("disk"));
         ScuseServe serve = await ServeAsync($"exec:{disk} - - {DiskBytes}");
 
         await Qemu.IoMustSucceedAsync(serve.Url, "write -P 4 0 64M", "read -P 4 0 64M");
-    }
-
-    async Task<string> BuildCHandlerAsync([CallerFilePath] string thisFile = "")
-    {
-        Needs.Program("gcc", "gcc and libc6-dev");
-        string script = Path.Combine(Path.GetDirectoryName(thisFile)!, "../c-handler/build.sh");
-        Assert.SkipUnless(File.Exists(script), "needs the sources (tests/c-handler)");
-        string disk = TemporaryFile("disk");
-        (await Peer.RunAsync("/bin/sh", script, disk)).OrThrow();
-        return disk;
     }
 
     static RunningPeer StartHandler(string spec, string socket, string device) =>

@@ -1,9 +1,10 @@
 /* A RAM disk behind Scuse in plain C: the ring as in docs/ring-abi.md, the socket as in docs/attach-protocol.md.
  *
- *     disk SOCKET DEVICE SIZE_BYTES [BLOCKSIZE]
+ *     disk SOCKET DEVICE SIZE_BYTES [BLOCKSIZE [BYTES_PER_SECOND]]
  *
  * SOCKET and DEVICE may be "-": then SCUSE_SOCKET and SCUSE_DEVICE say which. It answers every command at once and
- * in order, knows nothing but the ABI, and so rings the target's doorbell after every batch.
+ * in order, knows nothing but the ABI, and so rings the target's doorbell after every batch. With BYTES_PER_SECOND
+ * it writes no faster than that.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The kernel's header and the C library's both define struct iovec, to the same effect. */
@@ -32,7 +34,7 @@ enum { ILLEGAL_REQUEST = 0x05 };
 enum { PARAMETER_LIST_LENGTH_ERROR = 0x1A00, LBA_OUT_OF_RANGE = 0x2100, INVALID_FIELD_IN_CDB = 0x2400 };
 
 static uint8_t *disk;                       /* what is stored */
-static uint64_t disk_bytes, block_bytes = 512;
+static uint64_t disk_bytes, block_bytes = 512, bytes_per_second;
 static uint8_t *region;                     /* what is shared with the target */
 static uint64_t region_bytes;
 
@@ -102,6 +104,13 @@ static uint64_t move(enum direction direction, const struct tcmu_iovec *iov, uin
     return moved;
 }
 
+static void take_time(uint64_t bytes)
+{
+    uint64_t ns = bytes * 1000000000 / bytes_per_second;
+    struct timespec time = { .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) };
+    while (nanosleep(&time, &time) != 0 && errno == EINTR) { }
+}
+
 static struct answer unmap(const uint8_t *cdb, const struct tcmu_iovec *iov, uint32_t count)
 {
     uint8_t list[65536];                    /* the parameter list's length is a u16. SBC-3 clause 5.28 */
@@ -157,6 +166,8 @@ static struct answer execute(const uint8_t *cdb, const struct tcmu_iovec *iov, u
         return good;
     case 0x0A: case 0x2A: case 0xAA: case 0x8A:
         move(FROM_DATA, iov, count, at, blocks * block_bytes);
+        if (bytes_per_second > 0)
+            take_time(blocks * block_bytes);
         return good;
     case 0x93:                              /* only with NDOB: no data, so zeroes; 0 blocks means up to the end */
         if (!(cdb[1] & 0x01))
@@ -336,15 +347,17 @@ int main(int argc, char **argv)
 {
     static char packet[PACKET_BYTES + 1];
     int fds[3], fd_count;
-    if (argc < 4 || argc > 5) {
-        fprintf(stderr, "usage: %s SOCKET DEVICE SIZE_BYTES [BLOCKSIZE]\n", argv[0]);
+    if (argc < 4 || argc > 6) {
+        fprintf(stderr, "usage: %s SOCKET DEVICE SIZE_BYTES [BLOCKSIZE [BYTES_PER_SECOND]]\n", argv[0]);
         return 2;
     }
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     const char *path = given(argv[1], "SCUSE_SOCKET"), *device = given(argv[2], "SCUSE_DEVICE");
     disk_bytes = strtoull(argv[3], NULL, 10);
-    if (argc == 5)
+    if (argc >= 5)
         block_bytes = strtoull(argv[4], NULL, 10);
+    if (argc >= 6)
+        bytes_per_second = strtoull(argv[5], NULL, 10);
     if (block_bytes < 512 || disk_bytes == 0 || disk_bytes % block_bytes != 0)
         die("a disk of %" PRIu64 " bytes in blocks of %" PRIu64 " cannot be", disk_bytes, block_bytes);
     disk = mmap(NULL, disk_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
