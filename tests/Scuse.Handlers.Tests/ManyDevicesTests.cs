@@ -112,14 +112,16 @@ public sealed class ManyDevicesTests
         // One that is busy and the others asleep: those are heard all the same.
         using (CancellationTokenSource enough = new())
         {
-            Task<long> busy = Task.Run(() => ReadUntil(targets[names[0]], enough.Token));
+            using ManualResetEventSlim isBusy = new();
+            var busy = Task.Run(() => ReadUntil(targets[names[0]], isBusy, enough.Token));
+            isBusy.Wait();
             foreach (string name in names[1..50])
             {
                 Assert.Equal(ScsiStatus.Good, targets[name].Read(0, 1).Status);
             }
 
             await enough.CancelAsync();
-            Assert.True(await busy > 0);
+            await busy;
         }
 
         // What the devices do shows in every second; what the runtime still does for the tests before shows in the first.
@@ -173,15 +175,13 @@ public sealed class ManyDevicesTests
         Assert.Equal(0, await first.ExitCode());
     }
 
-    static long ReadUntil(FakeTarget target, CancellationToken enough)
+    static void ReadUntil(FakeTarget target, ManualResetEventSlim hasBegun, CancellationToken enough)
     {
-        long reads = 0;
         while (!enough.IsCancellationRequested)
         {
-            reads += target.ReadMany(100);
+            Assert.True(target.ReadMany(100) > 0);
+            hasBegun.Set();
         }
-
-        return reads;
     }
 
     sealed class SmallDisk(DeviceInfo device) : BlockHandler

@@ -19,8 +19,8 @@ sealed class ServingBackstore : IBackstore, IBlockDevice
             Medium[i] = (byte)(i / info.BlockSize + 1);
         }
 
-        DeviceServer = new DeviceServer(this) { TargetCommands = Target.TargetCommands.All };
-        _handler = level == PassLevel.Io ? DeviceServer : new DeviceServer(this, keepsAtomicCommandsApart: true) { TargetCommands = Target.TargetCommands.All };
+        DeviceServer = new DeviceServer(this) { TargetCommands = Target.TargetCommands.All, HasCopyManager = true };
+        _handler = level == PassLevel.Io ? DeviceServer : new DeviceServer(this, keepsAtomicCommandsApart: true) { TargetCommands = Target.TargetCommands.All, HasCopyManager = true };
     }
 
     /// <summary>What is on the disk; each block at first filled with its number and one.</summary>

@@ -3,7 +3,7 @@ using static System.Buffers.Binary.BinaryPrimitives;
 
 namespace Scuse.Device.Commands;
 
-/// <summary>REPORT IDENTIFYING INFORMATION and SET IDENTIFYING INFORMATION: what an administrator calls the disk. SPC-4 clauses 6.33 and 6.43.</summary>
+/// <summary>REPORT IDENTIFYING INFORMATION and SET IDENTIFYING INFORMATION: what an administrator calls the disk. SPC-4 clauses 6.32 and 6.43.</summary>
 static class IdentifyingCommands
 {
     const int LengthOffset = 6, TypeOffset = 10;

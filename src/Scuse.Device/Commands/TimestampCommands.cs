@@ -3,7 +3,7 @@ using static System.Buffers.Binary.BinaryPrimitives;
 
 namespace Scuse.Device.Commands;
 
-/// <summary>REPORT TIMESTAMP and SET TIMESTAMP. SPC-4 clauses 5.2, 6.38 and 6.45.</summary>
+/// <summary>REPORT TIMESTAMP and SET TIMESTAMP. SPC-4 clauses 5.2, 6.38 and 6.46.</summary>
 static class TimestampCommands
 {
     const int LengthOffset = 6, ParameterLength = 12, TimestampOffset = 4, TimestampBytes = 6;
