@@ -30,9 +30,10 @@ readonly record struct MemoryUse(long ResidentBytes, long HeapBytes, int OpenDes
 
     public override string ToString() => $"{Text(ResidentBytes)} resident, {Text(HeapBytes)} heap, {OpenDescriptors} descriptors";
 
-    // Without the runtime's own: it keeps two of each assembly, and loads those when they are first needed.
+    // Without the runtime's own, which it opens when they are first needed: two of each assembly, and a source of random numbers.
     static int Descriptors() =>
-        Directory.EnumerateFileSystemEntries("/proc/self/fd").Count(static entry => new FileInfo(entry).LinkTarget is { } target && !target.EndsWith(".dll", StringComparison.Ordinal));
+        Directory.EnumerateFileSystemEntries("/proc/self/fd").Count(static entry =>
+            new FileInfo(entry).LinkTarget is { } target && !target.EndsWith(".dll", StringComparison.Ordinal) && target != "/dev/urandom");
 
     static string Text(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0.0} MiB");
 }
