@@ -1,6 +1,7 @@
 using Scuse.Iscsi.FullFeature;
 using Scuse.Iscsi.Input;
 using Scuse.Iscsi.Login;
+using Scuse.Iscsi.Negotiation;
 using Scuse.Iscsi.Output;
 using Scuse.Iscsi.Pdus;
 using Scuse.Target;
@@ -253,7 +254,9 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
         _isLengthDeclared = isLengthDeclared;
         Session = session;
         _login = null;
-        _fullFeature = new FullFeaturePhase(this, session, _output, _gather, _server.Buffers, connectionId);
+        ConnectionParameters parameters = session.Parameters.Connection;
+        _fullFeature = new FullFeaturePhase(this, session, parameters, _output, _gather, _server.Buffers, connectionId);
+        _reader.Expect(parameters.HeaderDigest, parameters.DataDigest);
         Move(ConnectionEvent.LoginSucceeded);
     }
 
@@ -315,16 +318,18 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
         LeaveIfOutside();
     }
 
-    ISegmentSink IPduHandler.OnHeader(ReadOnlySpan<byte> headers)
+    ISegmentSink IPduHandler.OnHeader(ReadOnlySpan<byte> headers, bool isUnchecked)
     {
         if (_fullFeature is { } fullFeature)
         {
-            return fullFeature.OnHeader(headers);
+            return fullFeature.OnHeader(headers, isUnchecked);
         }
 
         Move(ConnectionEvent.LoginRequested);
         return _gather.Begin(headers);
     }
+
+    void IPduHandler.OnDataDigestError(ReadOnlySpan<byte> header, ISegmentSink sink) => _fullFeature!.OnDataDigestError(header, sink);
 
     void IPduHandler.OnFormatError(string reason) => Fail(reason);
 

@@ -20,6 +20,7 @@ public sealed class IscsiSession
         Tsih = tsih;
         Target = target;
         Tasks = tasks;
+        TransferOut = new TransferOut(parameters, tasks, server.Buffers, Counters);
         Nexus = target?.Attach($"{parameters.InitiatorName},i,0x{isid:x12}");
     }
 
@@ -81,6 +82,8 @@ public sealed class IscsiSession
     internal TextNegotiation Negotiation { get; }
 
     internal SessionTasks Tasks { get; }
+
+    internal TransferOut TransferOut { get; }
 
     internal SessionCounters Counters { get; } = new();
 

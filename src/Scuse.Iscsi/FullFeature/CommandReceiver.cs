@@ -6,11 +6,8 @@ using Scuse.Target;
 namespace Scuse.Iscsi.FullFeature;
 
 /// <summary>Takes SCSI Command and Data-Out PDUs in. RFC 7143 sections 11.3 and 11.7.</summary>
-internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession session, TransferOut transferOut, TaskDataSink dataSink)
+internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession session, TaskDataSink dataSink)
 {
-    /// <summary>The sense code for an iSCSI condition "protocol service CRC error". RFC 7143 section 11.4.7.2.</summary>
-    const ushort ProtocolServiceCrcError = 0x4705;
-
     const byte LargestAttribute = (byte)TaskAttribute.Aca;
 
     SessionTasks Tasks => session.Tasks;
@@ -53,6 +50,14 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
         return sink;
     }
 
+    /// <summary>A command with the whole of its immediate data, which was kept back until its digest was known.</summary>
+    public void OnWholeCommand(GatheredPdu pdu)
+    {
+        ISegmentSink sink = OnCommand(pdu.AllHeaders);
+        sink.Store(pdu.Text);
+        sink.End();
+    }
+
     /// <summary>Gives a task to the core; a numbered one takes ExpCmdSN.</summary>
     public void Start(IscsiTask task)
     {
@@ -82,7 +87,7 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
             return SkipSink.Instance;
         }
 
-        if (transferOut.Check(task, pdu) is { } problem)
+        if (session.TransferOut.Check(task, pdu) is { } problem)
         {
             // RFC 7143 section 7.7: what cannot be made sense of ends in session recovery.
             phase.Reject(RejectReason.ProtocolError, headers);
@@ -90,47 +95,15 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
             return SkipSink.Instance;
         }
 
-        if (!TransferOut.IsInSequence(task, pdu))
+        if (!task.LacksData && !TransferOut.IsInSequence(task, pdu) && !session.TransferOut.TryLoseRest(task))
         {
             phase.Reject(RejectReason.ProtocolError, headers);
-            FailTask(task);
+            phase.FailDelivery(task);
             return SkipSink.Instance;
         }
 
         task.ExpDataSN++;
         return dataSink.Begin(task, pdu.TargetTransferTag != BasicHeader.ReservedTag, pdu.Header.Final);
-    }
-
-    /// <summary>
-    /// Data of the task is missing: the task ends with a CHECK CONDITION and the session goes on. What still comes for it is skipped.
-    /// RFC 7143 section 7.8, the way of a target that does not ask for the data again.
-    /// </summary>
-    void FailTask(IscsiTask task)
-    {
-        if (task.State == IscsiTaskState.Completed)
-        {
-            transferOut.GiveUpBurst(task);
-            return;
-        }
-
-        var residual = new Residual(
-            (byte)(ScsiResponsePdu.UnderflowBit | (task.IsBidirectional ? ScsiResponsePdu.BidirectionalUnderflowBit : 0)),
-            (uint)task.Scsi.ExpectedDataOut, task.IsBidirectional ? (uint)task.Scsi.ExpectedDataIn : 0);
-        uint tag = task.InitiatorTaskTag, expDataSN = task.DataSN;
-        bool inDescriptorFormat = session.Target!.UsesDescriptorSense(task.Lun);
-        if (task.State == IscsiTaskState.Held)
-        {
-            phase.DropHeld(task);
-        }
-        else
-        {
-            session.Target.Manage(new TaskManagementRequest
-            {
-                Nexus = session.Nexus!, Transport = phase.Connection, Function = TaskManagementFunction.AbortTask, Lun = task.Lun, Referenced = task.Scsi,
-            });
-        }
-
-        phase.AnswerWithSense(tag, residual, expDataSN, new SenseData(SenseKey.AbortedCommand, ProtocolServiceCrcError), inDescriptorFormat);
     }
 
     /// <summary>Rejects a command; its number counts as used all the same. RFC 7143 section 4.2.2.1.</summary>
@@ -182,6 +155,7 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
         BasicHeader header = command.Header;
         int expected = (int)command.ExpectedDataTransferLength;
         IscsiTask task = Tasks.Rent();
+        task.Phase = phase;
         task.InitiatorTaskTag = header.InitiatorTaskTag;
         task.CmdSN = header.CmdSN;
         task.Lun = header.Lun;

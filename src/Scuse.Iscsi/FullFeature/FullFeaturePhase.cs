@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Scuse.Iscsi.Input;
+using Scuse.Iscsi.Negotiation;
 using Scuse.Iscsi.Output;
 using Scuse.Iscsi.Pdus;
 using Scuse.Scsi;
@@ -11,39 +12,44 @@ namespace Scuse.Iscsi.FullFeature;
 /// <remarks>Touched only by the owning reactor.</remarks>
 internal sealed class FullFeaturePhase
 {
+    /// <summary>The sense code for an iSCSI condition "protocol service CRC error". RFC 7143 section 11.4.7.2.</summary>
+    const ushort ProtocolServiceCrcError = 0x4705;
+
     readonly IscsiSession _session;
-    readonly OutputQueue _output;
     readonly GatherSink _gather;
     readonly PinnedBufferPool _pool;
     readonly ushort _connectionId;
-    readonly TransferOut _transferOut;
     readonly TaskDataSink _dataSink;
     readonly CommandReceiver _commands;
     readonly TaskManager _taskManager;
     readonly TextExchange _text;
     bool _isRunningHeld;
 
-    public FullFeaturePhase(IscsiConnection connection, IscsiSession session, OutputQueue output, GatherSink gather, PinnedBufferPool pool, ushort connectionId)
+    public FullFeaturePhase(
+        IscsiConnection connection, IscsiSession session, ConnectionParameters parameters, OutputQueue output, GatherSink gather, PinnedBufferPool pool,
+        ushort connectionId)
     {
         Connection = connection;
         _session = session;
-        _output = output;
+        Output = output;
         _gather = gather;
         _pool = pool;
         _connectionId = connectionId;
         Held = new HeldRequests(session.Tasks.Window.Size);
-        Keepalive = new Keepalive(output, session.Server.Options, session.Parameters);
-        _transferOut = new TransferOut(session.Parameters, session.Tasks, output, pool, session.Counters);
-        _dataSink = new TaskDataSink(_transferOut);
-        _commands = new CommandReceiver(this, session, _transferOut, _dataSink);
+        Keepalive = new Keepalive(output, session.Server.Options, parameters);
+        _dataSink = new TaskDataSink(session.TransferOut);
+        _commands = new CommandReceiver(this, session, _dataSink);
         _taskManager = new TaskManager(this, session, output);
-        _text = new TextExchange(this, session, output, connection.LocalAddress);
+        _text = new TextExchange(this, session, parameters, output, connection.LocalAddress);
         output.Window = session.Tasks.Window;
         output.Tasks = session.Tasks;
-        output.TransferIn = new TransferIn(session.Parameters, session.Tasks, session.Counters);
+        output.TransferIn = new TransferIn(session.Parameters, parameters, session.Tasks, session.Counters);
+        output.Digests = parameters;
     }
 
     public IscsiConnection Connection { get; }
+
+    public OutputQueue Output { get; }
 
     public HeldRequests Held { get; }
 
@@ -53,11 +59,14 @@ internal sealed class FullFeaturePhase
 
     // ---- PDUs ----
 
-    public ISegmentSink OnHeader(ReadOnlySpan<byte> headers)
+    /// <summary>See <see cref="IPduHandler.OnHeader"/>.</summary>
+    public ISegmentSink OnHeader(ReadOnlySpan<byte> headers, bool isUnchecked)
     {
         var header = new BasicHeader(headers);
         switch (header.Opcode)
         {
+            case Opcode.ScsiCommand when isUnchecked:
+                return _gather.Begin(headers); // a command is not begun, nor its number taken, before its data is known to be right
             case Opcode.ScsiCommand:
                 return _commands.OnCommand(headers);
             case Opcode.DataOut:
@@ -78,10 +87,32 @@ internal sealed class FullFeaturePhase
         }
     }
 
+    /// <summary>
+    /// A data segment does not match its digest: the PDU is rejected and does not count. RFC 7143 section 7.8. The number of a discarded request
+    /// stays open until the request comes again, which at ErrorRecoveryLevel 0 never happens: there the session is begun anew.
+    /// </summary>
+    public void OnDataDigestError(ReadOnlySpan<byte> headers, ISegmentSink sink)
+    {
+        var header = new BasicHeader(headers);
+        Reject(RejectReason.DataDigestError, headers);
+        sink.Discard();
+        if (_session.Parameters.ErrorRecoveryLevel == 0 && header.Opcode is not (Opcode.DataOut or Opcode.SnackRequest) && !header.Immediate)
+        {
+            Connection.Fail($"the data of a PDU with opcode 0x{(byte)header.Opcode:X2} does not match its digest");
+        }
+    }
+
     /// <summary>A PDU that is acted on as a whole is here.</summary>
     public void OnGathered(GatheredPdu pdu)
     {
         var header = new BasicHeader(pdu.Headers);
+        if (header.Opcode == Opcode.ScsiCommand)
+        {
+            _commands.OnWholeCommand(pdu);
+            Return(pdu.Data);
+            return;
+        }
+
         Arrival arrival = header.Immediate ? Arrival.Execute : Window.Classify(header.CmdSN);
         switch (arrival)
         {
@@ -160,13 +191,45 @@ internal sealed class FullFeaturePhase
         _session.Tasks.Release(task);
     }
 
+    /// <summary>
+    /// Data of the task is missing: the task ends with a CHECK CONDITION and the session goes on. What still comes for it is skipped.
+    /// RFC 7143 section 7.8, the way of a target that does not ask for the data again.
+    /// </summary>
+    public void FailDelivery(IscsiTask task)
+    {
+        if (task.State == IscsiTaskState.Completed)
+        {
+            TransferOut.GiveUpBurst(task);
+            return;
+        }
+
+        var residual = new Residual(
+            (byte)(ScsiResponsePdu.UnderflowBit | (task.IsBidirectional ? ScsiResponsePdu.BidirectionalUnderflowBit : 0)),
+            (uint)task.Scsi.ExpectedDataOut, task.IsBidirectional ? (uint)task.Scsi.ExpectedDataIn : 0);
+        uint tag = task.InitiatorTaskTag, expDataSN = task.DataSN;
+        bool inDescriptorFormat = _session.Target!.UsesDescriptorSense(task.Lun);
+        if (task.State == IscsiTaskState.Held)
+        {
+            DropHeld(task);
+        }
+        else
+        {
+            _session.Target.Manage(new TaskManagementRequest
+            {
+                Nexus = _session.Nexus!, Transport = Connection, Function = TaskManagementFunction.AbortTask, Lun = task.Lun, Referenced = task.Scsi,
+            });
+        }
+
+        AnswerWithSense(tag, residual, expDataSN, new SenseData(SenseKey.AbortedCommand, ProtocolServiceCrcError), inDescriptorFormat);
+    }
+
     public void Reject(RejectReason reason, ReadOnlySpan<byte> headers)
     {
         _session.Counters.Rejects++;
-        ControlPdu pdu = _output.Rent(takesStatSN: true);
+        ControlPdu pdu = Output.Rent(takesStatSN: true);
         RejectPdu.WriteTo(pdu.Header, reason, BasicHeader.Length);
-        _output.SetData(pdu, headers[..BasicHeader.Length]);
-        _output.Add(pdu);
+        Output.SetData(pdu, headers[..BasicHeader.Length]);
+        Output.Add(pdu);
     }
 
     /// <summary>Answers for a task that the core does not have any more.</summary>
@@ -177,19 +240,19 @@ internal sealed class FullFeaturePhase
         int length = inDescriptorFormat ? sense.WriteDescriptor(body) : sense.WriteFixed(body);
         BinaryPrimitives.WriteUInt16BigEndian(data, (ushort)length);
         data = data[..(ScsiResponsePdu.SenseLengthFieldLength + length)];
-        ControlPdu pdu = _output.Rent(takesStatSN: true);
+        ControlPdu pdu = Output.Rent(takesStatSN: true);
         ScsiResponsePdu.WriteTo(
             pdu.Header, residual.Flags, (byte)ScsiStatus.CheckCondition, initiatorTaskTag, expDataSN, residual.BidirectionalReadCount, residual.Count,
             data.Length);
-        _output.SetData(pdu, data);
-        _output.Add(pdu);
+        Output.SetData(pdu, data);
+        Output.Add(pdu);
     }
 
     // ---- the core's calls ----
 
-    public void OnDataOutWanted(IscsiTask task) => _transferOut.Wanted(task);
+    public void OnDataOutWanted(IscsiTask task) => _session.TransferOut.Wanted(task);
 
-    public void OnCompleted(IscsiTask task) => _transferOut.Completed(task);
+    public void OnCompleted(IscsiTask task) => _session.TransferOut.Completed(task);
 
     public void OnAborted(IscsiTask task)
     {
@@ -272,11 +335,11 @@ internal sealed class FullFeaturePhase
             Connection.EndSession();
         }
 
-        ControlPdu pdu = _output.Rent(takesStatSN: true);
+        ControlPdu pdu = Output.Rent(takesStatSN: true);
         LogoutResponsePdu.WriteTo(
             pdu.Header, response, request.Header.InitiatorTaskTag, (ushort)_session.Parameters.DefaultTime2WaitSeconds,
             (ushort)_session.Parameters.DefaultTime2RetainSeconds);
-        _output.Add(pdu);
+        Output.Add(pdu);
         if (response == LogoutResponsePdu.Closed)
         {
             Connection.LoggedOut();

@@ -28,13 +28,16 @@ internal enum IscsiTaskState
 }
 
 /// <summary>An R2T that is open: Data-Out PDUs with its tag are to come. RFC 7143 section 11.8.</summary>
-internal record struct OpenR2T(uint TargetTransferTag, int End);
+internal record struct OpenR2T(uint TargetTransferTag, uint R2TSN, int Offset, int End);
 
 /// <summary>An iSCSI task: what a connection knows of one SCSI command. Pooled.</summary>
 internal sealed class IscsiTask
 {
     // Touched only by the owning reactor.
     public ScsiTask Scsi = null!;
+
+    /// <summary>The connection it is allegiant to: its data and its answer go there. RFC 7143 section 4.2.2.</summary>
+    public FullFeaturePhase? Phase;
     public IscsiTaskState State;
     public uint InitiatorTaskTag;
     public uint CmdSN;
@@ -56,16 +59,25 @@ internal sealed class IscsiTask
     /// <summary>A data segment of the task is being received now.</summary>
     public bool SegmentOpen;
 
-    /// <summary>How many bytes came so far; in order, so it is the next buffer offset as well.</summary>
-    public int ReceivedBytes;
+    /// <summary>Where the next byte of the current sequence goes: the buffer offset that the next Data-Out has to carry.</summary>
+    public int NextOffset;
 
     /// <summary>The DataSN that the next Data-Out of the sequence has to carry.</summary>
     public uint ExpDataSN;
 
     public DataCursor OutCursor;
 
-    /// <summary>What came before there was room: a rented pinned array, filled up to <see cref="ReceivedBytes"/>.</summary>
+    /// <summary>What came before there was room: a rented pinned array, filled up to <see cref="NextOffset"/>.</summary>
     public byte[]? Staging;
+
+    /// <summary>A part of the current sequence was lost: the rest of it is skipped.</summary>
+    public bool LacksData;
+
+    /// <summary>Data was lost for good: the task ends once nothing more of it is on its way.</summary>
+    public bool IsDeliveryFailed;
+
+    /// <summary>How often lost data was asked for again.</summary>
+    public int RecoveryR2Ts;
 
     /// <summary>Whether the unsolicited data is behind and R2Ts are being sent.</summary>
     public bool Soliciting;
@@ -100,10 +112,12 @@ internal sealed class IscsiTask
     {
         Generation++;
         Scsi = null!;
+        Phase = null;
         State = IscsiTaskState.Idle;
         Immediate = IsBidirectional = IsQueued = DataWasTaken = false;
         BurstOpen = SegmentOpen = Soliciting = InStarted = false;
-        ReceivedBytes = SolicitedEnd = FirstR2T = R2TCount = 0;
+        LacksData = IsDeliveryFailed = false;
+        NextOffset = SolicitedEnd = FirstR2T = R2TCount = RecoveryR2Ts = 0;
         InTotal = InSent = InSequenceBytes = 0;
         ExpDataSN = DataSN = 0;
         OutCursor = InCursor = default;

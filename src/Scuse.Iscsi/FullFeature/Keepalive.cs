@@ -4,7 +4,7 @@ using Scuse.Iscsi.Pdus;
 namespace Scuse.Iscsi.FullFeature;
 
 /// <summary>Pings both ways: answers NOP-Out, and asks a silent initiator for a sign of life with NOP-In. RFC 7143 sections 11.18, 11.19.</summary>
-internal sealed class Keepalive(OutputQueue output, IscsiOptions options, Negotiation.SessionParameters parameters)
+internal sealed class Keepalive(OutputQueue output, IscsiOptions options, Negotiation.ConnectionParameters parameters)
 {
     uint _lastTag;
     bool _isWaiting;

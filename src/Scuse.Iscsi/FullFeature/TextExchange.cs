@@ -6,7 +6,8 @@ using Scuse.Iscsi.Pdus;
 namespace Scuse.Iscsi.FullFeature;
 
 /// <summary>Text requests in full feature phase, one negotiation at a time, in as many PDUs as either side needs. RFC 7143 sections 11.10, 11.11.</summary>
-internal sealed class TextExchange(FullFeaturePhase phase, IscsiSession session, OutputQueue output, string localAddress)
+internal sealed class TextExchange(
+    FullFeaturePhase phase, IscsiSession session, ConnectionParameters parameters, OutputQueue output, string localAddress)
 {
     readonly List<byte> _request = [];
     byte[] _reply = [];
@@ -85,7 +86,7 @@ internal sealed class TextExchange(FullFeaturePhase phase, IscsiSession session,
     /// <summary>Sends the next part of the reply; the last one ends the exchange when the initiator said F.</summary>
     void SendNext(uint initiatorTaskTag, bool final)
     {
-        int length = Math.Min(_reply.Length - _replySent, session.Parameters.InitiatorMaxRecvDataSegmentLength);
+        int length = Math.Min(_reply.Length - _replySent, parameters.InitiatorMaxRecvDataSegmentLength);
         ReadOnlySpan<byte> part = _reply.AsSpan(_replySent, length);
         _replySent += length;
         bool more = _replySent < _reply.Length;

@@ -21,10 +21,12 @@ internal enum AnswerProgress
 }
 
 /// <summary>Makes the answer to a task: Data-In PDUs and the SCSI Response, or a last Data-In with the status in it. RFC 7143 sections 11.4, 11.7.</summary>
-internal sealed class TransferIn(SessionParameters parameters, SessionTasks tasks, SessionCounters counters)
+internal sealed class TransferIn(SessionParameters parameters, ConnectionParameters connection, SessionTasks tasks, SessionCounters counters)
 {
     /// <summary>No Data-In PDU is larger than this: it bounds the pieces made at a time.</summary>
     const int MaxDataInBytes = 256 * 1024;
+
+    int HeaderDigestLength => connection.HeaderDigest ? Crc32C.Length : 0;
 
     /// <summary>Makes one PDU; <paramref name="statSN"/> is for the one with the status.</summary>
     public AnswerProgress EncodeNext(IscsiTask task, PieceWriter writer, uint statSN)
@@ -43,7 +45,7 @@ internal sealed class TransferIn(SessionParameters parameters, SessionTasks task
     AnswerProgress EncodeDataIn(IscsiTask task, PieceWriter writer, uint statSN)
     {
         ScsiTask scsi = task.Scsi;
-        int length = Math.Min(task.InTotal - task.InSent, Math.Min(parameters.InitiatorMaxRecvDataSegmentLength, MaxDataInBytes));
+        int length = Math.Min(task.InTotal - task.InSent, Math.Min(connection.InitiatorMaxRecvDataSegmentLength, MaxDataInBytes));
         length = Math.Min(length, parameters.MaxBurstLength - task.InSequenceBytes);
         bool isLast = task.InSent + length == task.InTotal;
 
@@ -66,19 +68,34 @@ internal sealed class TransferIn(SessionParameters parameters, SessionTasks task
             tasks.Answered(task);
         }
 
-        Span<byte> pdu = writer.AddRun(BasicHeader.Length);
+        Span<byte> pdu = writer.AddRun(BasicHeader.Length + HeaderDigestLength);
         DataInPdu.WriteTo(pdu, flags, (byte)scsi.Status, task.InitiatorTaskTag, task.DataSN++, (uint)task.InSent, residualCount, length);
         SequenceNumbers.Write(pdu, withStatus ? statSN : 0, tasks.Window.ExpCmdSN, tasks.Window.MaxCmdSN);
+        if (connection.HeaderDigest)
+        {
+            Crc32C.Seal(pdu);
+        }
+
         task.InSent += length;
         counters.DataInBytes += length;
+        uint sum = Crc32C.Initial;
         for (int left = length; left > 0;)
         {
             Memory<byte> piece = task.InCursor.Take(left);
             left -= piece.Length;
+            sum = connection.DataDigest ? Crc32C.Append(sum, piece.Span) : sum;
             writer.AddData(piece, lastOf: withStatus && left == 0 ? task : null);
         }
 
-        writer.AddPadding(length);
+        if (connection.DataDigest)
+        {
+            writer.AddPaddingAndDigest(length, sum);
+        }
+        else
+        {
+            writer.AddPadding(length);
+        }
+
         return withStatus ? AnswerProgress.AnsweredWithMemory : AnswerProgress.More;
     }
 
@@ -89,17 +106,28 @@ internal sealed class TransferIn(SessionParameters parameters, SessionTasks task
         Residual residual = Residual.Of(scsi, task.IsBidirectional, task.DataWasTaken);
         int segment = scsi.SenseLength == 0 ? 0 : ScsiResponsePdu.SenseLengthFieldLength + scsi.SenseLength;
         bool needsMemory = task.InTotal > 0;
-        int runLength = BasicHeader.Length + segment + BasicHeader.PaddingFor(segment);
+        int headerLength = BasicHeader.Length + HeaderDigestLength;
+        int segmentRun = segment == 0 ? 0 : segment + BasicHeader.PaddingFor(segment) + (connection.DataDigest ? Crc32C.Length : 0);
+        int runLength = headerLength + segmentRun;
         Span<byte> run = writer.AddRun(runLength, lastOf: needsMemory ? task : null);
         ScsiResponsePdu.WriteTo(
             run, residual.Flags, (byte)scsi.Status, task.InitiatorTaskTag, task.DataSN, residual.BidirectionalReadCount, residual.Count, segment);
         SequenceNumbers.Write(run, statSN, tasks.Window.ExpCmdSN, tasks.Window.MaxCmdSN);
+        if (connection.HeaderDigest)
+        {
+            Crc32C.Seal(run[..headerLength]);
+        }
+
         if (segment > 0)
         {
-            Span<byte> data = run[BasicHeader.Length..];
+            Span<byte> data = run[headerLength..];
             data.Clear();
             BinaryPrimitives.WriteUInt16BigEndian(data, (ushort)scsi.SenseLength);
             scsi.Sense.CopyTo(data[ScsiResponsePdu.SenseLengthFieldLength..]);
+            if (connection.DataDigest)
+            {
+                Crc32C.Seal(data);
+            }
         }
 
         return needsMemory ? AnswerProgress.AnsweredWithMemory : AnswerProgress.Answered;

@@ -1,15 +1,26 @@
 using Scuse.Iscsi.Input;
 using Scuse.Iscsi.Negotiation;
-using Scuse.Iscsi.Output;
 using Scuse.Iscsi.Pdus;
 
 namespace Scuse.Iscsi.FullFeature;
 
-/// <summary>Brings a task's data from the initiator: immediate, unsolicited, and asked for with R2Ts. RFC 7143 sections 4.2.5, 11.7 and 11.8.</summary>
-internal sealed class TransferOut(
-    SessionParameters parameters, SessionTasks tasks, OutputQueue output, PinnedBufferPool pool, SessionCounters counters)
+/// <summary>
+/// Brings a session's tasks their data from the initiator: immediate, unsolicited, and asked for with R2Ts on the connection that the task is allegiant to.
+/// RFC 7143 sections 4.2.5, 11.7 and 11.8.
+/// </summary>
+/// <remarks>
+/// Data comes in the order it was asked for (DataSequenceInOrder and DataPDUInOrder are Yes). Where a part of a sequence is lost, the rest of the sequence is
+/// skipped, and from ErrorRecoveryLevel 1 on asked for again behind what is asked for already: RFC 7143 section 7.1.4.1, within-command recovery.
+/// </remarks>
+internal sealed class TransferOut(SessionParameters parameters, SessionTasks tasks, PinnedBufferPool pool, SessionCounters counters)
 {
+    /// <summary>How often a task asks again for data that was lost; then it fails. No line that works loses so much.</summary>
+    const int MaxRecoveryR2Ts = 16;
+
     uint _nextTransferTag;
+
+    /// <summary>Whether lost data is asked for again.</summary>
+    bool RecoversData => parameters.ErrorRecoveryLevel > 0;
 
     // ---- the core's side ----
 
@@ -21,7 +32,7 @@ internal sealed class TransferOut(
         task.OutCursor = new DataCursor(task.Scsi.DataOut);
         if (task.Staging is { } staging)
         {
-            task.OutCursor.Write(staging.AsSpan(0, Math.Min(task.ReceivedBytes, task.Scsi.DataOutLength)));
+            task.OutCursor.Write(staging.AsSpan(0, Math.Min(task.NextOffset, task.Scsi.DataOutLength)));
             tasks.DropStaging(task);
         }
 
@@ -39,7 +50,7 @@ internal sealed class TransferOut(
     // ---- the initiator's side ----
 
     /// <summary>Whether a Data-Out PDU continues its task's data in order: if not, one before it is missing. RFC 7143 section 7.9.</summary>
-    public static bool IsInSequence(IscsiTask task, in DataOutPdu pdu) => pdu.DataSN == task.ExpDataSN && pdu.BufferOffset == (uint)task.ReceivedBytes;
+    public static bool IsInSequence(IscsiTask task, in DataOutPdu pdu) => pdu.DataSN == task.ExpDataSN && pdu.BufferOffset == (uint)task.NextOffset;
 
     /// <summary>What is wrong with a Data-Out PDU beside its place in the sequence, or null. It belongs to the task by its tag.</summary>
     public string? Check(IscsiTask task, in DataOutPdu pdu)
@@ -66,23 +77,35 @@ internal sealed class TransferOut(
             limit = task.R2Ts[task.FirstR2T].End;
         }
 
-        if (!IsInSequence(task, pdu))
+        if (task.LacksData || !IsInSequence(task, pdu))
         {
-            return null; // its place is not known, so neither is whether its length fits
+            return null; // its place is not known, or it is skipped: its length does not matter
         }
 
-        if (length > limit - task.ReceivedBytes)
+        if (length > limit - task.NextOffset)
         {
             return $"a Data-Out of {length} bytes at offset {pdu.BufferOffset} goes beyond {limit}";
         }
 
-        return solicited && pdu.Header.Final && task.ReceivedBytes + length != limit
-            ? $"a Data-Out sequence ended at {task.ReceivedBytes + length}; it was asked for up to {limit}"
+        return solicited && pdu.Header.Final && task.NextOffset + length != limit
+            ? $"a Data-Out sequence ended at {task.NextOffset + length}; it was asked for up to {limit}"
             : null;
     }
 
+    /// <summary>A part of the current sequence is missing: what else comes of it is skipped. False when the task cannot go on.</summary>
+    public bool TryLoseRest(IscsiTask task)
+    {
+        if (!RecoversData)
+        {
+            return false;
+        }
+
+        task.LacksData = true;
+        return true;
+    }
+
     /// <summary>The rest of an unsolicited burst is not waited for.</summary>
-    public void GiveUpBurst(IscsiTask task)
+    public static void GiveUpBurst(IscsiTask task)
     {
         task.BurstOpen = false;
         AnswerWhenBurstIsOver(task);
@@ -94,12 +117,12 @@ internal sealed class TransferOut(
         if (task.State == IscsiTaskState.Collecting)
         {
             // What goes beyond the data that the device takes is skipped.
-            int room = Math.Max(task.Scsi.DataOutLength - task.ReceivedBytes, 0);
+            int room = Math.Max(task.Scsi.DataOutLength - task.NextOffset, 0);
             task.OutCursor.Write(bytes[..Math.Min(room, bytes.Length)]);
         }
         else if (task.State is IscsiTaskState.Held or IscsiTaskState.Begun)
         {
-            bytes.CopyTo(StagingOf(task).AsSpan(task.ReceivedBytes));
+            bytes.CopyTo(StagingOf(task).AsSpan(task.NextOffset));
         }
 
         Count(task, bytes.Length);
@@ -110,7 +133,7 @@ internal sealed class TransferOut(
     {
         if (task.State is IscsiTaskState.Held or IscsiTaskState.Begun)
         {
-            buffers[0] = StagingOf(task).AsMemory(task.ReceivedBytes, remaining);
+            buffers[0] = StagingOf(task).AsMemory(task.NextOffset, remaining);
             return 1;
         }
 
@@ -120,7 +143,7 @@ internal sealed class TransferOut(
         }
 
         int count = 0;
-        int room = Math.Min(remaining, task.Scsi.DataOutLength - task.ReceivedBytes);
+        int room = Math.Min(remaining, task.Scsi.DataOutLength - task.NextOffset);
         DataCursor ahead = task.OutCursor;
         while (room > 0 && count < buffers.Length)
         {
@@ -148,16 +171,7 @@ internal sealed class TransferOut(
     {
         if (final)
         {
-            task.ExpDataSN = 0;
-            if (!solicited)
-            {
-                task.BurstOpen = false;
-            }
-            else if (task.R2TCount > 0)
-            {
-                task.FirstR2T = (task.FirstR2T + 1) % task.R2Ts.Length;
-                task.R2TCount--;
-            }
+            SequenceEnded(task, solicited);
         }
 
         if (task.State == IscsiTaskState.Completed)
@@ -170,44 +184,129 @@ internal sealed class TransferOut(
         }
     }
 
-    /// <summary>Hands the data over when it is all there, and asks for what is missing.</summary>
-    void Progress(IscsiTask task)
+    /// <summary>A segment of the task, from that offset on, does not match its digest: it is as if it had not come. RFC 7143 section 7.8.</summary>
+    public void SegmentLost(IscsiTask task, int offset, bool solicited, bool final)
     {
-        if (task.BurstOpen || (task.SegmentOpen && !task.Soliciting))
+        if (!task.LacksData)
+        {
+            counters.DataOutBytes -= task.NextOffset - offset;
+            MoveTo(task, offset);
+            task.LacksData = true;
+            task.IsDeliveryFailed |= !RecoversData;
+        }
+
+        SegmentEnded(task, solicited, final);
+    }
+
+    void SequenceEnded(IscsiTask task, bool solicited)
+    {
+        bool lacksData = task.LacksData;
+        task.LacksData = false;
+        task.ExpDataSN = 0;
+        if (!solicited)
+        {
+            task.BurstOpen = false; // what it lacks is asked for with the rest
+            return;
+        }
+
+        if (task.R2TCount == 0)
         {
             return;
         }
 
+        OpenR2T ended = task.R2Ts[task.FirstR2T];
+        task.FirstR2T = (task.FirstR2T + 1) % task.R2Ts.Length;
+        task.R2TCount--;
+        if (lacksData && RecoversData)
+        {
+            task.IsDeliveryFailed |= ++task.RecoveryR2Ts > MaxRecoveryR2Ts;
+            if (!task.IsDeliveryFailed)
+            {
+                Ask(task, task.NextOffset, ended.End);
+            }
+        }
+
+        if (task.R2TCount > 0)
+        {
+            MoveTo(task, task.R2Ts[task.FirstR2T].Offset);
+        }
+    }
+
+    /// <summary>Hands the data over when it is all there, and asks for what is missing.</summary>
+    public void Progress(IscsiTask task)
+    {
+        if (!task.Soliciting)
+        {
+            if (task.BurstOpen || task.SegmentOpen)
+            {
+                return;
+            }
+
+            task.Soliciting = true;
+            task.SolicitedEnd = task.NextOffset;
+        }
+
         int wanted = task.Scsi.DataOutLength;
-        if (task.R2TCount == 0 && task.ReceivedBytes >= wanted)
+        if (task.IsDeliveryFailed)
+        {
+            // RFC 7143 section 7.8: only when all data that was asked for has come, good or bad.
+            if (task.R2TCount == 0)
+            {
+                task.Phase?.FailDelivery(task);
+            }
+
+            return;
+        }
+
+        if (task.R2TCount == 0 && task.SolicitedEnd >= wanted)
         {
             task.State = IscsiTaskState.Executing;
             task.Scsi.Target.DataArrived(task.Scsi);
             return;
         }
 
-        if (!task.Soliciting)
+        while (task.R2TCount < parameters.MaxOutstandingR2T && task.SolicitedEnd < wanted && task.Phase is not null)
         {
-            task.Soliciting = true;
-            task.SolicitedEnd = task.ReceivedBytes;
-        }
-
-        while (task.R2TCount < parameters.MaxOutstandingR2T && task.SolicitedEnd < wanted)
-        {
-            int length = Math.Min(parameters.MaxBurstLength, wanted - task.SolicitedEnd);
-            uint tag = NextTransferTag();
-            output.AddR2T(task, tag, task.SolicitedEnd, length);
-            task.SolicitedEnd += length;
-            task.R2Ts[(task.FirstR2T + task.R2TCount) % task.R2Ts.Length] = new OpenR2T(tag, task.SolicitedEnd);
-            task.R2TCount++;
+            int start = task.SolicitedEnd;
+            task.SolicitedEnd += Math.Min(parameters.MaxBurstLength, wanted - start);
+            Ask(task, start, task.SolicitedEnd);
         }
     }
 
-    void AnswerWhenBurstIsOver(IscsiTask task)
+    void Ask(IscsiTask task, int offset, int end)
+    {
+        var r2t = new OpenR2T(NextTransferTag(), task.DataSN++, offset, end);
+        task.R2Ts[(task.FirstR2T + task.R2TCount) % task.R2Ts.Length] = r2t;
+        task.R2TCount++;
+        if (task.R2TCount == 1)
+        {
+            MoveTo(task, offset);
+        }
+
+        task.Phase!.Output.AddR2T(task, r2t);
+    }
+
+    /// <summary>The next byte goes to that offset. Data in order needs no move.</summary>
+    static void MoveTo(IscsiTask task, int offset)
+    {
+        if (task.NextOffset == offset)
+        {
+            return;
+        }
+
+        task.NextOffset = offset;
+        if (task.State == IscsiTaskState.Collecting)
+        {
+            task.OutCursor = new DataCursor(task.Scsi.DataOut);
+            task.OutCursor.Skip(Math.Min(offset, task.Scsi.DataOutLength));
+        }
+    }
+
+    static void AnswerWhenBurstIsOver(IscsiTask task)
     {
         if (!task.BurstOpen && !task.SegmentOpen && !task.IsQueued)
         {
-            output.AddResponse(task);
+            task.Phase?.Output.AddResponse(task);
         }
     }
 
@@ -215,7 +314,7 @@ internal sealed class TransferOut(
 
     void Count(IscsiTask task, int count)
     {
-        task.ReceivedBytes += count;
+        task.NextOffset += count;
         counters.DataOutBytes += count;
     }
 

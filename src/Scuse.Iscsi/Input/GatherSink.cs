@@ -9,9 +9,12 @@ namespace Scuse.Iscsi.Input;
 internal readonly record struct GatheredPdu(byte[] Headers, byte[]? Data, int DataLength)
 {
     public ReadOnlySpan<byte> Text => Data.AsSpan(0, DataLength);
+
+    /// <summary>The header with the additional segments that it announces.</summary>
+    public ReadOnlySpan<byte> AllHeaders => Headers.AsSpan(0, BasicHeader.Length + new BasicHeader(Headers).TotalAhsLengthBytes);
 }
 
-/// <summary>Gathers the PDUs that are acted on as a whole: login, text, NOP-Out, task management, logout. One per connection.</summary>
+/// <summary>Gathers the PDUs that are acted on as a whole: login, text, NOP-Out, task management, logout, and commands whose data has a digest. One per connection.</summary>
 internal sealed class GatherSink(PinnedBufferPool pool, Action<GatheredPdu> complete) : ISegmentSink
 {
     readonly byte[] _headers = new byte[BasicHeader.Length + AdditionalHeaders.MaxLength];
@@ -49,6 +52,8 @@ internal sealed class GatherSink(PinnedBufferPool pool, Action<GatheredPdu> comp
         _length = 0;
         complete(pdu);
     }
+
+    public void Discard() => Drop();
 
     /// <summary>Gives back what an unfinished segment holds.</summary>
     public void Drop()

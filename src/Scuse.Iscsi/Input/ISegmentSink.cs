@@ -14,6 +14,9 @@ internal interface ISegmentSink
 
     /// <summary>The segment is complete; also called for an empty one.</summary>
     void End();
+
+    /// <summary>The segment is complete and does not match its digest: what it brought does not count.</summary>
+    void Discard();
 }
 
 /// <summary>Drops a data segment.</summary>
@@ -32,6 +35,10 @@ internal sealed class SkipSink : ISegmentSink
     }
 
     public void End()
+    {
+    }
+
+    public void Discard()
     {
     }
 }

@@ -3,8 +3,8 @@ using Scuse.Iscsi.Pdus;
 namespace Scuse.Iscsi.Input;
 
 /// <summary>
-/// Cuts the byte stream of one connection into PDUs. Headers are read in place in the receive buffer; of a data segment, what lies in the buffer
-/// is stored from there and the rest may be received directly where it belongs.
+/// Cuts the byte stream of one connection into PDUs and checks their digests. Headers are read in place in the receive buffer; of a data segment, what
+/// lies in the buffer is stored from there and the rest may be received directly where it belongs. A digest is summed up where the bytes came to lie.
 /// </summary>
 internal sealed class PduReader(IPduHandler handler, int bufferBytes)
 {
@@ -17,6 +17,28 @@ internal sealed class PduReader(IPduHandler handler, int bufferBytes)
     int _paddingLeft;
     int _directOffered;
 
+    // Of a segment whose digest is still to be checked: the PDU's header, and where its next bytes may be received.
+    byte[] _header = [];
+    Memory<byte>[] _offered = [];
+    bool _isSummed;
+    uint _sum;
+
+    bool _hasHeaderDigests;
+    bool _hasDataDigests;
+
+    /// <summary>The PDUs from the next one on have these digests.</summary>
+    public void Expect(bool headerDigests, bool dataDigests)
+    {
+        const int maxPiecesOffered = 64;
+        _hasHeaderDigests = headerDigests;
+        _hasDataDigests = dataDigests;
+        if (dataDigests)
+        {
+            _header = new byte[BasicHeader.Length];
+            _offered = new Memory<byte>[maxPiecesOffered];
+        }
+    }
+
     /// <summary>Where the next bytes go; see <see cref="IscsiConnection.GetReceiveBuffers"/>.</summary>
     public int GetBuffers(Span<Memory<byte>> buffers)
     {
@@ -24,10 +46,21 @@ internal sealed class PduReader(IPduHandler handler, int bufferBytes)
         _directOffered = 0;
         if (_sink is { } sink && _segmentLeft > 0 && _start == _end && buffers.Length > 1)
         {
-            count = sink.GetBuffers(buffers[..^1], _segmentLeft);
+            Span<Memory<byte>> direct = buffers[..^1];
+            if (_isSummed)
+            {
+                direct = direct[..Math.Min(direct.Length, _offered.Length)];
+            }
+
+            count = sink.GetBuffers(direct, _segmentLeft);
             for (int i = 0; i < count; i++)
             {
-                _directOffered += buffers[i].Length;
+                _directOffered += direct[i].Length;
+            }
+
+            if (_isSummed)
+            {
+                direct[..count].CopyTo(_offered);
             }
         }
 
@@ -43,6 +76,11 @@ internal sealed class PduReader(IPduHandler handler, int bufferBytes)
         _directOffered = 0;
         if (direct > 0)
         {
+            if (_isSummed)
+            {
+                SumOffered(direct);
+            }
+
             _segmentLeft -= direct;
             _sink!.Advance(direct);
         }
@@ -62,6 +100,7 @@ internal sealed class PduReader(IPduHandler handler, int bufferBytes)
             _start = _end = 0;
             _sink = null;
             _segmentLeft = _paddingLeft = 0;
+            _offered.AsSpan().Clear();
         }
     }
 
@@ -74,7 +113,13 @@ internal sealed class PduReader(IPduHandler handler, int bufferBytes)
             int take = Math.Min(buffered, _segmentLeft);
             if (take > 0)
             {
-                sink.Store(_buffer.AsSpan(_start, take));
+                ReadOnlySpan<byte> bytes = _buffer.AsSpan(_start, take);
+                if (_isSummed)
+                {
+                    _sum = Crc32C.Append(_sum, bytes);
+                }
+
+                sink.Store(bytes);
                 _start += take;
                 _segmentLeft -= take;
             }
@@ -84,9 +129,7 @@ internal sealed class PduReader(IPduHandler handler, int bufferBytes)
                 return false;
             }
 
-            _sink = null;
-            sink.End();
-            return true;
+            return _isSummed ? TryEndSummed(sink) : End(sink);
         }
 
         if (_paddingLeft > 0)
@@ -100,10 +143,59 @@ internal sealed class PduReader(IPduHandler handler, int bufferBytes)
         return buffered >= BasicHeader.Length && TryReadHeader(buffered);
     }
 
+    bool End(ISegmentSink sink)
+    {
+        _sink = null;
+        sink.End();
+        return true;
+    }
+
+    /// <summary>The segment is there; its padding and digest decide whether it counts.</summary>
+    bool TryEndSummed(ISegmentSink sink)
+    {
+        int trailer = _paddingLeft + Crc32C.Length;
+        if (_end - _start < trailer)
+        {
+            return false;
+        }
+
+        ReadOnlySpan<byte> bytes = _buffer.AsSpan(_start, trailer);
+        _start += trailer;
+        uint sum = Crc32C.Append(_sum, bytes[..^Crc32C.Length]);
+        _paddingLeft = 0;
+        _isSummed = false;
+        if (Crc32C.Matches(bytes[^Crc32C.Length..], sum))
+        {
+            return End(sink);
+        }
+
+        _sink = null;
+        handler.OnDataDigestError(_header, sink);
+        return true;
+    }
+
     bool TryReadHeader(int buffered)
     {
         var header = new BasicHeader(_buffer.AsSpan(_start));
         int headersLength = BasicHeader.Length + header.TotalAhsLengthBytes;
+        int digestLength = 0;
+        if (_hasHeaderDigests)
+        {
+            // No field is to be believed before, but for the length that says where the digest is.
+            digestLength = Crc32C.Length;
+            if (buffered < headersLength + digestLength)
+            {
+                return false;
+            }
+
+            ReadOnlySpan<byte> headers = _buffer.AsSpan(_start, headersLength);
+            if (!Crc32C.Matches(_buffer.AsSpan(_start + headersLength), Crc32C.Append(Crc32C.Initial, headers)))
+            {
+                handler.OnFormatError("a PDU's header does not match its digest");
+                return false;
+            }
+        }
+
         int segmentLength = header.DataSegmentLength;
         if (segmentLength > handler.MaxDataSegmentLength)
         {
@@ -117,12 +209,38 @@ internal sealed class PduReader(IPduHandler handler, int bufferBytes)
             return false;
         }
 
-        ISegmentSink sink = handler.OnHeader(_buffer.AsSpan(_start, headersLength));
-        _start += headersLength;
+        int padding = BasicHeader.PaddingFor(segmentLength);
+        bool hasDataDigest = _hasDataDigests && segmentLength > 0;
+        bool isUnchecked = hasDataDigest && !IsWholeAndRight(_start + headersLength + digestLength, segmentLength + padding);
+        if (isUnchecked)
+        {
+            _buffer.AsSpan(_start, BasicHeader.Length).CopyTo(_header);
+        }
+
+        ISegmentSink sink = handler.OnHeader(_buffer.AsSpan(_start, headersLength), isUnchecked);
+        _start += headersLength + digestLength;
         _sink = sink;
         _segmentLeft = segmentLength;
-        _paddingLeft = BasicHeader.PaddingFor(segmentLength);
+        _paddingLeft = padding + (hasDataDigest && !isUnchecked ? Crc32C.Length : 0);
+        _isSummed = isUnchecked;
+        _sum = Crc32C.Initial;
         return true;
+    }
+
+    /// <summary>Whether a segment, with its padding, lies in the buffer already and matches the digest behind it.</summary>
+    bool IsWholeAndRight(int start, int length) =>
+        _end - start >= length + Crc32C.Length
+        && Crc32C.Matches(_buffer.AsSpan(start + length), Crc32C.Append(Crc32C.Initial, _buffer.AsSpan(start, length)));
+
+    void SumOffered(int count)
+    {
+        for (int i = 0; count > 0; i++)
+        {
+            ReadOnlySpan<byte> piece = _offered[i].Span;
+            piece = piece[..Math.Min(piece.Length, count)];
+            _sum = Crc32C.Append(_sum, piece);
+            count -= piece.Length;
+        }
     }
 
     void MoveRemainderToFront()
@@ -133,7 +251,7 @@ internal sealed class PduReader(IPduHandler handler, int bufferBytes)
         }
         else if (_start > 0)
         {
-            // At most a header and its additional segments: what is longer was stored.
+            // At most a header with its additional segments, or what stands behind a data segment: what is longer was stored.
             _buffer.AsSpan(_start.._end).CopyTo(_buffer);
             _end -= _start;
             _start = 0;

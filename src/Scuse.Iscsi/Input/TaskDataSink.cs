@@ -8,6 +8,8 @@ internal sealed class TaskDataSink(TransferOut transfer) : ISegmentSink
     IscsiTask? _task;
     bool _solicited;
     bool _final;
+    bool _isSkipped;
+    int _offset;
 
     /// <summary>Starts with a segment of a task; <paramref name="final"/> is its F bit.</summary>
     public ISegmentSink Begin(IscsiTask task, bool solicited, bool final)
@@ -15,19 +17,22 @@ internal sealed class TaskDataSink(TransferOut transfer) : ISegmentSink
         _task = task;
         _solicited = solicited;
         _final = final;
+        _isSkipped = task.LacksData;
+        _offset = task.NextOffset;
         task.SegmentOpen = true;
         return this;
     }
 
     public void Store(ReadOnlySpan<byte> bytes)
     {
-        if (_task is { } task)
+        if (_task is { } task && !_isSkipped)
         {
             transfer.Store(task, bytes);
         }
     }
 
-    public int GetBuffers(Span<Memory<byte>> buffers, int remaining) => _task is { } task ? transfer.GetBuffers(task, buffers, remaining) : 0;
+    public int GetBuffers(Span<Memory<byte>> buffers, int remaining) =>
+        _task is { } task && !_isSkipped ? transfer.GetBuffers(task, buffers, remaining) : 0;
 
     public void Advance(int count)
     {
@@ -44,6 +49,16 @@ internal sealed class TaskDataSink(TransferOut transfer) : ISegmentSink
             _task = null;
             task.SegmentOpen = false;
             transfer.SegmentEnded(task, _solicited, _final);
+        }
+    }
+
+    public void Discard()
+    {
+        if (_task is { } task)
+        {
+            _task = null;
+            task.SegmentOpen = false;
+            transfer.SegmentLost(task, _offset, _solicited, _final);
         }
     }
 

@@ -213,7 +213,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
     /// <summary>Sends the reply's next part, and moves to the next stage with the last one when that is asked for.</summary>
     LoginStatus SendReply(in LoginRequestPdu request)
     {
-        int length = Math.Min(_reply.Length - _replySent, _parameters.InitiatorMaxRecvDataSegmentLength);
+        int length = Math.Min(_reply.Length - _replySent, _parameters.Connection.InitiatorMaxRecvDataSegmentLength);
         int start = _replySent;
         _replySent += length;
         bool more = _replySent < _reply.Length;

@@ -17,6 +17,7 @@ internal static class KeyTable
     public const string ImmediateData = "ImmediateData";
     public const string Discovery = "Discovery";
     public const string Normal = "Normal";
+    public const string CRC32C = "CRC32C";
 
     const uint SmallestLength = 512;
     const uint LargestLength = (1 << 24) - 1;
@@ -32,8 +33,16 @@ internal static class KeyTable
         new(TargetAddress, KeyKind.TextDeclaration, KeyPhases.All) { FromInitiator = false },
         new(TargetPortalGroupTag, KeyKind.TextDeclaration, KeyPhases.Login) { FromInitiator = false },
         new(SendTargets, KeyKind.Request, KeyPhases.FullFeature),
-        new("HeaderDigest", KeyKind.List, KeyPhases.Operational) { OurList = [KeyResult.None] },
-        new("DataDigest", KeyKind.List, KeyPhases.Operational) { OurList = [KeyResult.None] },
+        new("HeaderDigest", KeyKind.List, KeyPhases.Operational)
+        {
+            OurList = [CRC32C, KeyResult.None],
+            Apply = static (p, r) => p.Connection.HeaderDigest = r.Text == CRC32C,
+        },
+        new("DataDigest", KeyKind.List, KeyPhases.Operational)
+        {
+            OurList = [CRC32C, KeyResult.None],
+            Apply = static (p, r) => p.Connection.DataDigest = r.Text == CRC32C,
+        },
         new("MaxConnections", KeyKind.NumericMinimum, KeyPhases.Operational)
         {
             Minimum = 1, Maximum = 65535, IrrelevantInDiscovery = true,
@@ -55,7 +64,7 @@ internal static class KeyTable
         new(MaxRecvDataSegmentLength, KeyKind.NumericDeclaration, KeyPhases.Operational | KeyPhases.FullFeature)
         {
             Minimum = SmallestLength, Maximum = LargestLength,
-            Apply = static (p, r) => p.InitiatorMaxRecvDataSegmentLength = (int)r.Number,
+            Apply = static (p, r) => p.Connection.InitiatorMaxRecvDataSegmentLength = (int)r.Number,
         },
         new(MaxBurstLength, KeyKind.NumericMinimum, KeyPhases.Operational)
         {

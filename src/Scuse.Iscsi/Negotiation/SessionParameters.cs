@@ -11,8 +11,8 @@ internal sealed class SessionParameters
 
     public bool IsDiscovery { get; set; }
 
-    /// <summary>The most the initiator takes in one PDU: its MaxRecvDataSegmentLength.</summary>
-    public int InitiatorMaxRecvDataSegmentLength { get; set; } = 8192;
+    /// <summary>What was settled for the connection that these were negotiated on.</summary>
+    public ConnectionParameters Connection { get; } = new();
 
     public int MaxBurstLength { get; set; } = 262144;
 

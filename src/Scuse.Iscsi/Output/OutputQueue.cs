@@ -1,5 +1,6 @@
 using Scuse.Iscsi.FullFeature;
 using Scuse.Iscsi.Input;
+using Scuse.Iscsi.Negotiation;
 using Scuse.Iscsi.Pdus;
 
 namespace Scuse.Iscsi.Output;
@@ -34,6 +35,9 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
 
     /// <summary>Set when the session begins.</summary>
     public TransferIn? TransferIn { get; set; }
+
+    /// <summary>What PDUs of full feature phase have; those of login never have digests. Set when the session begins.</summary>
+    public ConnectionParameters Digests { get; set; } = new();
 
     /// <summary>Control PDUs that are not sent yet.</summary>
     public int ControlCount { get; private set; }
@@ -72,12 +76,8 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
         Enqueue(new OutputEntry { Kind = Kind.Response, Task = task });
     }
 
-    public void AddR2T(IscsiTask task, uint targetTransferTag, int offset, int length) =>
-        Enqueue(new OutputEntry
-        {
-            Kind = Kind.R2T, Task = task, Generation = task.Generation, TargetTransferTag = targetTransferTag, R2TSN = task.DataSN++,
-            Offset = offset, Length = length,
-        });
+    public void AddR2T(IscsiTask task, in OpenR2T r2t) =>
+        Enqueue(new OutputEntry { Kind = Kind.R2T, Task = task, Generation = task.Generation, R2T = r2t });
 
     /// <summary>Names what to send next; see <see cref="IscsiConnection.GetSendBuffers"/>.</summary>
     public int GetBuffers(Span<Memory<byte>> buffers)
@@ -185,18 +185,30 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
 
     void EncodeR2T(in OutputEntry entry)
     {
-        Span<byte> pdu = _writer.AddRun(BasicHeader.Length);
+        Span<byte> pdu = _writer.AddRun(BasicHeader.Length + (Digests.HeaderDigest ? Crc32C.Length : 0));
         R2TPdu.WriteTo(
-            pdu, entry.Task!.Lun, entry.Task.InitiatorTaskTag, entry.TargetTransferTag, entry.R2TSN, (uint)entry.Offset, (uint)entry.Length);
+            pdu, entry.Task!.Lun, entry.Task.InitiatorTaskTag, entry.R2T.TargetTransferTag, entry.R2T.R2TSN, (uint)entry.R2T.Offset,
+            (uint)(entry.R2T.End - entry.R2T.Offset));
         Stamp(pdu, StatSN);
+        if (Digests.HeaderDigest)
+        {
+            Crc32C.Seal(pdu);
+        }
     }
 
     void EncodeControl(ControlPdu control)
     {
         int length = control.DataLength;
-        Span<byte> pdu = _writer.AddRun(BasicHeader.Length, control: length == 0 ? control : null);
+        bool isOfLogin = new BasicHeader(control.Header).Opcode == Opcode.LoginResponse;
+        bool hasHeaderDigest = Digests.HeaderDigest && !isOfLogin;
+        Span<byte> pdu = _writer.AddRun(BasicHeader.Length + (hasHeaderDigest ? Crc32C.Length : 0), control: length == 0 ? control : null);
         control.Header.CopyTo(pdu);
         Stamp(pdu, StatSN);
+        if (hasHeaderDigest)
+        {
+            Crc32C.Seal(pdu);
+        }
+
         if (control.TakesStatSN)
         {
             StatSN++;
@@ -204,8 +216,16 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
 
         if (length > 0)
         {
-            _writer.AddData(control.Data.AsMemory(0, length), control: control);
-            _writer.AddPadding(length);
+            Memory<byte> data = control.Data.AsMemory(0, length);
+            _writer.AddData(data, control: control);
+            if (Digests.DataDigest && !isOfLogin)
+            {
+                _writer.AddPaddingAndDigest(length, Crc32C.Append(Crc32C.Initial, data.Span));
+            }
+            else
+            {
+                _writer.AddPadding(length);
+            }
         }
     }
 
@@ -242,10 +262,7 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
         public Kind Kind;
         public IscsiTask? Task;
         public uint Generation;
-        public uint TargetTransferTag;
-        public uint R2TSN;
-        public int Offset;
-        public int Length;
+        public OpenR2T R2T;
         public ControlPdu? Control;
     }
 }

@@ -9,8 +9,8 @@ internal sealed class PieceWriter
     /// <summary>The ring's size: some hundreds of headers.</summary>
     const int RingBytes = 32 * 1024;
 
-    /// <summary>The longest run taken from the ring at once: a SCSI Response with all its sense data.</summary>
-    public const int MaxRunLength = BasicHeader.Length + ScsiResponsePdu.SenseLengthFieldLength + Scuse.Target.ScsiTask.MaxSenseLength + 2;
+    /// <summary>The longest run taken from the ring at once: a SCSI Response with all its sense data and its digests.</summary>
+    public const int MaxRunLength = BasicHeader.Length + ScsiResponsePdu.SenseLengthFieldLength + Scuse.Target.ScsiTask.MaxSenseLength + 2 + (2 * Crc32C.Length);
 
     static readonly byte[] Zeros = GC.AllocateArray<byte>(4, pinned: true);
 
@@ -52,6 +52,17 @@ internal sealed class PieceWriter
         {
             AddData(Zeros.AsMemory(0, padding));
         }
+    }
+
+    /// <summary>The zero bytes after a data segment, and its digest, which covers them too.</summary>
+    /// <param name="segmentLength">The length of the segment in bytes.</param>
+    /// <param name="sum">The segment's sum so far.</param>
+    public void AddPaddingAndDigest(int segmentLength, uint sum)
+    {
+        int padding = BasicHeader.PaddingFor(segmentLength);
+        Span<byte> run = AddRun(padding + Crc32C.Length);
+        run[..padding].Clear();
+        Crc32C.Write(run[padding..], Crc32C.Append(sum, run[..padding]));
     }
 
     /// <summary>Takes the first piece off; it is sent.</summary>

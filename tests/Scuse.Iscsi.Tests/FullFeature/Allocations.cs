@@ -1,15 +1,24 @@
+using Scuse.Iscsi.Pdus;
 using Scuse.Iscsi.Tests.Rig;
 
 namespace Scuse.Iscsi.Tests.FullFeature;
 
 public class Allocations
 {
-    [Fact]
-    public void A_hundred_thousand_commands_allocate_nothing()
+    [Theory]
+    [InlineData]
+    [InlineData("HeaderDigest=CRC32C", "DataDigest=CRC32C")]
+    public void A_hundred_thousand_commands_allocate_nothing(params string[] keys)
     {
-        Initiator initiator = new Initiator(new Node()).Login();
-        byte[] read = new byte[48];
-        byte[] write = new byte[48 + 4096];
+        Initiator initiator = new Initiator(new Node()).Login(keys);
+        int digest = initiator.HasHeaderDigest ? 4 : 0;
+        byte[] read = new byte[48 + digest];
+        byte[] write = new byte[48 + digest + 4096 + digest];
+        if (initiator.HasDataDigest)
+        {
+            Crc32C.Write(write.AsSpan(^4..), Crc32C.Append(Crc32C.Initial, write.AsSpan(48 + digest, 4096)));
+        }
+
         var buffers = new Memory<byte>[64];
         Run(initiator, read, write, buffers, 1000);
 
@@ -35,8 +44,13 @@ public class Allocations
             uint tag = (uint)i & 0xFF;
             bool isRead = (i & 1) == 0;
             byte[] pdu = isRead ? read : write;
-            Iscsi.Pdus.ScsiCommandPdu.WriteTo(
+            ScsiCommandPdu.WriteTo(
                 pdu, isRead ? (byte)0xC1 : (byte)0xA1, 0, tag, 4096, initiator.CmdSN++, 0, isRead ? readCdb : writeCdb, 0, isRead ? 0 : 4096);
+            if (initiator.HasHeaderDigest)
+            {
+                Crc32C.Seal(pdu.AsSpan(0, 52));
+            }
+
             connection.GetReceiveBuffers(buffers);
             pdu.CopyTo(buffers[0].Span);
             connection.Received(pdu.Length, 1000);

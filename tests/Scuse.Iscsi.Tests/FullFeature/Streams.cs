@@ -46,6 +46,34 @@ public class Streams
             Writes.AnswerAll(i, data, i.Receive());
             Assert.Equal(data, i.Device.Disk[..65536]);
         },
+        ["digests"] = static i =>
+        {
+            i.Login(
+                "HeaderDigest=CRC32C", "DataDigest=CRC32C", "InitialR2T=No", "FirstBurstLength=8192", "MaxBurstLength=16384", "MaxRecvDataSegmentLength=1001");
+            byte[] data = Initiator.Pattern(65536);
+            i.Write(5, 0, 128, data[..4097], final: false);
+            i.SendDataOut(5, Initiator.None, 0, 4097, data.AsSpan(4097, 4095), final: true);
+            Writes.AnswerAll(i, data, i.Receive());
+            i.Read(6, 0, 128);
+            i.SendCommand(0, 7, 0, [0xC0, .. Initiator.Pattern(100)], lun: 0x0007_0000_0000_0000);
+            i.SendNop(8, Initiator.Pattern(999), immediate: true);
+            i.Write(9, 0, 2, Initiator.Pattern(1021), expected: 1021);
+            i.Receive();
+            Assert.Equal(data[1024..], i.Device.Disk[1024..65536]);
+        },
+        ["damaged data"] = static i =>
+        {
+            i.Login("DataDigest=CRC32C", "InitialR2T=Yes", "MaxBurstLength=4096", "MaxOutstandingR2T=2");
+            byte[] data = Initiator.Pattern(8192);
+            i.Write(5, 0, 16);
+            List<Pdu> r2ts = i.Receive();
+            i.NextDamage = Damage.Data;
+            i.SendDataOut(5, r2ts[0].R2T.TargetTransferTag, 0, 0, data.AsSpan(0, 4096), final: true);
+            i.SendDataOut(5, r2ts[1].R2T.TargetTransferTag, 0, 4096, data.AsSpan(4096), final: true);
+            i.NextDamage = Damage.Data;
+            i.SendNop(8, Initiator.Pattern(999), immediate: true);
+            i.Receive();
+        },
         ["late room"] = static i =>
         {
             i.Login("InitialR2T=No", "FirstBurstLength=65536");

@@ -121,12 +121,12 @@ public class RandomPdus
         if (task is { R2TCount: > 0 })
         {
             transferTag = task.R2Ts[task.FirstR2T].TargetTransferTag;
-            length = Math.Min(length, task.R2Ts[task.FirstR2T].End - task.ReceivedBytes);
-            final = task.ReceivedBytes + length == task.R2Ts[task.FirstR2T].End;
+            length = Math.Min(length, task.R2Ts[task.FirstR2T].End - task.NextOffset);
+            final = task.NextOffset + length == task.R2Ts[task.FirstR2T].End;
         }
 
         pdu = new byte[48 + length + BasicHeader.PaddingFor(length)];
-        DataOutPdu.WriteTo(pdu, final, 0, tag, transferTag, 0, task?.ExpDataSN ?? 0, (uint)(task?.ReceivedBytes ?? 0), length);
+        DataOutPdu.WriteTo(pdu, final, 0, tag, transferTag, 0, task?.ExpDataSN ?? 0, (uint)(task?.NextOffset ?? 0), length);
     }
 
     [Fact]

@@ -24,6 +24,14 @@ sealed class Node
     public IscsiServer Server { get; }
 }
 
+/// <summary>What a line does to a PDU.</summary>
+enum Damage
+{
+    None,
+    Header,
+    Data,
+}
+
 /// <summary>An initiator in virtual time: it writes PDUs into a connection and reads what comes out.</summary>
 sealed class Initiator : IConnectionHost
 {
@@ -53,6 +61,13 @@ sealed class Initiator : IConnectionHost
     public uint CmdSN { get; set; } = 1;
 
     public uint ExpStatSN { get; set; } = 1;
+
+    public bool HasHeaderDigest { get; set; }
+
+    public bool HasDataDigest { get; set; }
+
+    /// <summary>What happens to the next PDU on its way.</summary>
+    public Damage NextDamage { get; set; }
 
     public int OutputReadyCalls { get; private set; }
 
@@ -123,19 +138,42 @@ sealed class Initiator : IConnectionHost
     }
 
     /// <summary>Sends a header with a data segment.</summary>
-    public void Send(ReadOnlySpan<byte> header, ReadOnlySpan<byte> data = default)
+    public void Send(ReadOnlySpan<byte> header, ReadOnlySpan<byte> data = default) => Feed(Sealed(header, data));
+
+    /// <summary>A PDU with the digests that login settled, harmed as <see cref="NextDamage"/> says.</summary>
+    public byte[] Sealed(ReadOnlySpan<byte> header, ReadOnlySpan<byte> data)
     {
-        byte[] pdu = new byte[header.Length + data.Length + BasicHeader.PaddingFor(data.Length)];
-        header.CopyTo(pdu);
-        data.CopyTo(pdu.AsSpan(header.Length));
-        Feed(pdu);
+        List<byte> pdu = [.. header];
+        if (HasHeaderDigest)
+        {
+            pdu.AddRange(Pdu.Digest(header));
+        }
+
+        if (!data.IsEmpty)
+        {
+            byte[] padded = new byte[data.Length + BasicHeader.PaddingFor(data.Length)];
+            data.CopyTo(padded);
+            int start = pdu.Count;
+            pdu.AddRange(padded);
+            if (HasDataDigest)
+            {
+                pdu.AddRange(Pdu.Digest(padded));
+            }
+
+            pdu[start] ^= (byte)(NextDamage == Damage.Data ? 0x10 : 0);
+        }
+
+        pdu[20] ^= (byte)(NextDamage == Damage.Header ? 0x10 : 0);
+        NextDamage = Damage.None;
+        return [.. pdu];
     }
 
     /// <summary>The PDUs that came out since the last call.</summary>
     public List<Pdu> Receive()
     {
         Pump();
-        List<Pdu> pdus = Pdu.Parse(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_transcript)[_read..]);
+        List<Pdu> pdus = Pdu.Parse(
+            System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_transcript)[_read..], HasHeaderDigest, HasDataDigest);
         _read = _transcript.Count;
         foreach (Pdu pdu in pdus)
         {
@@ -167,6 +205,8 @@ sealed class Initiator : IConnectionHost
         SendLogin(1, 3, transit: true, Text([.. Names, .. keys]));
         Pdu response = ReceiveOne();
         Assert.Equal(0, response.Login.Status);
+        HasHeaderDigest = response.Text.Contains("HeaderDigest=CRC32C");
+        HasDataDigest = response.Text.Contains("DataDigest=CRC32C");
         SendCommand(0, 0x9999, 0, Cdb(0x00));
         Assert.Equal(0x02, ReceiveOne().Response.Status);
         return this;

@@ -33,16 +33,47 @@ sealed record Pdu(byte[] Header, byte[] Data)
 
     public string[] Text => System.Text.Encoding.UTF8.GetString(Data).Split('\0', StringSplitOptions.RemoveEmptyEntries);
 
-    public static List<Pdu> Parse(ReadOnlySpan<byte> bytes)
+    /// <summary>Takes the stream apart; digests, where there are any, have to be right.</summary>
+    public static List<Pdu> Parse(ReadOnlySpan<byte> bytes, bool headerDigest = false, bool dataDigest = false)
     {
         List<Pdu> pdus = [];
         while (!bytes.IsEmpty)
         {
             int length = new BasicHeader(bytes).DataSegmentLength;
-            pdus.Add(new Pdu(bytes[..48].ToArray(), bytes.Slice(48, length).ToArray()));
-            bytes = bytes[(48 + length + BasicHeader.PaddingFor(length))..];
+            byte[] header = Take(ref bytes, 48, headerDigest);
+            byte[] data = Take(ref bytes, length + BasicHeader.PaddingFor(length), dataDigest && length > 0);
+            pdus.Add(new Pdu(header, data[..length]));
         }
 
         return pdus;
+    }
+
+    static byte[] Take(ref ReadOnlySpan<byte> bytes, int length, bool digest)
+    {
+        byte[] part = bytes[..length].ToArray();
+        bytes = bytes[length..];
+        if (digest)
+        {
+            Assert.Equal(Digest(part), bytes[..4].ToArray());
+            bytes = bytes[4..];
+        }
+
+        return part;
+    }
+
+    /// <summary>CRC32C by its definition, a bit at a time.</summary>
+    public static byte[] Digest(ReadOnlySpan<byte> bytes)
+    {
+        uint sum = 0xFFFF_FFFF;
+        foreach (byte one in bytes)
+        {
+            sum ^= one;
+            for (int bit = 0; bit < 8; bit++)
+            {
+                sum = (sum >> 1) ^ ((sum & 1) != 0 ? 0x82F6_3B78u : 0);
+            }
+        }
+
+        return BitConverter.GetBytes(~sum);
     }
 }
