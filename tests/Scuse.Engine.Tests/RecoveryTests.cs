@@ -18,6 +18,11 @@ public sealed class RecoveryTests : IDisposable
 
     static ScsiTask Read(Disk disk, uint lba = 0, ushort blocks = 1) => disk.Initiator.Send(Cdbs.Read10(lba, blocks), dataIn: blocks * 512);
 
+    static void Write(Disk disk, byte lba, bool fua) =>
+        disk.Target.DataArrived(disk.Initiator.Send([0x2A, fua ? (byte)0x08 : (byte)0, 0, 0, 0, lba, 0, 0, 1, 0], dataOut: 512));
+
+    static void Flush(Disk disk) => disk.Initiator.Send([0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0]); // by the device server
+
     static List<string> Outcomes(Disk disk) => [.. disk.Initiator.Completed.Select(Initiator.OutcomeOf)];
 
     // ---- loss policies ----
@@ -34,7 +39,7 @@ public sealed class RecoveryTests : IDisposable
 
         disk.Backstore.Detach(dead.Link, "killed");
         Read(disk, 1);
-        disk.Initiator.Send([0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0]); // a flush, by the device server
+        Flush(disk);
 
         Assert.Equal([outcome, outcome, outcome], Outcomes(disk));
         TestHandler next = disk.Attach();
@@ -316,6 +321,86 @@ public sealed class RecoveryTests : IDisposable
         got.ForEach(command => next.Answer(command));
         Assert.Equal(["Good", "Good", "Good", "Good"], Outcomes(disk));
         Assert.Equal(1, drained);
+    }
+
+    [Fact]
+    public void Before_a_drain_flushes_are_set_aside_and_reads_and_writes_go_on_until_the_handler_has_no_flush_left()
+    {
+        TestHandler old = _disk.Attach();
+        Flush(_disk);
+        var flush = old.TakeOne();
+        int settled = 0;
+
+        _disk.Backstore.Settle(() => settled++);
+        Flush(_disk);
+        Write(_disk, 1, fua: true);
+        Write(_disk, 2, fua: false);
+        Read(_disk, 3);
+        old.TakeAll().ForEach(command => old.Answer(command));
+        Assert.Equal(["Good", "Good"], Outcomes(_disk));
+        Assert.Equal((0, 2), (settled, _disk.Backstore.Waiting));
+
+        old.Answer(flush);
+        Assert.Equal(1, settled);
+        Assert.Empty(old.TakeAll());
+    }
+
+    [Fact]
+    public void What_was_set_aside_before_a_drain_is_the_first_that_the_next_handler_gets()
+    {
+        TestHandler old = _disk.Attach();
+        _disk.Backstore.Settle(() => { });
+        Flush(_disk);
+        _disk.Backstore.Drain(() => { });
+        Read(_disk, 1);
+
+        _disk.Backstore.Detach(old.Link, "replaced", asPlanned: true);
+        var got = _disk.Attach().TakeAll();
+
+        Assert.Equal([OperationCode.SynchronizeCache16, OperationCode.Read10], got.Select(command => command.CdbMemory.Span[0]));
+    }
+
+    [Fact]
+    public void What_was_set_aside_goes_to_the_same_handler_when_the_replacement_is_called_off()
+    {
+        TestHandler handler = _disk.Attach();
+        _disk.Backstore.Settle(() => { });
+        Flush(_disk);
+        Assert.Empty(handler.TakeAll());
+
+        _disk.Backstore.Resume();
+
+        handler.Answer(handler.TakeOne());
+        Assert.Equal(["Good"], Outcomes(_disk));
+    }
+
+    [Fact]
+    public void What_was_set_aside_keeps_its_time_limit()
+    {
+        using var disk = new Disk(commandTimeoutMs: 1000);
+        TestHandler handler = disk.Attach();
+        disk.Backstore.Settle(() => { });
+        Flush(disk);
+
+        disk.Target.Tick(disk.Target.NowMs + 2000);
+
+        Assert.Equal(LinkFailure, disk.Initiator.Outcome);
+        disk.Backstore.Resume();
+        Assert.Empty(handler.TakeAll());
+    }
+
+    [Fact]
+    public void A_handler_that_dies_before_it_is_drained_has_settled()
+    {
+        TestHandler old = _disk.Attach();
+        Flush(_disk);
+        old.TakeOne();
+        int settled = 0;
+        _disk.Backstore.Settle(() => settled++);
+
+        _disk.Backstore.Detach(old.Link, "killed");
+
+        Assert.Equal(1, settled);
     }
 
     [Fact]

@@ -28,7 +28,7 @@ interface ICommandQueueOwner
 /// </summary>
 /// <remarks>
 /// Touched only by the owning reactor. Two queues: commands that wait for blocks, and commands with their data that wait for a slot. The second is
-/// served first: its commands hold blocks that the first may be waiting for.
+/// served first: its commands hold blocks that the first may be waiting for. Beside them stand those that are set aside before a drain.
 /// </remarks>
 /// <param name="owner">Hears of what becomes of commands.</param>
 /// <param name="queueFullMs">How long a command may wait for room, in milliseconds; 0: not at all; -1: as long as its time limit lets it.</param>
@@ -39,6 +39,7 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
     readonly Stack<RingCommand> _pool = new();
     readonly LinkedList<RingCommand> _wantMemory = new();
     readonly LinkedList<RingCommand> _wantSlot = new();
+    readonly LinkedList<RingCommand> _setAside = new();
     long _sequence;
 
     /// <summary>The handler there is; null while there is none.</summary>
@@ -47,6 +48,21 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
     /// <summary>Whether nothing is posted for now: commands gather, and go on when it ends and <see cref="Pump"/> is called.</summary>
     public bool IsPaused { get; set; }
 
+    /// <summary>Whether only commands that are answered promptly are posted; the others are set aside until it ends.</summary>
+    public bool IsPromptOnly
+    {
+        get;
+        set
+        {
+            field = value;
+            while (!value && _setAside.Last is { } last)
+            {
+                _setAside.RemoveLast();
+                _wantSlot.AddFirst(last); // they have waited long enough
+            }
+        }
+    }
+
     /// <summary>Whether waiting counts against the commands: not while a handler is replaced, which is none of the initiator's business.</summary>
     public bool IsWaitingLimited { get; set; } = true;
 
@@ -54,7 +70,11 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
     public IReadOnlyList<RingCommand> Commands => _commands;
 
     /// <summary>How many commands wait for blocks or for a slot.</summary>
-    public int Waiting => _wantMemory.Count + _wantSlot.Count;
+    public int Waiting => _wantMemory.Count + _wantSlot.Count + _setAside.Count;
+
+    /// <summary>Whether the handler has a command that it need not answer promptly.</summary>
+    public bool HasSlowPosted =>
+        _commands.Exists(static command => command is { State: RingCommandState.Posted, HasOwner: true } && !PromptCommands.Includes(command.Cdb));
 
     /// <summary>An empty command, next in the order.</summary>
     public RingCommand Rent()
@@ -113,11 +133,17 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
         }
 
         command.State = RingCommandState.WantsSlot;
-        if (Link is null || IsPaused || _wantSlot.First is not null || command.Blocks.Link != Link || !TryPost(command))
+        if (IsToBeSetAside(command))
+        {
+            Wait(command, RingCommandState.WantsSlot, _setAside);
+        }
+        else if (Link is null || IsPaused || _wantSlot.First is not null || command.Blocks.Link != Link || !TryPost(command))
         {
             Wait(command, RingCommandState.WantsSlot, _wantSlot);
         }
     }
+
+    bool IsToBeSetAside(RingCommand command) => IsPromptOnly && !PromptCommands.Includes(command.Cdb);
 
     void Wait(RingCommand command, RingCommandState state, LinkedList<RingCommand> queue)
     {
@@ -162,25 +188,19 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
     /// <summary>Takes a waiting command out of its queue; false when it waits in none.</summary>
     public bool TryWithdraw(RingCommand command)
     {
-        switch (command.State)
+        if (command.State is not (RingCommandState.WantsMemory or RingCommandState.WantsSlot))
         {
-            case RingCommandState.WantsMemory:
-                Leave(command, _wantMemory);
-                break;
-            case RingCommandState.WantsSlot:
-                Leave(command, _wantSlot);
-                break;
-            default:
-                return false;
+            return false;
         }
 
+        Leave(command);
         command.State = RingCommandState.Collecting;
         return true;
     }
 
-    void Leave(RingCommand command, LinkedList<RingCommand> queue)
+    void Leave(RingCommand command)
     {
-        queue.Remove(command.Place);
+        command.Place.List!.Remove(command.Place);
         if (command.QueueLimit is { } limit)
         {
             owner.Timers.Clear(limit);
@@ -193,7 +213,11 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
         while (!IsPaused && Link is { } link && _wantSlot.First?.Value is { } command && command.Blocks.Link == link)
         {
             _wantSlot.Remove(command.Place);
-            if (!TryPost(command))
+            if (IsToBeSetAside(command))
+            {
+                _setAside.AddLast(command.Place);
+            }
+            else if (!TryPost(command))
             {
                 _wantSlot.AddFirst(command.Place);
                 break;
@@ -202,7 +226,7 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
 
         while (Link is { } link && _wantMemory.First?.Value is { } command && command.TryAllocate(link))
         {
-            Leave(command, _wantMemory);
+            Leave(command);
             command.State = RingCommandState.Collecting;
             owner.HasMemory(command);
         }

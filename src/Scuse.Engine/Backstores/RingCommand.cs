@@ -81,6 +81,9 @@ sealed class RingCommand
 
     public ReadOnlySpan<byte> Cdb => Call is { } call ? call.Cdb : Task!.Cdb;
 
+    /// <summary>Whether a task or a call still stands for it: without, it was given up, and has no CDB to look at.</summary>
+    public bool HasOwner => Call is not null || Task is not null;
+
     /// <summary>Whether anybody waits for its answer.</summary>
     public bool IsWanted => Call is not null || Task is { IsUnwanted: false };
 

@@ -32,6 +32,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     IDeviceStateStore? _stateStore;
     DeviceState _keptState = DeviceState.Empty;
     LogicalUnit _unit = null!;
+    Action? _settled;
     Action? _drained;
     bool _isHandlerExpected;
 
@@ -255,6 +256,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         if (any)
         {
             _queue.Pump();
+            TellIfSettled();
             TellIfDrained();
         }
 
@@ -470,6 +472,19 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     // ---- replacement ----
 
     /// <summary>
+    /// What comes before a drain, so that the drain is short: commands that need not be answered promptly, such as flushes, are set aside, all others go on.
+    /// <paramref name="settled"/> is called once, perhaps before this returns: when the handler has none of the former left, or is gone. It ends as a drain does.
+    /// </summary>
+    public void Settle(Action settled)
+    {
+        _isHandlerExpected = true;
+        _queue.IsPromptOnly = true;
+        _queue.IsWaitingLimited = false;
+        _settled = settled;
+        TellIfSettled();
+    }
+
+    /// <summary>
     /// Posts nothing more until <see cref="Resume"/>, or until another handler attaches. <paramref name="drained"/> is called once, perhaps before this returns: when the
     /// handler has nothing left to answer, or is gone.
     /// </summary>
@@ -487,7 +502,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     /// <summary>Ends a drain: posting goes on.</summary>
     public void Resume()
     {
-        if (IsDraining)
+        if (IsDraining || _queue.IsPromptOnly)
         {
             _journal.Resumed();
             _isHandlerExpected = false;
@@ -500,8 +515,19 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     void EndDraining()
     {
         IsDraining = false;
+        _settled = null;
         _drained = null;
+        _queue.IsPromptOnly = false;
         _queue.IsWaitingLimited = true;
+    }
+
+    void TellIfSettled()
+    {
+        if (_settled is { } settled && (Link is null || !_queue.HasSlowPosted))
+        {
+            _settled = null;
+            settled();
+        }
     }
 
     void TellIfDrained()
@@ -635,6 +661,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         }
 
         EndWaiting();
+        TellIfSettled();
         TellIfDrained();
     }
 

@@ -195,6 +195,17 @@ sealed class DeviceSlot
     /// <summary>How long commands waited the last time that a handler took over.</summary>
     public TimeSpan Pause { get; private set; }
 
+    /// <summary>
+    /// Posts nothing more to the handler that it may take long for, and waits until it has none of that; not for ever, since the drain that follows has a limit of its own.
+    /// </summary>
+    public async Task SettleAsync(int deadlineMs)
+    {
+        var settled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _isDrained = true;
+        _reactor.Post(() => _backstore.Settle(() => settled.TrySetResult()));
+        await Task.WhenAny(settled.Task, Task.Delay(deadlineMs));
+    }
+
     /// <summary>Posts nothing more to the handler; true when it has nothing left, false when it took too long and goes on.</summary>
     public async Task<bool> DrainAsync(int deadlineMs)
     {

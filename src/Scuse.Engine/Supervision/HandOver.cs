@@ -34,6 +34,7 @@ static partial class HandOver
         (DeviceSlot Slot, AttachSession Next)[] passed = [.. slots.Where(static slot => slot.Successor is not null).Select(static slot => (slot, slot.Successor!))];
         int? oldPid = passed is [var first, ..] ? first.Slot.Session?.Pid : null;
 
+        await Task.WhenAll(passed.Select(pass => pass.Slot.SettleAsync(limits.SettleMs)));
         bool[] drained = await Task.WhenAll(passed.Select(pass => pass.Slot.DrainAsync(limits.DrainMs)));
         string? obstacle = drained.Contains(false) ? $"the handler before did not finish its commands within {SupervisionLimits.Seconds(limits.DrainMs)} s"
             : passed.Any(static pass => pass.Slot.Successor != pass.Next) ? "the new handler has ended"

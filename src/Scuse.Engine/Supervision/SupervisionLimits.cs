@@ -11,6 +11,12 @@ sealed record SupervisionLimits
     /// <summary>How long a handler may take from being told its device to being ready: opening a large store takes its time.</summary>
     public int ReadyMs { get; init; } = 30_000;
 
+    /// <summary>
+    /// How long the flushes that a handler has are waited for before it is drained. Reads and plain writes go on meanwhile: a disk that needs 100 ms for a flush
+    /// would keep them waiting for as long.
+    /// </summary>
+    public int SettleMs { get; init; } = 2_000;
+
     /// <summary>How long a handler that is to be replaced may take for the commands it has; its initiators wait meanwhile.</summary>
     public int DrainMs { get; init; } = 5_000;
 
@@ -39,7 +45,7 @@ sealed record SupervisionLimits
     public int ForeignDescriptors { get; init; } = 16;
 
     /// <summary>An upper bound for a whole replacement, for those who wait for it.</summary>
-    public int ReplacementMs => HelloMs + DrainMs + RemoveMs + KillMs + ReadyMs + KillMs;
+    public int ReplacementMs => HelloMs + SettleMs + DrainMs + RemoveMs + KillMs + ReadyMs + KillMs;
 
     /// <summary>A time as people say it.</summary>
     public static string Seconds(int milliseconds) => (milliseconds / 1000.0).ToString("0.#", CultureInfo.InvariantCulture);

@@ -455,6 +455,11 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
         if (_drainsOpen == 0)
         {
             _drainsOpen = 1;
+            if (_backstore.Waiting % 2 == 0)
+            {
+                _backstore.Settle(() => { });
+            }
+
             _backstore.Drain(() =>
             {
                 Check(_drainsOpen == 1, "a drain ended twice");

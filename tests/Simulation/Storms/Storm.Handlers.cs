@@ -117,7 +117,25 @@ sealed partial class Storm
         _replacing = true;
         UserBackstore backstore = _backstore;
         bool isOver = false;
-        backstore.Drain(() => After(0, () =>
+        backstore.Settle(() => After(0, () =>
+        {
+            if (!isOver && backstore == _backstore)
+            {
+                backstore.Drain(() => After(0, Pass));
+            }
+        }));
+        After(_random.Next(200, 3_000), () =>
+        {
+            if (!isOver && backstore == _backstore)
+            {
+                Note("the replacement is called off");
+                isOver = true;
+                _replacing = false;
+                backstore.Resume();
+            }
+        });
+
+        void Pass()
         {
             if (isOver || backstore != _backstore)
             {
@@ -139,17 +157,7 @@ sealed partial class Storm
             {
                 backstore.Resume();
             }
-        }));
-        After(_random.Next(200, 3_000), () =>
-        {
-            if (!isOver && backstore == _backstore)
-            {
-                Note("the replacement is called off");
-                isOver = true;
-                _replacing = false;
-                backstore.Resume();
-            }
-        });
+        }
     }
 
     /// <summary>The engine is killed, and its handlers with it or after they have finished what they had; or the machine loses power, and the disk its cache.</summary>
