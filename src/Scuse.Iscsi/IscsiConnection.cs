@@ -15,7 +15,7 @@ namespace Scuse.Iscsi;
 /// Touched only by the owning reactor. Between <see cref="GetReceiveBuffers"/> and its <see cref="Received"/>, and between
 /// <see cref="GetSendBuffers"/> and its <see cref="Sent"/>, nothing else may be called: the memory named may belong to tasks.
 /// </remarks>
-public sealed class IscsiConnection : ITaskTransport, IPduHandler
+public sealed class IscsiConnection : IPduHandler
 {
     /// <summary>Reading pauses while this many control PDUs wait to be sent: an initiator that asks and does not listen.</summary>
     const int MaxWaitingControlPdus = 256;
@@ -30,7 +30,6 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
     readonly OutputQueue _output;
     readonly long _acceptedMs;
     LoginExchange? _login;
-    FullFeaturePhase? _fullFeature;
     ConnectionState _state = ConnectionState.Free;
     long _lastHeardMs;
     long _closeAskedMs;
@@ -39,6 +38,7 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
     bool _closeIsNew;
     bool _isClosed;
     bool _isLengthDeclared;
+    AskedOfInitiator _asked;
 
     internal IscsiConnection(IscsiServer server, string remoteAddress, string localAddress, IConnectionHost host, long nowMs)
     {
@@ -66,6 +66,15 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
     /// <summary>The session, once login has succeeded.</summary>
     public IscsiSession? Session { get; private set; }
 
+    /// <summary>Its identifier within the session (CID), which the initiator chose. RFC 7143 section 11.12.6.</summary>
+    public ushort ConnectionId { get; private set; }
+
+    /// <summary>Whether every header is followed by its CRC32C.</summary>
+    public bool HasHeaderDigest => Parameters.HeaderDigest;
+
+    /// <summary>Whether every data segment is followed by its CRC32C.</summary>
+    public bool HasDataDigest => Parameters.DataDigest;
+
     /// <summary>
     /// Whether there may be something to send. After <see cref="GetSendBuffers"/> has returned 0 it is false.
     /// </summary>
@@ -82,12 +91,19 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
 
     internal ConnectionState State => _state;
 
+    internal ConnectionParameters Parameters { get; private set; } = new();
+
+    /// <summary>What it does since login has succeeded.</summary>
+    internal FullFeaturePhase? FullFeature { get; private set; }
+
+    internal bool IsClosed => _isClosed;
+
     internal bool IsReceiving => !ShouldClose && !_isClosed && _state != ConnectionState.InLogout;
 
     bool IPduHandler.IsReceiving => IsReceiving;
 
     int IPduHandler.MaxDataSegmentLength =>
-        _isLengthDeclared && _fullFeature is not null ? _server.Options.MaxRecvDataSegmentLength : LoginSegmentLength;
+        _isLengthDeclared && FullFeature is not null ? _server.Options.MaxRecvDataSegmentLength : LoginSegmentLength;
 
     // ---- bytes in ----
 
@@ -113,7 +129,7 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
             target.NowMs = nowMs; // what arrives now is timed from now
         }
 
-        _fullFeature?.Keepalive.HeardFrom();
+        FullFeature?.Keepalive.HeardFrom();
         _reader.Received(count);
         _outputAppeared = false; // the host looks for itself after this call
         Leave();
@@ -171,11 +187,15 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
                 _closeIsNew = true;
             }
         }
-        else if (_fullFeature is { } fullFeature)
+        else if (FullFeature is { } fullFeature)
         {
             if (fullFeature.Keepalive.Tick(nowMs, _lastHeardMs) is { } reason)
             {
                 FailNow(reason);
+            }
+            else if (_asked.IsOverdue(nowMs))
+            {
+                Drop(AsyncEvent.ConnectionDropped, $"the initiator did not do within {_asked.Seconds} s what it was asked for ({_asked.What})");
             }
         }
         else if (nowMs - _acceptedMs >= _server.Options.LoginTimeoutMs)
@@ -188,7 +208,8 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
     }
 
     /// <summary>
-    /// The socket is gone: at ErrorRecoveryLevel 0 the session ends, its nexus is lost and its tasks are dropped. Nothing may be called after it.
+    /// The socket is gone: the tasks that are allegiant to it are dropped. With its last connection the session ends and its nexus is lost. Nothing may
+    /// be called after it.
     /// </summary>
     public void Closed()
     {
@@ -199,7 +220,7 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
 
         _inside++;
         Move(ConnectionEvent.TransportLost);
-        EndSession();
+        Session?.Lost(this);
         _isClosed = true;
         ShouldClose = CloseNow = true;
         _gather.Drop();
@@ -209,71 +230,65 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
         _inside--;
     }
 
-    // ---- the target core's calls ----
+    // ---- what we ask for ----
 
-    /// <inheritdoc/>
-    void ITaskTransport.OnDataOutWanted(ScsiTask task)
+    /// <summary>Asks for a logout within so many seconds, and drops the connection then.</summary>
+    internal void RequestLogout(int seconds)
     {
-        if (TaskOf(task) is { } known)
-        {
-            _fullFeature!.OnDataOutWanted(known);
-        }
+        Move(ConnectionEvent.LogoutAsked);
+        Ask(AsyncEvent.LogoutRequested, seconds);
     }
 
-    /// <inheritdoc/>
-    void ITaskTransport.OnCompleted(ScsiTask task)
+    /// <summary>Asks for a text negotiation within so many seconds, and drops the connection then.</summary>
+    internal void RequestNegotiation(int seconds) => Ask(AsyncEvent.NegotiationRequested, seconds);
+
+    /// <summary>The initiator has begun a text negotiation.</summary>
+    internal void Negotiated() => _asked = _asked.What == AsyncEvent.NegotiationRequested ? default : _asked;
+
+    void Ask(AsyncEvent what, int seconds)
     {
-        if (TaskOf(task) is { } known)
+        if (ShouldClose || FullFeature is null)
         {
-            _fullFeature!.OnCompleted(known);
+            return;
         }
+
+        ushort within = (ushort)Math.Clamp(seconds, 0, ushort.MaxValue);
+        _asked = new AskedOfInitiator(what, within);
+        FullFeature.SendAsync(what, 0, 0, within);
     }
 
-    /// <inheritdoc/>
-    void ITaskTransport.OnAborted(ScsiTask task)
+    /// <summary>Says that the connection is being dropped, and has it closed.</summary>
+    internal void Drop(AsyncEvent what, string reason)
     {
-        if (TaskOf(task) is { } known)
+        if (FullFeature is { } fullFeature && !ShouldClose)
         {
-            _fullFeature!.OnAborted(known);
+            fullFeature.SendAsync(
+                what, what == AsyncEvent.ConnectionDropped ? ConnectionId : (ushort)0, (ushort)Session!.Parameters.DefaultTime2WaitSeconds,
+                (ushort)Session.Parameters.DefaultTime2RetainSeconds);
         }
-    }
 
-    /// <inheritdoc/>
-    void ITaskTransport.OnTaskManagementCompleted(TaskManagementRequest request, TaskManagementResponse response)
-    {
-        if (Session is { IsAlive: true })
-        {
-            _fullFeature!.OnTaskManagementCompleted(request, response);
-        }
+        Fail(reason);
     }
 
     // ---- for the phases ----
 
-    internal void LoggedIn(IscsiSession session, ushort connectionId, bool isLengthDeclared)
+    internal void LoggedIn(IscsiSession session, TextNegotiation negotiation, ushort connectionId, bool isLengthDeclared)
     {
         _isLengthDeclared = isLengthDeclared;
+        ConnectionId = connectionId;
         Session = session;
         _login = null;
-        ConnectionParameters parameters = session.Parameters.Connection;
-        _fullFeature = new FullFeaturePhase(this, session, parameters, _output, _gather, _server.Buffers, connectionId);
-        _reader.Expect(parameters.HeaderDigest, parameters.DataDigest);
+        Parameters = negotiation.Parameters.Connection;
+        FullFeature = new FullFeaturePhase(this, session, negotiation, _output, _gather, _server.Buffers);
+        _reader.Expect(Parameters.HeaderDigest, Parameters.DataDigest);
         Move(ConnectionEvent.LoginSucceeded);
+        session.Admit(this);
     }
 
     internal void LoginFailed(string reason)
     {
         Move(ConnectionEvent.LoginFailed);
         Fail(reason);
-    }
-
-    /// <summary>Ends the session, with the tasks that the core still has; answers that are queued already can still be sent.</summary>
-    internal void EndSession()
-    {
-        if (Session is { IsAlive: true } session)
-        {
-            session.End();
-            _fullFeature!.DropTasks();
-        }
     }
 
     internal void LoggedOut()
@@ -320,7 +335,7 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
 
     ISegmentSink IPduHandler.OnHeader(ReadOnlySpan<byte> headers, bool isUnchecked)
     {
-        if (_fullFeature is { } fullFeature)
+        if (FullFeature is { } fullFeature)
         {
             return fullFeature.OnHeader(headers, isUnchecked);
         }
@@ -329,13 +344,13 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
         return _gather.Begin(headers);
     }
 
-    void IPduHandler.OnDataDigestError(ReadOnlySpan<byte> header, ISegmentSink sink) => _fullFeature!.OnDataDigestError(header, sink);
+    void IPduHandler.OnDataDigestError(ReadOnlySpan<byte> header, ISegmentSink sink) => FullFeature!.OnDataDigestError(header, sink);
 
     void IPduHandler.OnFormatError(string reason) => Fail(reason);
 
     void OnGathered(GatheredPdu pdu)
     {
-        if (_fullFeature is { } fullFeature)
+        if (FullFeature is { } fullFeature)
         {
             fullFeature.OnGathered(pdu);
             return;
@@ -353,8 +368,6 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
         _outputAppeared = true;
         LeaveIfOutside();
     }
-
-    static IscsiTask? TaskOf(ScsiTask task) => task.TransportState as IscsiTask;
 
     void Move(ConnectionEvent what) => _state = ConnectionStates.Next(_state, what);
 
@@ -382,6 +395,27 @@ public sealed class IscsiConnection : ITaskTransport, IPduHandler
         {
             _closeIsNew = false;
             _host.CloseRequested(this, CloseReason);
+        }
+    }
+
+    /// <summary>What the initiator was asked for, and until when it may take. The time runs from the first tick.</summary>
+    struct AskedOfInitiator(AsyncEvent what, int seconds)
+    {
+        long _sinceMs;
+
+        public readonly AsyncEvent What => what;
+
+        public readonly int Seconds => seconds;
+
+        public bool IsOverdue(long nowMs)
+        {
+            if (what == AsyncEvent.Scsi)
+            {
+                return false; // nothing was asked for
+            }
+
+            _sinceMs = _sinceMs == 0 ? nowMs : _sinceMs;
+            return nowMs - _sinceMs >= seconds * 1000L;
         }
     }
 }

@@ -45,6 +45,9 @@ public sealed record IscsiOptions
     /// <summary>The most connections at a time, those in login included; one more is closed at once.</summary>
     public int MaxConnections { get; init; } = 2048;
 
+    /// <summary>The most connections that a session may have at a time; 1 to 65535. RFC 7143 section 13.2.</summary>
+    public int MaxConnectionsPerSession { get; init; } = 4;
+
     /// <summary>The <c>host:port</c> that discovery answers with; null for the address the initiator reached us at.</summary>
     public string? AdvertisedPortal { get; init; }
 
@@ -65,6 +68,7 @@ public sealed record IscsiOptions
         Check(MaxImmediateCommands, 1, 65536, nameof(MaxImmediateCommands));
         Check(ReceiveBufferBytes, 4096, 1 << 24, nameof(ReceiveBufferBytes));
         Check(MaxSessions, 1, ushort.MaxValue, nameof(MaxSessions));
+        Check(MaxConnectionsPerSession, 1, ushort.MaxValue, nameof(MaxConnectionsPerSession));
         Check(MaxConnections, 1, int.MaxValue, nameof(MaxConnections));
     }
 

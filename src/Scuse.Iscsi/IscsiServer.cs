@@ -81,11 +81,10 @@ public sealed class IscsiServer
     internal void ConnectionClosed() => _connections--;
 
     /// <summary>
-    /// A login has come to its end: a new session, or null when there are too many. A session of the same initiator port with the same
+    /// A leading login has come to its end: a new session, or null when there are too many. A session of the same initiator port with the same
     /// target is ended first. RFC 7143 section 6.3.5.
     /// </summary>
-    internal IscsiSession? Begin(
-        IscsiConnection connection, SessionParameters parameters, ulong isid, ScsiTarget? target, CommandWindow window, TextNegotiation negotiation)
+    internal IscsiSession? Begin(SessionParameters parameters, ulong isid, ScsiTarget? target, CommandWindow window, long acceptedMs)
     {
         if (target is not null)
         {
@@ -104,7 +103,7 @@ public sealed class IscsiServer
         while (_lastTsih == 0 || _sessions.ContainsKey(_lastTsih));
 
         var tasks = new SessionTasks(window, Options, Buffers);
-        var session = new IscsiSession(this, connection, parameters, negotiation, isid, _lastTsih, target, tasks);
+        var session = new IscsiSession(this, parameters, isid, _lastTsih, target, tasks, acceptedMs);
         _sessions.Add(session.Tsih, session);
         return session;
     }
@@ -115,18 +114,13 @@ public sealed class IscsiServer
     {
         foreach (IscsiSession session in _sessions.Values.Where(session => session.Target == target).ToList())
         {
-            session.Connection.Fail(reason);
+            session.Fail(reason);
         }
     }
 
     void Reinstate(string initiatorName, ulong isid, ScsiTarget target)
     {
         IscsiSession? old = _sessions.Values.FirstOrDefault(session => session.Target == target && session.IsSameInitiatorPort(initiatorName, isid));
-        if (old is not null)
-        {
-            IscsiConnection connection = old.Connection;
-            connection.EndSession();
-            connection.FailNow($"the session was reinstated by {initiatorName}");
-        }
+        old?.EndNow($"the session was reinstated by {initiatorName}");
     }
 }

@@ -1,26 +1,31 @@
 using Scuse.Iscsi.FullFeature;
 using Scuse.Iscsi.Negotiation;
+using Scuse.Iscsi.Pdus;
 using Scuse.Target;
 
 namespace Scuse.Iscsi;
 
-/// <summary>An iSCSI session: an initiator port's login to one target, or to discovery. RFC 7143 section 4.2.4.</summary>
-/// <remarks>Touched only by the owning reactor. At present it has one connection, and ends with it (ErrorRecoveryLevel 0).</remarks>
-public sealed class IscsiSession
+/// <summary>An iSCSI session: an initiator port's login to one target, or to discovery, by one connection or several. RFC 7143 section 4.2.4.</summary>
+/// <remarks>
+/// Touched only by the owning reactor, as are all its connections. Commands are executed in the order of their numbers whichever connection they came by; a
+/// task's data and answer go by the connection that it came by, to which it is allegiant (RFC 7143 section 4.2.2).
+/// </remarks>
+public sealed class IscsiSession : ITaskTransport
 {
+    readonly List<IscsiConnection> _connections = [];
+
     internal IscsiSession(
-        IscsiServer server, IscsiConnection connection, SessionParameters parameters, TextNegotiation negotiation, ulong isid, ushort tsih,
-        ScsiTarget? target, SessionTasks tasks)
+        IscsiServer server, SessionParameters parameters, ulong isid, ushort tsih, ScsiTarget? target, SessionTasks tasks, long createdMs)
     {
         Server = server;
-        Connection = connection;
         Parameters = parameters;
-        Negotiation = negotiation;
         Isid = isid;
         Tsih = tsih;
         Target = target;
         Tasks = tasks;
+        CreatedMs = createdMs;
         TransferOut = new TransferOut(parameters, tasks, server.Buffers, Counters);
+        Order = new CommandOrder(this, tasks.Window);
         Nexus = target?.Attach($"{parameters.InitiatorName},i,0x{isid:x12}");
     }
 
@@ -45,8 +50,11 @@ public sealed class IscsiSession
     /// <summary>The I_T nexus; null in a discovery session.</summary>
     public Nexus? Nexus { get; }
 
-    /// <summary>Its connection.</summary>
-    public IscsiConnection Connection { get; }
+    /// <summary>Its connections, in the order of their logins.</summary>
+    public IReadOnlyList<IscsiConnection> Connections => _connections;
+
+    /// <summary>When its first connection was accepted, on the owner's clock in milliseconds.</summary>
+    public long CreatedMs { get; }
 
     /// <summary>Whether it still exists.</summary>
     public bool IsAlive { get; private set; } = true;
@@ -79,18 +87,128 @@ public sealed class IscsiSession
 
     internal SessionParameters Parameters { get; }
 
-    internal TextNegotiation Negotiation { get; }
-
     internal SessionTasks Tasks { get; }
 
     internal TransferOut TransferOut { get; }
+
+    internal CommandOrder Order { get; }
 
     internal SessionCounters Counters { get; } = new();
 
     internal bool IsSameInitiatorPort(string initiatorName, ulong isid) =>
         Isid == isid && string.Equals(InitiatorName, initiatorName, StringComparison.OrdinalIgnoreCase);
 
-    /// <summary>The nexus is lost; the connection lets go of the tasks.</summary>
+    /// <summary>Asks the initiator to log every connection out within so many seconds; those that are there then are dropped. RFC 7143 section 11.9.1, event 1.</summary>
+    public void RequestLogout(int seconds) => ForEach(connection => connection.RequestLogout(seconds));
+
+    /// <summary>
+    /// Asks the initiator to negotiate the connections' keys anew within so many seconds; a connection on which it does not is dropped. RFC 7143
+    /// section 11.9.1, event 4.
+    /// </summary>
+    public void RequestNegotiation(int seconds) => ForEach(connection => connection.RequestNegotiation(seconds));
+
+    /// <summary>Ends it: the initiator is told that all connections are being dropped, and they are. RFC 7143 section 11.9.1, event 3.</summary>
+    public void Drop(string reason)
+    {
+        if (_connections.Count == 0)
+        {
+            End();
+            return;
+        }
+
+        ForEach(connection => connection.Drop(AsyncEvent.SessionDropped, reason));
+    }
+
+    // ---- connections ----
+
+    /// <summary>Whether a connection with that identifier may come in: in the place of one with the same, or as one more.</summary>
+    internal bool HasRoomFor(ushort connectionId) =>
+        IsAlive && !IsDiscovery && (Find(connectionId) is not null || _connections.Count < Parameters.MaxConnections);
+
+    /// <summary>
+    /// A connection has logged in. One with the same identifier is taken for dead and logged out: connection reinstatement, RFC 7143 section 6.3.4.
+    /// </summary>
+    internal void Admit(IscsiConnection connection)
+    {
+        if (Find(connection.ConnectionId) is { } old)
+        {
+            Remove(old);
+            old.FailNow($"the connection was reinstated from {connection.RemoteAddress}");
+        }
+
+        _connections.Add(connection);
+    }
+
+    internal IscsiConnection? Find(ushort connectionId) => _connections.Find(connection => connection.ConnectionId == connectionId);
+
+    /// <summary>A connection's transport is gone.</summary>
+    internal void Lost(IscsiConnection connection)
+    {
+        if (IsAlive && Remove(connection) && _connections.Count == 0)
+        {
+            End();
+        }
+    }
+
+    /// <summary>Takes a connection out; its tasks end without an answer, those apart that are queued already. False when it was not there.</summary>
+    internal bool Remove(IscsiConnection connection)
+    {
+        if (!_connections.Remove(connection))
+        {
+            return false;
+        }
+
+        FullFeaturePhase phase = connection.FullFeature!;
+        Order.DropPdus(phase);
+        foreach (IscsiTask task in Tasks.Snapshot())
+        {
+            if (task.Phase == phase)
+            {
+                DropTask(task);
+            }
+        }
+
+        return true;
+    }
+
+    void DropTask(IscsiTask task)
+    {
+        task.Phase?.DataSink.Forget(task);
+        if (task.State == IscsiTaskState.Held)
+        {
+            Order.Drop(task);
+        }
+        else if (task.IsWithCore)
+        {
+            AbortUnheard(task);
+        }
+        else if (!task.IsQueued)
+        {
+            Tasks.Release(task);
+        }
+    }
+
+    /// <summary>Has the core end a task that nobody waits for.</summary>
+    internal void AbortUnheard(IscsiTask task) => Target!.Manage(new TaskManagementRequest
+    {
+        Nexus = Nexus!, Transport = this, Function = TaskManagementFunction.AbortTask, Lun = task.Lun, Referenced = task.Scsi,
+    });
+
+    /// <summary>Its connections are to be closed once their output is sent.</summary>
+    internal void Fail(string reason)
+    {
+        if (_connections.Count == 0)
+        {
+            End();
+        }
+
+        ForEach(connection => connection.Fail(reason));
+    }
+
+    /// <summary>
+    /// The session and its nexus are no more, nor are the tasks that the core still has. Answers that are queued already can still be sent, as far as the
+    /// connections stay open.
+    /// </summary>
     internal void End()
     {
         if (!IsAlive)
@@ -104,5 +222,79 @@ public sealed class IscsiSession
         {
             Target!.Detach(Nexus);
         }
+
+        foreach (IscsiTask task in Tasks.Snapshot())
+        {
+            task.Phase?.DataSink.Forget(task);
+            if (task.IsWithCore)
+            {
+                Tasks.Forget(task);
+            }
+            else
+            {
+                DropTask(task);
+            }
+        }
+
+        ForEach(connection => Order.DropPdus(connection.FullFeature!));
     }
+
+    /// <summary>The same, and its connections are closed at once.</summary>
+    internal void EndNow(string reason)
+    {
+        End();
+        ForEach(connection => connection.FailNow(reason));
+    }
+
+    void ForEach(Action<IscsiConnection> what) => _connections.ToList().ForEach(what);
+
+    // ---- the target core's calls ----
+
+    /// <inheritdoc/>
+    void ITaskTransport.OnDataOutWanted(ScsiTask task)
+    {
+        if (TaskOf(task) is { } known)
+        {
+            TransferOut.Wanted(known);
+        }
+    }
+
+    /// <inheritdoc/>
+    void ITaskTransport.OnCompleted(ScsiTask task)
+    {
+        if (TaskOf(task) is { } known)
+        {
+            TransferOut.Completed(known);
+        }
+    }
+
+    /// <inheritdoc/>
+    void ITaskTransport.OnAborted(ScsiTask task)
+    {
+        if (TaskOf(task) is not { } known)
+        {
+            return;
+        }
+
+        bool wasClosed = Tasks.Window.IsClosed;
+        FullFeaturePhase? phase = known.Phase;
+        phase?.DataSink.Forget(known);
+        Tasks.Forget(known);
+        if (wasClosed && phase is { IsOpen: true })
+        {
+            // No answer will carry the new MaxCmdSN when another initiator aborted the task.
+            phase.Keepalive.SendNumbers();
+        }
+    }
+
+    /// <inheritdoc/>
+    void ITaskTransport.OnTaskManagementCompleted(TaskManagementRequest request, TaskManagementResponse response)
+    {
+        if (IsAlive && request.TransportState is PendingFunction { Phase.IsOpen: true } pending)
+        {
+            pending.Phase.OnTaskManagementCompleted(request, response, pending);
+        }
+    }
+
+    static IscsiTask? TaskOf(ScsiTask task) => task.TransportState as IscsiTask;
 }

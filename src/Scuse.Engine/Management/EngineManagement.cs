@@ -176,19 +176,31 @@ public sealed class EngineManagement
     SessionStatus SessionOf(IscsiSession session, DateTimeOffset now) => new()
     {
         Initiator = session.InitiatorName,
-        Address = session.Connection.RemoteAddress,
-        Portal = session.Connection.LocalAddress,
+        Address = session.Connections is [var first, ..] ? first.RemoteAddress : "",
+        Portal = session.Connections is [var leading, ..] ? leading.LocalAddress : "",
         Isid = $"0x{session.Isid:x12}",
         Tsih = session.Tsih,
         IsDiscovery = session.IsDiscovery,
-        Since = now.AddMilliseconds(session.Connection.AcceptedMs - _reactor.NowMs),
-        Connections = 1,
+        Since = At(session.CreatedMs, now),
+        Connections = [.. session.Connections.Select(connection => ConnectionOf(connection, now))],
         Outstanding = session.OutstandingTasks,
         Commands = session.Commands,
         ReadBytes = session.DataInBytes,
         WrittenBytes = session.DataOutBytes,
         TaskManagementRequests = session.TaskManagementRequests,
     };
+
+    ConnectionStatus ConnectionOf(IscsiConnection connection, DateTimeOffset now) => new()
+    {
+        Cid = connection.ConnectionId,
+        Address = connection.RemoteAddress,
+        Portal = connection.LocalAddress,
+        Since = At(connection.AcceptedMs, now),
+        HeaderDigest = connection.HasHeaderDigest,
+        DataDigest = connection.HasDataDigest,
+    };
+
+    DateTimeOffset At(long ms, DateTimeOffset now) => now.AddMilliseconds(ms - _reactor.NowMs);
 
     Task<T> AskAsync<T>(int lun, Func<UserBackstore, T> question, CancellationToken cancellation)
     {

@@ -177,10 +177,10 @@ public sealed record SessionStatus
     /// <summary>The initiator's iSCSI name.</summary>
     public required string Initiator { get; init; }
 
-    /// <summary>Where it is.</summary>
+    /// <summary>Where it is, by its first connection; empty while it has none.</summary>
     public required string Address { get; init; }
 
-    /// <summary>Where it reached the engine.</summary>
+    /// <summary>Where its first connection reached the engine; empty while it has none.</summary>
     public required string Portal { get; init; }
 
     /// <summary>The initiator's part of the session identifier, in hexadecimal.</summary>
@@ -192,11 +192,11 @@ public sealed record SessionStatus
     /// <summary>Whether it only asks which targets there are.</summary>
     public required bool IsDiscovery { get; init; }
 
-    /// <summary>When its connection was accepted.</summary>
+    /// <summary>When its first connection was accepted.</summary>
     public required DateTimeOffset Since { get; init; }
 
-    /// <summary>How many connections it has.</summary>
-    public required int Connections { get; init; }
+    /// <summary>Its connections, in the order of their logins.</summary>
+    public required IReadOnlyList<ConnectionStatus> Connections { get; init; }
 
     /// <summary>How many commands have no answer yet.</summary>
     public required int Outstanding { get; init; }
@@ -212,6 +212,28 @@ public sealed record SessionStatus
 
     /// <summary>How many task management requests came.</summary>
     public required long TaskManagementRequests { get; init; }
+}
+
+/// <summary>A connection of a session.</summary>
+public sealed record ConnectionStatus
+{
+    /// <summary>The number that the initiator gave it.</summary>
+    public required int Cid { get; init; }
+
+    /// <summary>Where it comes from.</summary>
+    public required string Address { get; init; }
+
+    /// <summary>Where it reached the engine.</summary>
+    public required string Portal { get; init; }
+
+    /// <summary>When it was accepted.</summary>
+    public required DateTimeOffset Since { get; init; }
+
+    /// <summary>Whether its headers have digests.</summary>
+    public required bool HeaderDigest { get; init; }
+
+    /// <summary>Whether its data has digests.</summary>
+    public required bool DataDigest { get; init; }
 }
 
 /// <summary>Something that happened to a logical unit.</summary>

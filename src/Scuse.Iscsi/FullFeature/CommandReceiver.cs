@@ -38,13 +38,11 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
         ISegmentSink sink = segment > 0 ? dataSink.Begin(task, solicited: false, command.Final) : SkipSink.Instance;
         if (arrival == Arrival.Hold)
         {
-            task.State = IscsiTaskState.Held;
-            Tasks.Window.TakeAhead(task.CmdSN);
-            phase.Held.Hold(task);
+            session.Order.Hold(task);
         }
         else
         {
-            Start(task);
+            session.Order.Start(task);
         }
 
         return sink;
@@ -56,24 +54,6 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
         ISegmentSink sink = OnCommand(pdu.AllHeaders);
         sink.Store(pdu.Text);
         sink.End();
-    }
-
-    /// <summary>Gives a task to the core; a numbered one takes ExpCmdSN.</summary>
-    public void Start(IscsiTask task)
-    {
-        task.State = IscsiTaskState.Begun;
-        if (!task.Immediate)
-        {
-            Tasks.Window.TaskStarted();
-            Tasks.Window.Advance();
-        }
-
-        session.Counters.Commands++;
-        session.Target!.Begin(task.Scsi);
-        if (!task.Immediate)
-        {
-            phase.RunHeld();
-        }
     }
 
     public ISegmentSink OnDataOut(ReadOnlySpan<byte> headers)
@@ -110,7 +90,7 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
     SkipSink Refuse(ReadOnlySpan<byte> headers, Arrival arrival, RejectReason reason)
     {
         phase.Reject(reason, headers);
-        phase.TakeNumber(new BasicHeader(headers), arrival);
+        session.Order.TakeNumber(new BasicHeader(headers), arrival);
         return SkipSink.Instance;
     }
 
@@ -164,7 +144,7 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
         task.BurstOpen = !command.Final;
 
         ScsiTask scsi = session.Target!.Rent();
-        scsi.Transport = phase.Connection;
+        scsi.Transport = session;
         scsi.TransportState = task;
         scsi.Nexus = session.Nexus!;
         scsi.Lun = header.Lun;

@@ -18,29 +18,24 @@ internal sealed class FullFeaturePhase
     readonly IscsiSession _session;
     readonly GatherSink _gather;
     readonly PinnedBufferPool _pool;
-    readonly ushort _connectionId;
-    readonly TaskDataSink _dataSink;
     readonly CommandReceiver _commands;
     readonly TaskManager _taskManager;
     readonly TextExchange _text;
-    bool _isRunningHeld;
 
     public FullFeaturePhase(
-        IscsiConnection connection, IscsiSession session, ConnectionParameters parameters, OutputQueue output, GatherSink gather, PinnedBufferPool pool,
-        ushort connectionId)
+        IscsiConnection connection, IscsiSession session, TextNegotiation negotiation, OutputQueue output, GatherSink gather, PinnedBufferPool pool)
     {
+        ConnectionParameters parameters = negotiation.Parameters.Connection;
         Connection = connection;
         _session = session;
         Output = output;
         _gather = gather;
         _pool = pool;
-        _connectionId = connectionId;
-        Held = new HeldRequests(session.Tasks.Window.Size);
         Keepalive = new Keepalive(output, session.Server.Options, parameters);
-        _dataSink = new TaskDataSink(session.TransferOut);
-        _commands = new CommandReceiver(this, session, _dataSink);
+        DataSink = new TaskDataSink(session.TransferOut);
+        _commands = new CommandReceiver(this, session, DataSink);
         _taskManager = new TaskManager(this, session, output);
-        _text = new TextExchange(this, session, parameters, output, connection.LocalAddress);
+        _text = new TextExchange(this, session, negotiation, output, connection.LocalAddress);
         output.Window = session.Tasks.Window;
         output.Tasks = session.Tasks;
         output.TransferIn = new TransferIn(session.Parameters, parameters, session.Tasks, session.Counters);
@@ -51,7 +46,10 @@ internal sealed class FullFeaturePhase
 
     public OutputQueue Output { get; }
 
-    public HeldRequests Held { get; }
+    public TaskDataSink DataSink { get; }
+
+    /// <summary>Whether answers still find their way: the transport is there.</summary>
+    public bool IsOpen => !Connection.IsClosed;
 
     public Keepalive Keepalive { get; }
 
@@ -82,7 +80,7 @@ internal sealed class FullFeaturePhase
                 return SkipSink.Instance;
             default:
                 Reject(RejectReason.CommandNotSupported, headers);
-                TakeNumber(header, header.Immediate ? Arrival.Execute : Window.Classify(header.CmdSN));
+                _session.Order.TakeNumber(header, header.Immediate ? Arrival.Execute : Window.Classify(header.CmdSN));
                 return SkipSink.Instance;
         }
     }
@@ -121,8 +119,7 @@ internal sealed class FullFeaturePhase
                 Return(pdu.Data);
                 break;
             case Arrival.Hold:
-                Window.TakeAhead(header.CmdSN);
-                Held.Hold(header.CmdSN, pdu);
+                _session.Order.Hold(this, header.CmdSN, pdu);
                 break;
             default:
                 if (!header.Immediate)
@@ -131,64 +128,9 @@ internal sealed class FullFeaturePhase
                 }
 
                 Execute(pdu);
-                RunHeld();
+                _session.Order.Run();
                 break;
         }
-    }
-
-    /// <summary>Runs what was held, as far as there is no gap.</summary>
-    public void RunHeld()
-    {
-        if (_isRunningHeld)
-        {
-            return; // called from a request that was held: the loop below goes on with the next
-        }
-
-        _isRunningHeld = true;
-        while (Window.NextIsTaken && Connection.IsReceiving)
-        {
-            if (!Held.TryTake(Window.ExpCmdSN, out IscsiTask? task, out GatheredPdu? pdu))
-            {
-                Window.Advance(); // aborted since
-            }
-            else if (task is not null)
-            {
-                _commands.Start(task);
-            }
-            else
-            {
-                Window.Advance();
-                Execute(pdu!.Value);
-            }
-        }
-
-        _isRunningHeld = false;
-    }
-
-    /// <summary>A request that is not carried out uses its number up.</summary>
-    public void TakeNumber(in BasicHeader header, Arrival arrival)
-    {
-        if (header.Immediate || arrival == Arrival.Ignore)
-        {
-            return;
-        }
-
-        if (arrival == Arrival.Hold)
-        {
-            Window.TakeAhead(header.CmdSN);
-            return;
-        }
-
-        Window.Advance();
-        RunHeld();
-    }
-
-    /// <summary>A held task is not to run; its number stays taken.</summary>
-    public void DropHeld(IscsiTask task)
-    {
-        Held.TryTake(task.CmdSN, out _, out _);
-        _dataSink.Forget(task);
-        _session.Tasks.Release(task);
     }
 
     /// <summary>
@@ -210,14 +152,11 @@ internal sealed class FullFeaturePhase
         bool inDescriptorFormat = _session.Target!.UsesDescriptorSense(task.Lun);
         if (task.State == IscsiTaskState.Held)
         {
-            DropHeld(task);
+            _session.Order.Drop(task);
         }
         else
         {
-            _session.Target.Manage(new TaskManagementRequest
-            {
-                Nexus = _session.Nexus!, Transport = Connection, Function = TaskManagementFunction.AbortTask, Lun = task.Lun, Referenced = task.Scsi,
-            });
+            _session.AbortUnheard(task);
         }
 
         AnswerWithSense(tag, residual, expDataSN, new SenseData(SenseKey.AbortedCommand, ProtocolServiceCrcError), inDescriptorFormat);
@@ -248,52 +187,25 @@ internal sealed class FullFeaturePhase
         Output.Add(pdu);
     }
 
-    // ---- the core's calls ----
+    /// <summary>The commands before a task management function are all here.</summary>
+    public void PerformFunction(ReadOnlySpan<byte> headers) => _taskManager.Perform(headers);
 
-    public void OnDataOutWanted(IscsiTask task) => _session.TransferOut.Wanted(task);
+    /// <summary>The core has done a task management function that came by this connection.</summary>
+    public void OnTaskManagementCompleted(TaskManagementRequest request, TaskManagementResponse response, PendingFunction pending) =>
+        _taskManager.Completed(request, response, pending);
 
-    public void OnCompleted(IscsiTask task) => _session.TransferOut.Completed(task);
-
-    public void OnAborted(IscsiTask task)
+    /// <summary>Tells the initiator of an event. RFC 7143 section 11.9.</summary>
+    public void SendAsync(AsyncEvent what, ushort parameter1, ushort parameter2, ushort parameter3)
     {
-        bool wasClosed = Window.IsClosed;
-        _dataSink.Forget(task);
-        _session.Tasks.Forget(task);
-        if (wasClosed)
-        {
-            // No answer will carry the new MaxCmdSN when another initiator aborted the task.
-            Keepalive.SendNumbers();
-        }
-    }
-
-    public void OnTaskManagementCompleted(TaskManagementRequest request, TaskManagementResponse response) => _taskManager.Completed(request, response);
-
-    /// <summary>
-    /// The session has ended and its nexus is gone: lets go of every task. What is in the output queue stays there until it is sent or dropped.
-    /// </summary>
-    public void DropTasks()
-    {
-        foreach (IscsiTask task in _session.Tasks.Snapshot())
-        {
-            _dataSink.Forget(task);
-            if (task.IsWithCore)
-            {
-                _session.Tasks.Forget(task);
-            }
-            else if (task.State == IscsiTaskState.Held)
-            {
-                DropHeld(task);
-            }
-            else if (!task.IsQueued)
-            {
-                _session.Tasks.Release(task);
-            }
-        }
+        ControlPdu pdu = Output.Rent(takesStatSN: true);
+        AsyncMessagePdu.WriteTo(pdu.Header, (byte)what, lun: 0, parameter1, parameter2, parameter3, dataSegmentLength: 0);
+        Output.Add(pdu);
     }
 
     // ---- whole PDUs ----
 
-    void Execute(GatheredPdu pdu)
+    /// <summary>A request is next.</summary>
+    public void Execute(GatheredPdu pdu)
     {
         switch (new BasicHeader(pdu.Headers).Opcode)
         {
@@ -318,21 +230,21 @@ internal sealed class FullFeaturePhase
         Return(pdu.Data);
     }
 
-    /// <summary>RFC 7143 section 11.14. With one connection a session, closing the connection closes the session.</summary>
+    /// <summary>Ends the session, this connection or another one of it. RFC 7143 section 11.14.</summary>
     void Logout(ReadOnlySpan<byte> headers)
     {
         var request = new LogoutRequestPdu(headers);
+        IscsiConnection? meant = request.Reason == LogoutRequestPdu.CloseSession ? Connection : _session.Find(request.ConnectionId);
         byte response = request.Reason switch
         {
             LogoutRequestPdu.CloseSession => LogoutResponsePdu.Closed,
-            LogoutRequestPdu.CloseConnection when request.ConnectionId == _connectionId => LogoutResponsePdu.Closed,
-            LogoutRequestPdu.CloseConnection => LogoutResponsePdu.ConnectionIdNotFound,
+            LogoutRequestPdu.CloseConnection => meant is null ? LogoutResponsePdu.ConnectionIdNotFound : LogoutResponsePdu.Closed,
             LogoutRequestPdu.RemoveConnectionForRecovery => LogoutResponsePdu.RecoveryNotSupported,
             _ => LogoutResponsePdu.CleanupFailed,
         };
         if (response == LogoutResponsePdu.Closed)
         {
-            Connection.EndSession();
+            LogOut(meant!, wholeSession: request.Reason == LogoutRequestPdu.CloseSession);
         }
 
         ControlPdu pdu = Output.Rent(takesStatSN: true);
@@ -340,13 +252,33 @@ internal sealed class FullFeaturePhase
             pdu.Header, response, request.Header.InitiatorTaskTag, (ushort)_session.Parameters.DefaultTime2WaitSeconds,
             (ushort)_session.Parameters.DefaultTime2RetainSeconds);
         Output.Add(pdu);
-        if (response == LogoutResponsePdu.Closed)
+        if (response == LogoutResponsePdu.Closed && meant == Connection)
         {
             Connection.LoggedOut();
         }
     }
 
-    void Return(byte[]? data)
+    void LogOut(IscsiConnection meant, bool wholeSession)
+    {
+        if (wholeSession || (_session.Connections.Count == 1 && meant == Connection))
+        {
+            _session.End();
+            foreach (IscsiConnection other in _session.Connections.Where(other => other != Connection).ToList())
+            {
+                other.FailNow("the session was logged out by another connection");
+            }
+
+            return;
+        }
+
+        _session.Remove(meant);
+        if (meant != Connection)
+        {
+            meant.FailNow("logged out by another connection");
+        }
+    }
+
+    public void Return(byte[]? data)
     {
         if (data is not null)
         {

@@ -4,9 +4,12 @@ using Scuse.Iscsi.Pdus;
 
 namespace Scuse.Iscsi.FullFeature;
 
+/// <summary>A request other than a task, and the connection that it came by.</summary>
+internal readonly record struct HeldPdu(FullFeaturePhase Phase, GatheredPdu Pdu);
+
 /// <summary>
-/// Requests that came ahead of a gap in CmdSN: at most as many as the window is wide. On a single connection only a faulty initiator makes gaps;
-/// with several they are everyday.
+/// Requests that came ahead of a gap in CmdSN: at most as many as the window is wide. On a single connection only a faulty initiator makes gaps, or a
+/// digest error; with several they are everyday.
 /// </summary>
 internal sealed class HeldRequests(int windowSize)
 {
@@ -21,14 +24,14 @@ internal sealed class HeldRequests(int windowSize)
     }
 
     /// <summary>Keeps a gathered PDU, with a copy of its header; its data belongs to this table now.</summary>
-    public void Hold(uint cmdSN, in GatheredPdu pdu)
+    public void Hold(FullFeaturePhase phase, uint cmdSN, in GatheredPdu pdu)
     {
         Count++;
-        _entries[Place(cmdSN)].Pdu = pdu with { Headers = pdu.Headers.AsSpan(0, BasicHeader.Length).ToArray() };
+        _entries[Place(cmdSN)].Pdu = new HeldPdu(phase, pdu with { Headers = pdu.Headers.AsSpan(0, BasicHeader.Length).ToArray() });
     }
 
     /// <summary>Takes out what was held under a number; false when that was dropped or aborted since.</summary>
-    public bool TryTake(uint cmdSN, out IscsiTask? task, out GatheredPdu? pdu)
+    public bool TryTake(uint cmdSN, out IscsiTask? task, out HeldPdu? pdu)
     {
         Entry entry = _entries[Place(cmdSN)];
         _entries[Place(cmdSN)] = default;
@@ -43,11 +46,28 @@ internal sealed class HeldRequests(int windowSize)
         return true;
     }
 
+    /// <summary>Takes out the PDUs that came by a connection. Rare work: it allocates.</summary>
+    public List<HeldPdu> TakePdusOf(FullFeaturePhase phase)
+    {
+        List<HeldPdu> taken = [];
+        for (int i = 0; i < _entries.Length && Count > 0; i++)
+        {
+            if (_entries[i].Pdu is { } held && held.Phase == phase)
+            {
+                taken.Add(held);
+                _entries[i] = default;
+                Count--;
+            }
+        }
+
+        return taken;
+    }
+
     int Place(uint cmdSN) => (int)(cmdSN & (uint)(_entries.Length - 1));
 
     struct Entry
     {
         public IscsiTask? Task;
-        public GatheredPdu? Pdu;
+        public HeldPdu? Pdu;
     }
 }

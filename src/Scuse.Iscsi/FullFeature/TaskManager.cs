@@ -4,6 +4,9 @@ using Scuse.Target;
 
 namespace Scuse.Iscsi.FullFeature;
 
+/// <summary>A task management function that the core is at, and where its answer goes.</summary>
+internal sealed record PendingFunction(FullFeaturePhase Phase, uint InitiatorTaskTag);
+
 /// <summary>Task management requests and their answers. RFC 7143 sections 11.5 and 11.6, RFC 7144.</summary>
 internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, OutputQueue output)
 {
@@ -11,9 +14,35 @@ internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, 
 
     public void Execute(ReadOnlySpan<byte> headers)
     {
+        session.Counters.TaskManagementRequests++;
+        if (!MustWait(new TaskManagementRequestPdu(headers)))
+        {
+            Perform(headers);
+        }
+        else if (!session.Order.TryDefer(phase, headers))
+        {
+            phase.Reject(RejectReason.TooManyImmediateCommands, headers);
+        }
+    }
+
+    /// <summary>
+    /// A function for many tasks is for those that were sent before it, too, which other connections may still bring. RFC 7143 section 4.2.3.3, step b. By a
+    /// single connection they cannot come later.
+    /// </summary>
+    bool MustWait(in TaskManagementRequestPdu pdu)
+    {
+        CommandWindow window = session.Tasks.Window;
+        return pdu.Header.Immediate && session.Connections.Count > 1
+            && (TaskManagementFunction)pdu.Function is TaskManagementFunction.AbortTaskSet
+                or (>= TaskManagementFunction.ClearTaskSet and <= TaskManagementFunction.TargetColdReset) or TaskManagementFunction.NexusReset
+            && SerialNumber.IsBefore(window.ExpCmdSN, pdu.Header.CmdSN) && SerialNumber.IsWithin(pdu.Header.CmdSN, window.ExpCmdSN, window.MaxCmdSN + 1);
+    }
+
+    /// <summary>Has a function done now.</summary>
+    public void Perform(ReadOnlySpan<byte> headers)
+    {
         var pdu = new TaskManagementRequestPdu(headers);
         BasicHeader header = pdu.Header;
-        session.Counters.TaskManagementRequests++;
         if (session.Target is null)
         {
             phase.Reject(RejectReason.ProtocolError, headers);
@@ -27,7 +56,7 @@ internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, 
             case TaskManagementFunction.AbortTask when session.Tasks.Find(pdu.ReferencedTaskTag) is { } task:
                 if (task.State == IscsiTaskState.Held)
                 {
-                    phase.DropHeld(task);
+                    session.Order.Drop(task);
                     Answer(header.InitiatorTaskTag, TaskManagementResponse.FunctionComplete);
                     return;
                 }
@@ -73,22 +102,17 @@ internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, 
         session.Target.Manage(new TaskManagementRequest
         {
             Nexus = session.Nexus!,
-            Transport = phase.Connection,
+            Transport = session,
             Function = function,
             Lun = header.Lun,
             Referenced = referenced,
-            TransportState = new Pending(header.InitiatorTaskTag),
+            TransportState = new PendingFunction(phase, header.InitiatorTaskTag),
         });
     }
 
     /// <summary>The core has done a function.</summary>
-    public void Completed(TaskManagementRequest request, TaskManagementResponse response)
+    public void Completed(TaskManagementRequest request, TaskManagementResponse response, PendingFunction pending)
     {
-        if (request.TransportState is not Pending pending)
-        {
-            return; // an abort of our own
-        }
-
         Answer(pending.InitiatorTaskTag, response, request.AdditionalResponseInformation);
         if (request.Function == TaskManagementFunction.TargetColdReset && response == TaskManagementResponse.FunctionComplete)
         {
@@ -111,14 +135,14 @@ internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, 
         }
 
         window.TakeAhead(referenced);
-        phase.RunHeld();
+        session.Order.Run();
         return TaskManagementResponse.FunctionComplete;
     }
 
     /// <summary>Tasks that are held ahead of a gap and older than the request are aborted with the others: they never ran.</summary>
     void DropHeldBefore(in TaskManagementRequestPdu pdu, bool wholeTarget)
     {
-        if (phase.Held.Count == 0)
+        if (session.Order.Held == 0)
         {
             return;
         }
@@ -127,7 +151,7 @@ internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, 
         {
             if (task.State == IscsiTaskState.Held && (wholeTarget || task.Lun == pdu.Header.Lun) && SerialNumber.IsBefore(task.CmdSN, pdu.Header.CmdSN))
             {
-                phase.DropHeld(task);
+                session.Order.Drop(task);
             }
         }
     }
@@ -138,6 +162,4 @@ internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, 
         TaskManagementResponsePdu.WriteTo(pdu.Header, (byte)response, initiatorTaskTag, additionalInformation);
         output.Add(pdu);
     }
-
-    sealed record Pending(uint InitiatorTaskTag);
 }

@@ -7,7 +7,7 @@ namespace Scuse.Iscsi.FullFeature;
 
 /// <summary>Text requests in full feature phase, one negotiation at a time, in as many PDUs as either side needs. RFC 7143 sections 11.10, 11.11.</summary>
 internal sealed class TextExchange(
-    FullFeaturePhase phase, IscsiSession session, ConnectionParameters parameters, OutputQueue output, string localAddress)
+    FullFeaturePhase phase, IscsiSession session, TextNegotiation negotiation, OutputQueue output, string localAddress)
 {
     readonly List<byte> _request = [];
     byte[] _reply = [];
@@ -18,6 +18,7 @@ internal sealed class TextExchange(
     public void Execute(ReadOnlySpan<byte> headers, ReadOnlySpan<byte> text)
     {
         var request = new TextRequestPdu(headers);
+        phase.Connection.Negotiated();
         if (request.TargetTransferTag == BasicHeader.ReservedTag)
         {
             Reset(); // a new exchange ends one that was open
@@ -63,7 +64,7 @@ internal sealed class TextExchange(
         StringBuilder reply = new();
         bool isRight = TextPairs.TryRead(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_request), pairs, out _);
         _request.Clear();
-        if (!isRight || session.Negotiation.Answer(pairs, KeyPhases.FullFeature, reply) is not null)
+        if (!isRight || negotiation.Answer(pairs, KeyPhases.FullFeature, reply) is not null)
         {
             Reset();
             phase.Reject(RejectReason.ProtocolError, headers);
@@ -86,7 +87,7 @@ internal sealed class TextExchange(
     /// <summary>Sends the next part of the reply; the last one ends the exchange when the initiator said F.</summary>
     void SendNext(uint initiatorTaskTag, bool final)
     {
-        int length = Math.Min(_reply.Length - _replySent, parameters.InitiatorMaxRecvDataSegmentLength);
+        int length = Math.Min(_reply.Length - _replySent, negotiation.Parameters.Connection.InitiatorMaxRecvDataSegmentLength);
         ReadOnlySpan<byte> part = _reply.AsSpan(_replySent, length);
         _replySent += length;
         bool more = _replySent < _reply.Length;

@@ -26,6 +26,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
     bool _lengthIsDeclared;
     ScsiTarget? _target;
     CommandWindow? _window;
+    IscsiSession? _session; // the one that the connection joins
 
     // What the first request settled.
     ulong _isid;
@@ -167,9 +168,11 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
 
         if (_tsih != 0)
         {
-            return server.FindSession(_tsih) is { } session && session.IsSameInitiatorPort(initiator, _isid) && session.Target == _target
-                ? LoginStatus.TooManyConnections // MaxConnections is 1
-                : LoginStatus.SessionDoesNotExist;
+            LoginStatus joining = Join(initiator);
+            if (joining != LoginStatus.Success)
+            {
+                return joining;
+            }
         }
 
         if (targetName is not null)
@@ -181,6 +184,25 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
 
         _parameters.IsDiscovery = type == KeyTable.Discovery;
         _namesAreKnown = true;
+        return LoginStatus.Success;
+    }
+
+    /// <summary>A connection more for a session, or in the place of one that it has. RFC 7143 section 6.3.4.</summary>
+    LoginStatus Join(string initiator)
+    {
+        if (server.FindSession(_tsih) is not { } session || !session.IsSameInitiatorPort(initiator, _isid) || session.Target != _target)
+        {
+            return LoginStatus.SessionDoesNotExist;
+        }
+
+        if (!session.HasRoomFor(_connectionId))
+        {
+            return LoginStatus.TooManyConnections;
+        }
+
+        _session = session;
+        output.Window = session.Tasks.Window;
+        Negotiation.IsLeading = false;
         return LoginStatus.Success;
     }
 
@@ -223,7 +245,12 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         IscsiSession? session = null;
         if (isFinal)
         {
-            session = server.Begin(connection, _parameters, _isid, _target, _window!, Negotiation);
+            if (_session is { } joined && !joined.HasRoomFor(_connectionId))
+            {
+                return LoginStatus.CannotIncludeInSession; // since the login began
+            }
+
+            session = _session ?? server.Begin(_parameters, _isid, _target, _window!, connection.AcceptedMs);
             if (session is null)
             {
                 return LoginStatus.OutOfResources;
@@ -239,7 +266,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         Respond(request, transit, _reply.AsSpan(start, length), more, tsih);
         if (session is not null)
         {
-            connection.LoggedIn(session, _connectionId, _lengthIsDeclared);
+            connection.LoggedIn(session, Negotiation, _connectionId, _lengthIsDeclared);
         }
 
         return LoginStatus.Success;

@@ -82,6 +82,9 @@ internal sealed record KeyDefinition(string Name, KeyKind Kind, KeyPhases Phases
     /// <summary>Whether it has no meaning in a discovery session.</summary>
     public bool IrrelevantInDiscovery { get; init; }
 
+    /// <summary>Whether a session's first connection alone may negotiate it, since it holds for the whole session.</summary>
+    public bool IsLeadingOnly { get; init; }
+
     /// <summary>Our number.</summary>
     public Func<IscsiOptions, uint> OurNumber { get; init; } = static _ => 0;
 

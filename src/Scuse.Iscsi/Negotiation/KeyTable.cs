@@ -45,19 +45,19 @@ internal static class KeyTable
         },
         new("MaxConnections", KeyKind.NumericMinimum, KeyPhases.Operational)
         {
-            Minimum = 1, Maximum = 65535, IrrelevantInDiscovery = true,
-            OurNumber = static _ => 1,
+            Minimum = 1, Maximum = 65535, IsLeadingOnly = true, IrrelevantInDiscovery = true,
+            OurNumber = static o => (uint)o.MaxConnectionsPerSession,
             Apply = static (p, r) => p.MaxConnections = (int)r.Number,
         },
         new(InitialR2T, KeyKind.BooleanOr, KeyPhases.Operational)
         {
-            IrrelevantInDiscovery = true,
+            IsLeadingOnly = true, IrrelevantInDiscovery = true,
             OurFlag = static o => o.InitialR2T,
             Apply = static (p, r) => p.InitialR2T = r.Flag,
         },
         new(ImmediateData, KeyKind.BooleanAnd, KeyPhases.Operational)
         {
-            IrrelevantInDiscovery = true,
+            IsLeadingOnly = true, IrrelevantInDiscovery = true,
             OurFlag = static o => o.ImmediateData,
             Apply = static (p, r) => p.ImmediateData = r.Flag,
         },
@@ -68,48 +68,48 @@ internal static class KeyTable
         },
         new(MaxBurstLength, KeyKind.NumericMinimum, KeyPhases.Operational)
         {
-            Minimum = SmallestLength, Maximum = LargestLength, IrrelevantInDiscovery = true,
+            Minimum = SmallestLength, Maximum = LargestLength, IsLeadingOnly = true, IrrelevantInDiscovery = true,
             OurNumber = static o => (uint)o.MaxBurstLength,
             Apply = static (p, r) => p.MaxBurstLength = (int)r.Number,
         },
         new(FirstBurstLength, KeyKind.NumericMinimum, KeyPhases.Operational)
         {
-            Minimum = SmallestLength, Maximum = LargestLength, IrrelevantInDiscovery = true,
+            Minimum = SmallestLength, Maximum = LargestLength, IsLeadingOnly = true, IrrelevantInDiscovery = true,
             OurNumber = static o => (uint)o.FirstBurstLength,
             Apply = static (p, r) => p.FirstBurstLength = (int)r.Number,
         },
         new("DefaultTime2Wait", KeyKind.NumericMaximum, KeyPhases.Operational)
         {
-            Maximum = 3600,
+            IsLeadingOnly = true, Maximum = 3600,
             OurNumber = static _ => 2,
             Apply = static (p, r) => p.DefaultTime2WaitSeconds = (int)r.Number,
         },
         new("DefaultTime2Retain", KeyKind.NumericMinimum, KeyPhases.Operational)
         {
-            Maximum = 3600,
+            IsLeadingOnly = true, Maximum = 3600,
             OurNumber = static _ => 0, // ErrorRecoveryLevel 0 keeps no tasks of a lost connection
             Apply = static (p, r) => p.DefaultTime2RetainSeconds = (int)r.Number,
         },
         new("MaxOutstandingR2T", KeyKind.NumericMinimum, KeyPhases.Operational)
         {
-            Minimum = 1, Maximum = 65535, IrrelevantInDiscovery = true,
+            Minimum = 1, Maximum = 65535, IsLeadingOnly = true, IrrelevantInDiscovery = true,
             OurNumber = static o => (uint)o.MaxOutstandingR2T,
             Apply = static (p, r) => p.MaxOutstandingR2T = (int)r.Number,
         },
-        new("DataPDUInOrder", KeyKind.BooleanOr, KeyPhases.Operational) { IrrelevantInDiscovery = true, OurFlag = static _ => true },
-        new("DataSequenceInOrder", KeyKind.BooleanOr, KeyPhases.Operational) { IrrelevantInDiscovery = true, OurFlag = static _ => true },
+        new("DataPDUInOrder", KeyKind.BooleanOr, KeyPhases.Operational) { IsLeadingOnly = true, IrrelevantInDiscovery = true, OurFlag = static _ => true },
+        new("DataSequenceInOrder", KeyKind.BooleanOr, KeyPhases.Operational) { IsLeadingOnly = true, IrrelevantInDiscovery = true, OurFlag = static _ => true },
         new("ErrorRecoveryLevel", KeyKind.NumericMinimum, KeyPhases.Operational)
         {
-            Maximum = 2,
+            IsLeadingOnly = true, Maximum = 2,
             OurNumber = static _ => 0,
             Apply = static (p, r) => p.ErrorRecoveryLevel = (int)r.Number,
         },
-        new("TaskReporting", KeyKind.List, KeyPhases.Operational) { IrrelevantInDiscovery = true, OurList = ["RFC3720"] },
+        new("TaskReporting", KeyKind.List, KeyPhases.Operational) { IsLeadingOnly = true, IrrelevantInDiscovery = true, OurList = ["RFC3720"] },
 
         // RFC 7144 section 7.1.1: 1 stands for RFC 7143 alone, 2 for RFC 7144 as well.
         new("iSCSIProtocolLevel", KeyKind.NumericMinimum, KeyPhases.Operational)
         {
-            Maximum = 31, IrrelevantInDiscovery = true,
+            Maximum = 31, IsLeadingOnly = true, IrrelevantInDiscovery = true,
             OurNumber = static _ => 2,
             Apply = static (p, r) => p.ProtocolLevel = (int)r.Number,
         },

@@ -7,6 +7,12 @@ internal sealed class TextNegotiation(IscsiOptions options, SessionParameters pa
 {
     readonly HashSet<string> _negotiated = new(StringComparer.Ordinal);
 
+    /// <summary>What comes of it.</summary>
+    public SessionParameters Parameters => parameters;
+
+    /// <summary>Whether it is a session's first connection, which alone may settle what holds for the whole session. RFC 7143 section 13, "LO".</summary>
+    public bool IsLeading { get; set; } = true;
+
     /// <summary>
     /// Answers all pairs of one step into <paramref name="reply"/>. Returns null, or what makes the step a protocol error.
     /// Keys of kind <see cref="KeyKind.Request"/> are left to the caller.
@@ -97,5 +103,6 @@ internal sealed class TextNegotiation(IscsiOptions options, SessionParameters pa
 
     bool IsIrrelevant(KeyDefinition definition) =>
         (definition.IrrelevantInDiscovery && parameters.IsDiscovery)
+        || (definition.IsLeadingOnly && !IsLeading)
         || (definition.Name == KeyTable.FirstBurstLength && parameters.InitialR2T && !parameters.ImmediateData);
 }

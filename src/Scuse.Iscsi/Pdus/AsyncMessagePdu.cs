@@ -2,6 +2,25 @@ using System.Buffers.Binary;
 
 namespace Scuse.Iscsi.Pdus;
 
+/// <summary>What an Asynchronous Message tells of. RFC 7143 section 11.9.1.</summary>
+internal enum AsyncEvent : byte
+{
+    /// <summary>Sense data of a logical unit.</summary>
+    Scsi = 0,
+
+    /// <summary>We ask for the logout of this connection, within Parameter3 seconds.</summary>
+    LogoutRequested = 1,
+
+    /// <summary>We drop the connection Parameter1.</summary>
+    ConnectionDropped = 2,
+
+    /// <summary>We drop all connections of the session.</summary>
+    SessionDropped = 3,
+
+    /// <summary>We ask for a text negotiation on this connection, within Parameter3 seconds.</summary>
+    NegotiationRequested = 4,
+}
+
 /// <summary>Asynchronous Message. RFC 7143 section 11.9.</summary>
 internal readonly ref struct AsyncMessagePdu(ReadOnlySpan<byte> pdu)
 {

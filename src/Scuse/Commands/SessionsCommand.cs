@@ -19,7 +19,7 @@ sealed class SessionsCommand() : ControlCommand("sessions", "List the initiators
             session.Isid,
             session.Address,
             Report.Time(session.Since),
-            Report.Number(session.Connections),
+            Report.Number(session.Connections.Count),
             Report.Number(session.Outstanding),
             Report.Number(session.Commands),
             Report.Size(session.ReadBytes),

@@ -143,12 +143,12 @@ public class Logins
     }
 
     [Fact]
-    public void A_second_connection_to_a_session_is_one_too_many_and_to_no_session_is_an_error()
+    public void A_second_connection_to_a_session_of_one_is_one_too_many_and_to_no_session_is_an_error()
     {
         var node = new Node();
         Initiator first = new Initiator(node).Login();
         var second = new Initiator(node);
-        second.SendLogin(1, 3, transit: true, Initiator.Text(Initiator.Names), tsih: first.Connection.Session!.Tsih);
+        second.SendLogin(1, 3, transit: true, Initiator.Text(Initiator.Names), tsih: first.Connection.Session!.Tsih, cid: 1);
         Assert.Equal((ushort)LoginStatus.TooManyConnections, second.ReceiveOne().Login.Status);
         var third = new Initiator(node);
         third.SendLogin(1, 3, transit: true, Initiator.Text(Initiator.Names), tsih: 999);

@@ -19,7 +19,7 @@ public class Keys
     [InlineData("DataDigest", "CRC32C", "CRC32C")]
     [InlineData("DataDigest", "None", "None")]
     [InlineData("DataDigest", "MD5", "Reject")]
-    [InlineData("MaxConnections", "8", "1")]
+    [InlineData("MaxConnections", "8", "4")]
     [InlineData("MaxConnections", "0", "Reject")]
     [InlineData("MaxConnections", "65536", "Reject")]
     [InlineData("TargetName", "iqn.x", "")]
@@ -118,6 +118,17 @@ public class Keys
         new TextNegotiation(Options, new SessionParameters { IsDiscovery = true })
             .Answer(Pairs("MaxBurstLength=4096", "ErrorRecoveryLevel=0"), KeyPhases.Operational, reply);
         Assert.Equal("MaxBurstLength=Irrelevant\0ErrorRecoveryLevel=0\0", reply.ToString());
+    }
+
+    [Fact]
+    public void What_holds_for_the_whole_session_is_settled_by_its_first_connection_alone()
+    {
+        StringBuilder reply = new();
+        var parameters = new SessionParameters();
+        new TextNegotiation(Options, parameters) { IsLeading = false }
+            .Answer(Pairs("MaxBurstLength=4096", "ErrorRecoveryLevel=0", "HeaderDigest=CRC32C"), KeyPhases.Operational, reply);
+        Assert.Equal("MaxBurstLength=Irrelevant\0ErrorRecoveryLevel=Irrelevant\0HeaderDigest=CRC32C\0", reply.ToString());
+        Assert.Equal((262144, true), (parameters.MaxBurstLength, parameters.Connection.HeaderDigest));
     }
 
     [Theory]

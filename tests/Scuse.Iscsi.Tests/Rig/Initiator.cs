@@ -38,13 +38,16 @@ sealed class Initiator : IConnectionHost
     public const ulong Isid = 0x80_00_00_00_00_01;
     public const uint None = 0xFFFF_FFFF;
     readonly Pieces _pieces;
+    readonly Initiator _leading;
+    uint _cmdSN = 1;
     readonly Memory<byte>[] _buffers = new Memory<byte>[256];
     readonly List<byte> _transcript = [];
     readonly byte[] _header = new byte[48 + 1020];
     int _read;
 
-    public Initiator(Node node, Cut cut = Cut.Whole, int seed = 1, string local = "127.0.0.1:3260")
+    public Initiator(Node node, Cut cut = Cut.Whole, int seed = 1, string local = "127.0.0.1:3260", Initiator? leading = null)
     {
+        _leading = leading ?? this;
         Node = node;
         _pieces = new Pieces(cut, seed);
         Connection = node.Server.Accept("10.0.0.9:40000", local, this, NowMs);
@@ -58,7 +61,12 @@ sealed class Initiator : IConnectionHost
 
     public long NowMs { get; set; } = 1000;
 
-    public uint CmdSN { get; set; } = 1;
+    /// <summary>The number of the next command: the connections of a session share it.</summary>
+    public uint CmdSN
+    {
+        get => _leading._cmdSN;
+        set => _leading._cmdSN = value;
+    }
 
     public uint ExpStatSN { get; set; } = 1;
 
@@ -191,11 +199,11 @@ sealed class Initiator : IConnectionHost
 
     public static string[] Names => ["InitiatorName=iqn.2026-11.example:host", $"TargetName={Node.TargetName}", "SessionType=Normal"];
 
-    public void SendLogin(int csg, int nsg, bool transit, byte[] text, bool @continue = false, ulong isid = Isid, ushort tsih = 0, byte versionMin = 0, uint tag = 0)
+    public void SendLogin(int csg, int nsg, bool transit, byte[] text, bool @continue = false, ulong isid = Isid, ushort tsih = 0, byte versionMin = 0, uint tag = 0, ushort cid = 0)
     {
         byte[] header = new byte[48];
         LoginRequestPdu.WriteTo(
-            header, LoginRequestPdu.StageFlags(transit, @continue, csg, nsg), isid, tsih, tag, 0, CmdSN, ExpStatSN, text.Length, 0, versionMin);
+            header, LoginRequestPdu.StageFlags(transit, @continue, csg, nsg), isid, tsih, tag, cid, CmdSN, ExpStatSN, text.Length, 0, versionMin);
         Send(header, text);
     }
 
@@ -203,13 +211,26 @@ sealed class Initiator : IConnectionHost
     public Initiator Login(params string[] keys)
     {
         SendLogin(1, 3, transit: true, Text([.. Names, .. keys]));
-        Pdu response = ReceiveOne();
-        Assert.Equal(0, response.Login.Status);
-        HasHeaderDigest = response.Text.Contains("HeaderDigest=CRC32C");
-        HasDataDigest = response.Text.Contains("DataDigest=CRC32C");
+        LearnDigests(ReceiveOne());
         SendCommand(0, 0x9999, 0, Cdb(0x00));
         Assert.Equal(0x02, ReceiveOne().Response.Status);
         return this;
+    }
+
+    /// <summary>One more connection for the session, or one in the place of that with the same identifier.</summary>
+    public Initiator Join(ushort cid, params string[] keys)
+    {
+        var joined = new Initiator(Node, leading: _leading) { NowMs = NowMs };
+        joined.SendLogin(1, 3, transit: true, Text([.. Names, .. keys]), tsih: Connection.Session!.Tsih, cid: cid);
+        joined.LearnDigests(joined.ReceiveOne());
+        return joined;
+    }
+
+    void LearnDigests(Pdu response)
+    {
+        Assert.Equal(0, response.Login.Status);
+        HasHeaderDigest = response.Text.Contains("HeaderDigest=CRC32C");
+        HasDataDigest = response.Text.Contains("DataDigest=CRC32C");
     }
 
     // ---- commands ----
@@ -282,10 +303,10 @@ sealed class Initiator : IConnectionHost
         Send(header, text);
     }
 
-    public void SendTaskManagement(TaskManagementFunction function, uint referenced = None, uint refCmdSN = 0, uint tag = 0x5000)
+    public void SendTaskManagement(TaskManagementFunction function, uint referenced = None, uint refCmdSN = 0, uint tag = 0x5000, uint? cmdSN = null)
     {
         byte[] header = new byte[48];
-        TaskManagementRequestPdu.WriteTo(header, (byte)function, 0, tag, referenced, refCmdSN, CmdSN, ExpStatSN);
+        TaskManagementRequestPdu.WriteTo(header, (byte)function, 0, tag, referenced, refCmdSN, cmdSN ?? CmdSN, ExpStatSN);
         Send(header);
     }
 
