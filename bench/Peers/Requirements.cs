@@ -13,6 +13,7 @@ static class Requirements
             ("qemu-img", "qemu-utils and qemu-block-extra"),
             ("qemu-io", "qemu-utils and qemu-block-extra"),
             ("iscsi-perf", "libiscsi-bin"),
+            ("gcc", "gcc and libc6-dev"),
             .. withTgt ? new[] { ("tgtd", "tgt"), ("tgtadm", "tgt") } : [],
         ];
         string[] missing = [.. needed.Where(need => !Peer.Exists(need.Program)).Select(need => $"{need.Program} (package {need.Package})")];

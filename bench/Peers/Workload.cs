@@ -17,6 +17,7 @@ abstract partial record Workload(string Name, int BlockBytes, int Depth, double?
     [
         new RandomRead("4 KiB random read, QD1", 4 << 10, 1, null),
         new RandomRead("4 KiB random read, QD32", 4 << 10, 32, 3),
+        new Light("4 KiB random read, QD32, light client", 4 << 10, 32, null),
         new Sequential("4 KiB write, QD32", 4 << 10, 32, 1.5, Write: true, Operations: 200_000),
         new Sequential("64 KiB read, QD32", 64 << 10, 32, 2, Write: false, Operations: 80_000),
         new Sequential("64 KiB write, QD32", 64 << 10, 32, null, Write: true, Operations: 60_000),
@@ -65,6 +66,16 @@ abstract partial record Workload(string Name, int BlockBytes, int Depth, double?
         // The last line; the running figures before it end in another way.
         [GeneratedRegex(@"iops average (\d+) \([^)]*\)\s+\n")]
         private static partial Regex FinalAverage();
+    }
+
+    /// <summary>Reads at random places with an initiator that does as little as it can, so that the target is the limit.</summary>
+    sealed record Light(string Name, int BlockBytes, int Depth, double? ExpectedRatio) : Workload(Name, BlockBytes, Depth, ExpectedRatio)
+    {
+        protected override async Task<(double OperationsPerSecond, double Operations)> RunAsync(string url, bool quick)
+        {
+            LightReport report = await LightLoad.RunAsync(url, "--block", $"{BlockBytes}", "--depth", $"{Depth}", "--seconds", quick ? "1" : "5");
+            return (report.Operations / report.Seconds, report.Operations);
+        }
     }
 
     /// <summary>Reads or writes from the start to the end and round again with qemu-img bench, a number of times.</summary>
