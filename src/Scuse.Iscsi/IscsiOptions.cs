@@ -48,6 +48,16 @@ public sealed record IscsiOptions
     /// <summary>The most connections that a session may have at a time; 1 to 65535. RFC 7143 section 13.2.</summary>
     public int MaxConnectionsPerSession { get; init; } = 4;
 
+    /// <summary>
+    /// The highest error recovery level that we offer, 0 to 2: at 0 an error costs the session, from 1 on what a digest shows to be damaged is sent
+    /// again, at 2 tasks outlive their connection. RFC 7143 sections 7.1.5 and 13.20. From 1 on answered commands keep their data until the initiator
+    /// acknowledges them. The initiators in wide use ask for 0.
+    /// </summary>
+    public int ErrorRecoveryLevel { get; init; }
+
+    /// <summary>How many seconds tasks of a lost connection can be claimed at ErrorRecoveryLevel 2, at most; 0 to 3600. RFC 7143 section 13.16.</summary>
+    public int Time2RetainSeconds { get; init; } = 20;
+
     /// <summary>The <c>host:port</c> that discovery answers with; null for the address the initiator reached us at.</summary>
     public string? AdvertisedPortal { get; init; }
 
@@ -69,6 +79,8 @@ public sealed record IscsiOptions
         Check(ReceiveBufferBytes, 4096, 1 << 24, nameof(ReceiveBufferBytes));
         Check(MaxSessions, 1, ushort.MaxValue, nameof(MaxSessions));
         Check(MaxConnectionsPerSession, 1, ushort.MaxValue, nameof(MaxConnectionsPerSession));
+        Check(ErrorRecoveryLevel, 0, 2, nameof(ErrorRecoveryLevel));
+        Check(Time2RetainSeconds, 0, 3600, nameof(Time2RetainSeconds));
         Check(MaxConnections, 1, int.MaxValue, nameof(MaxConnections));
     }
 

@@ -21,6 +21,7 @@ internal sealed class FullFeaturePhase
     readonly CommandReceiver _commands;
     readonly TaskManager _taskManager;
     readonly TextExchange _text;
+    readonly SnackReceiver _snacks;
 
     public FullFeaturePhase(
         IscsiConnection connection, IscsiSession session, TextNegotiation negotiation, OutputQueue output, GatherSink gather, PinnedBufferPool pool)
@@ -40,6 +41,12 @@ internal sealed class FullFeaturePhase
         output.Tasks = session.Tasks;
         output.TransferIn = new TransferIn(session.Parameters, parameters, session.Tasks, session.Counters);
         output.Digests = parameters;
+        if (session.Parameters.ErrorRecoveryLevel > 0)
+        {
+            output.Unacknowledged = new SentStatuses(session.Tasks.LetGo, output.LetGo);
+        }
+
+        _snacks = new SnackReceiver(this, session);
     }
 
     public IscsiConnection Connection { get; }
@@ -61,6 +68,7 @@ internal sealed class FullFeaturePhase
     public ISegmentSink OnHeader(ReadOnlySpan<byte> headers, bool isUnchecked)
     {
         var header = new BasicHeader(headers);
+        Output.Unacknowledged?.Acknowledge(header.ExpStatSN);
         switch (header.Opcode)
         {
             case Opcode.ScsiCommand when isUnchecked:
@@ -72,7 +80,7 @@ internal sealed class FullFeaturePhase
             case Opcode.NopOut or Opcode.TaskManagementRequest or Opcode.TextRequest or Opcode.LogoutRequest:
                 return _gather.Begin(headers);
             case Opcode.SnackRequest:
-                Reject(RejectReason.SnackReject, headers); // ErrorRecoveryLevel 0 knows no SNACK
+                _snacks.Execute(headers);
                 return SkipSink.Instance;
             case Opcode.LoginRequest:
                 Reject(RejectReason.ProtocolError, headers);

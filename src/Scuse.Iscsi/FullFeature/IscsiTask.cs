@@ -104,6 +104,32 @@ internal sealed class IscsiTask
     /// <summary>The next R2TSN and DataSN: R2Ts and Data-In PDUs of a command are numbered together. RFC 7143 section 4.2.2.4.</summary>
     public uint DataSN;
 
+    /// <summary>The DataSN of its first Data-In PDU: behind those of its R2Ts.</summary>
+    public uint FirstDataInSN;
+
+    /// <summary>How its data is cut into PDUs, in bytes: as it was when the first one was sent.</summary>
+    public int InSegmentLength;
+
+    // ---- its answer, sent and perhaps not acknowledged ----
+
+    /// <summary>Who still needs its memory once it is answered: pieces that are being sent, and the table of unacknowledged statuses.</summary>
+    public int Holders;
+
+    /// <summary>How many runs of its data wait to be sent again.</summary>
+    public int Resends;
+
+    /// <summary>The number that its status was sent under.</summary>
+    public uint StatSN;
+
+    /// <summary>Whether its status went with its last Data-In.</summary>
+    public bool StatusIsInData;
+
+    /// <summary>Up to which DataSN the initiator has acknowledged: those are not sent again.</summary>
+    public uint AcknowledgedDataSN;
+
+    /// <summary>What its response has to carry since its data was asked for in another cut.</summary>
+    public uint? SnackTag;
+
     /// <summary>Whether the core has the task and may still call about it.</summary>
     public bool IsWithCore => State is IscsiTaskState.Begun or IscsiTaskState.Collecting or IscsiTaskState.Executing;
 
@@ -119,7 +145,10 @@ internal sealed class IscsiTask
         LacksData = IsDeliveryFailed = false;
         NextOffset = SolicitedEnd = FirstR2T = R2TCount = RecoveryR2Ts = 0;
         InTotal = InSent = InSequenceBytes = 0;
-        ExpDataSN = DataSN = 0;
+        ExpDataSN = DataSN = FirstDataInSN = StatSN = AcknowledgedDataSN = 0;
+        InSegmentLength = Holders = Resends = 0;
+        StatusIsInData = false;
+        SnackTag = null;
         OutCursor = InCursor = default;
     }
 }

@@ -55,6 +55,25 @@ internal sealed class SessionTasks(CommandWindow window, IscsiOptions options, P
         scsi.Release(); // may bring calls for other tasks
     }
 
+    /// <summary>One holder less of an answered task; with the last one it is released.</summary>
+    public void LetGo(IscsiTask task)
+    {
+        if (--task.Holders == 0 && task.State == IscsiTaskState.Answered)
+        {
+            Release(task);
+        }
+    }
+
+    /// <summary>The answer of a completed task is not to be sent any more: it is released, as soon as nobody holds it.</summary>
+    public void Abandon(IscsiTask task)
+    {
+        Answered(task);
+        if (task.Holders == 0)
+        {
+            Release(task);
+        }
+    }
+
     /// <summary>The core has ended the task without an answer: forgets it.</summary>
     public void Forget(IscsiTask task)
     {

@@ -20,6 +20,16 @@ internal enum AnswerProgress
     Answered,
 }
 
+/// <summary>A run of a task's Data-In PDUs that is sent again, by their numbers.</summary>
+internal sealed class DataAgain(IscsiTask task, uint first, uint end)
+{
+    public IscsiTask Task => task;
+
+    public uint Next { get; set; } = first;
+
+    public uint End => end;
+}
+
 /// <summary>Makes the answer to a task: Data-In PDUs and the SCSI Response, or a last Data-In with the status in it. RFC 7143 sections 11.4, 11.7.</summary>
 internal sealed class TransferIn(SessionParameters parameters, ConnectionParameters connection, SessionTasks tasks, SessionCounters counters)
 {
@@ -27,6 +37,9 @@ internal sealed class TransferIn(SessionParameters parameters, ConnectionParamet
     const int MaxDataInBytes = 256 * 1024;
 
     int HeaderDigestLength => connection.HeaderDigest ? Crc32C.Length : 0;
+
+    /// <summary>How much of a task's data one PDU takes now.</summary>
+    int SegmentLength => Math.Min(connection.InitiatorMaxRecvDataSegmentLength, MaxDataInBytes);
 
     /// <summary>Makes one PDU; <paramref name="statSN"/> is for the one with the status.</summary>
     public AnswerProgress EncodeNext(IscsiTask task, PieceWriter writer, uint statSN)
@@ -37,6 +50,8 @@ internal sealed class TransferIn(SessionParameters parameters, ConnectionParamet
             task.InStarted = true;
             task.InTotal = Math.Min(Math.Min(scsi.DataInLength, scsi.ExpectedDataIn), scsi.DataIn.Length);
             task.InCursor = new DataCursor(scsi.DataIn);
+            task.InSegmentLength = SegmentLength;
+            task.FirstDataInSN = task.DataSN;
         }
 
         return task.InSent < task.InTotal ? EncodeDataIn(task, writer, statSN) : EncodeResponse(task, writer, statSN);
@@ -45,46 +60,66 @@ internal sealed class TransferIn(SessionParameters parameters, ConnectionParamet
     AnswerProgress EncodeDataIn(IscsiTask task, PieceWriter writer, uint statSN)
     {
         ScsiTask scsi = task.Scsi;
-        int length = Math.Min(task.InTotal - task.InSent, Math.Min(connection.InitiatorMaxRecvDataSegmentLength, MaxDataInBytes));
+        int length = Math.Min(task.InTotal - task.InSent, task.InSegmentLength);
         length = Math.Min(length, parameters.MaxBurstLength - task.InSequenceBytes);
         bool isLast = task.InSent + length == task.InTotal;
 
-        // Status may ride on the last Data-In when there is nothing to say beside it. RFC 7143 section 11.7.3.
-        bool withStatus = isLast && !task.IsBidirectional && scsi.Status == ScsiStatus.Good && scsi.SenseLength == 0;
+        // Status may ride on the last Data-In when there is nothing to say beside it. RFC 7143 section 11.7.3. Not when the response has to carry a SNACK tag.
+        bool withStatus = isLast && !task.IsBidirectional && scsi.Status == ScsiStatus.Good && scsi.SenseLength == 0 && task.SnackTag is null;
         task.InSequenceBytes += length;
-        byte flags = 0;
-        if (isLast || task.InSequenceBytes == parameters.MaxBurstLength)
+        bool endsBurst = isLast || task.InSequenceBytes == parameters.MaxBurstLength;
+        if (endsBurst)
         {
-            flags = BasicHeader.FinalBit; // the end of a sequence
             task.InSequenceBytes = 0;
         }
 
+        if (withStatus)
+        {
+            tasks.Answered(task);
+            task.StatusIsInData = true;
+        }
+
+        int offset = task.InSent;
+        task.InSent += length;
+        WriteDataIn(task, writer, ref task.InCursor, task.DataSN++, offset, length, endsBurst, withStatus, statSN, lastOf: withStatus ? task : null);
+        return withStatus ? AnswerProgress.AnsweredWithMemory : AnswerProgress.More;
+    }
+
+    void WriteDataIn(
+        IscsiTask task, PieceWriter writer, ref DataCursor cursor, uint dataSN, int offset, int length, bool endsBurst, bool withStatus, uint statSN,
+        IscsiTask? lastOf)
+    {
+        ScsiTask scsi = task.Scsi;
+        byte flags = endsBurst ? BasicHeader.FinalBit : (byte)0;
         uint residualCount = 0;
         if (withStatus)
         {
             Residual residual = Residual.Of(scsi, isBidirectional: false, task.DataWasTaken);
             flags |= (byte)(DataInPdu.StatusBit | residual.Flags); // O and U lie where the SCSI Response has them
             residualCount = residual.Count;
-            tasks.Answered(task);
         }
 
         Span<byte> pdu = writer.AddRun(BasicHeader.Length + HeaderDigestLength);
-        DataInPdu.WriteTo(pdu, flags, (byte)scsi.Status, task.InitiatorTaskTag, task.DataSN++, (uint)task.InSent, residualCount, length);
+        DataInPdu.WriteTo(pdu, flags, (byte)scsi.Status, task.InitiatorTaskTag, dataSN, (uint)offset, residualCount, length);
+        if (parameters.ErrorRecoveryLevel > 0 && endsBurst && offset + length < task.InTotal)
+        {
+            DataInPdu.AskForAcknowledgment(pdu, task.Lun, targetTransferTag: task.InitiatorTaskTag);
+        }
+
         SequenceNumbers.Write(pdu, withStatus ? statSN : 0, tasks.Window.ExpCmdSN, tasks.Window.MaxCmdSN);
         if (connection.HeaderDigest)
         {
             Crc32C.Seal(pdu);
         }
 
-        task.InSent += length;
         counters.DataInBytes += length;
         uint sum = Crc32C.Initial;
         for (int left = length; left > 0;)
         {
-            Memory<byte> piece = task.InCursor.Take(left);
+            Memory<byte> piece = cursor.Take(left);
             left -= piece.Length;
             sum = connection.DataDigest ? Crc32C.Append(sum, piece.Span) : sum;
-            writer.AddData(piece, lastOf: withStatus && left == 0 ? task : null);
+            writer.AddData(piece, lastOf: left == 0 ? lastOf : null);
         }
 
         if (connection.DataDigest)
@@ -95,23 +130,27 @@ internal sealed class TransferIn(SessionParameters parameters, ConnectionParamet
         {
             writer.AddPadding(length);
         }
-
-        return withStatus ? AnswerProgress.AnsweredWithMemory : AnswerProgress.More;
     }
 
     AnswerProgress EncodeResponse(IscsiTask task, PieceWriter writer, uint statSN)
     {
-        ScsiTask scsi = task.Scsi;
         tasks.Answered(task);
+        bool needsMemory = task.InTotal > 0;
+        WriteResponse(task, writer, statSN, lastOf: needsMemory ? task : null);
+        return needsMemory ? AnswerProgress.AnsweredWithMemory : AnswerProgress.Answered;
+    }
+
+    void WriteResponse(IscsiTask task, PieceWriter writer, uint statSN, IscsiTask? lastOf)
+    {
+        ScsiTask scsi = task.Scsi;
         Residual residual = Residual.Of(scsi, task.IsBidirectional, task.DataWasTaken);
         int segment = scsi.SenseLength == 0 ? 0 : ScsiResponsePdu.SenseLengthFieldLength + scsi.SenseLength;
-        bool needsMemory = task.InTotal > 0;
         int headerLength = BasicHeader.Length + HeaderDigestLength;
         int segmentRun = segment == 0 ? 0 : segment + BasicHeader.PaddingFor(segment) + (connection.DataDigest ? Crc32C.Length : 0);
-        int runLength = headerLength + segmentRun;
-        Span<byte> run = writer.AddRun(runLength, lastOf: needsMemory ? task : null);
+        Span<byte> run = writer.AddRun(headerLength + segmentRun, lastOf);
         ScsiResponsePdu.WriteTo(
-            run, residual.Flags, (byte)scsi.Status, task.InitiatorTaskTag, task.DataSN, residual.BidirectionalReadCount, residual.Count, segment);
+            run, residual.Flags, (byte)scsi.Status, task.InitiatorTaskTag, task.DataSN, residual.BidirectionalReadCount, residual.Count, segment,
+            task.SnackTag ?? 0);
         SequenceNumbers.Write(run, statSN, tasks.Window.ExpCmdSN, tasks.Window.MaxCmdSN);
         if (connection.HeaderDigest)
         {
@@ -129,7 +168,57 @@ internal sealed class TransferIn(SessionParameters parameters, ConnectionParamet
                 Crc32C.Seal(data);
             }
         }
+    }
 
-        return needsMemory ? AnswerProgress.AnsweredWithMemory : AnswerProgress.Answered;
+    // ---- what is sent again: RFC 7143 section 11.16 ----
+
+    /// <summary>Makes one of the Data-In PDUs to be sent again; the last one says when the run lets go of the task. False when there are no more.</summary>
+    public bool EncodeAgain(DataAgain again, PieceWriter writer)
+    {
+        IscsiTask task = again.Task;
+        uint dataSN = again.Next++;
+        (int offset, int length) = Place(task, dataSN);
+        var cursor = new DataCursor(task.Scsi.DataIn);
+        cursor.Skip(offset);
+        int end = offset + length;
+        WriteDataIn(
+            task, writer, ref cursor, dataSN, offset, length, endsBurst: end == task.InTotal || end % parameters.MaxBurstLength == 0,
+            withStatus: task.StatusIsInData && end == task.InTotal, task.StatSN, lastOf: again.Next == again.End ? task : null);
+        return again.Next != again.End;
+    }
+
+    /// <summary>The status of a task once more, under the number that it has; always as a SCSI Response.</summary>
+    public void EncodeResponseAgain(IscsiTask task, PieceWriter writer) => WriteResponse(task, writer, task.StatSN, lastOf: null);
+
+    /// <summary>Where in the task's data a Data-In PDU lies: the cut is the same each time.</summary>
+    (int Offset, int Length) Place(IscsiTask task, uint dataSN)
+    {
+        int burst = parameters.MaxBurstLength;
+        int perBurst = (burst + task.InSegmentLength - 1) / task.InSegmentLength;
+        int index = (int)(dataSN - task.FirstDataInSN);
+        int inBurst = index % perBurst * task.InSegmentLength;
+        int offset = (index / perBurst * burst) + inBurst;
+        return (offset, Math.Min(Math.Min(task.InSegmentLength, burst - inBurst), task.InTotal - offset));
+    }
+
+    /// <summary>
+    /// Has what is left of the data cut anew, since the initiator's MaxRecvDataSegmentLength has changed, and all of it counts as not sent.
+    /// RFC 7143 section 11.16.3, R-Data SNACK. An answered task gets the numbers that its data will have.
+    /// </summary>
+    public void CutAnew(IscsiTask task)
+    {
+        task.InSegmentLength = SegmentLength;
+        task.DataSN = task.FirstDataInSN;
+        if (task.State != IscsiTaskState.Answered)
+        {
+            task.InSent = task.InSequenceBytes = 0;
+            task.InCursor = new DataCursor(task.Scsi.DataIn);
+            return;
+        }
+
+        int burst = parameters.MaxBurstLength, rest = task.InTotal % burst;
+        int perBurst = (burst + task.InSegmentLength - 1) / task.InSegmentLength;
+        task.DataSN += (uint)((task.InTotal / burst * perBurst) + ((rest + task.InSegmentLength - 1) / task.InSegmentLength));
+        task.StatusIsInData = false; // the response has to carry the SNACK tag
     }
 }

@@ -87,7 +87,7 @@ internal static class KeyTable
         new("DefaultTime2Retain", KeyKind.NumericMinimum, KeyPhases.Operational)
         {
             IsLeadingOnly = true, Maximum = 3600,
-            OurNumber = static _ => 0, // ErrorRecoveryLevel 0 keeps no tasks of a lost connection
+            OurNumber = static o => o.ErrorRecoveryLevel < 2 ? 0 : (uint)o.Time2RetainSeconds, // below, no tasks of a lost connection are kept
             Apply = static (p, r) => p.DefaultTime2RetainSeconds = (int)r.Number,
         },
         new("MaxOutstandingR2T", KeyKind.NumericMinimum, KeyPhases.Operational)
@@ -101,7 +101,7 @@ internal static class KeyTable
         new("ErrorRecoveryLevel", KeyKind.NumericMinimum, KeyPhases.Operational)
         {
             IsLeadingOnly = true, Maximum = 2,
-            OurNumber = static _ => 0,
+            OurNumber = static o => (uint)o.ErrorRecoveryLevel,
             Apply = static (p, r) => p.ErrorRecoveryLevel = (int)r.Number,
         },
         new("TaskReporting", KeyKind.List, KeyPhases.Operational) { IsLeadingOnly = true, IrrelevantInDiscovery = true, OurList = ["RFC3720"] },

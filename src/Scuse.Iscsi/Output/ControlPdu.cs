@@ -16,4 +16,10 @@ internal sealed class ControlPdu
 
     /// <summary>Whether the PDU is a status: it takes a StatSN. Otherwise it carries the next one without taking it. RFC 7143 section 4.2.2.2.</summary>
     public bool TakesStatSN { get; set; }
+
+    /// <summary>Who still needs it: pieces that are being sent, and the table of unacknowledged statuses.</summary>
+    public int Holders { get; set; }
+
+    /// <summary>The number it was sent under, when it took one.</summary>
+    public uint StatSN { get; set; }
 }

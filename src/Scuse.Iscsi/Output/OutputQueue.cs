@@ -22,6 +22,8 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
         Response,
         R2T,
         Control,
+        StatusAgain,
+        DataAgain,
     }
 
     /// <summary>The next status number of the connection.</summary>
@@ -39,7 +41,10 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
     /// <summary>What PDUs of full feature phase have; those of login never have digests. Set when the session begins.</summary>
     public ConnectionParameters Digests { get; set; } = new();
 
-    /// <summary>Control PDUs that are not sent yet.</summary>
+    /// <summary>What was sent and is not acknowledged; null where it is not kept. Set when the session begins.</summary>
+    public SentStatuses? Unacknowledged { get; set; }
+
+    /// <summary>Control PDUs, and whatever is to be sent again, that are not sent yet.</summary>
     public int ControlCount { get; private set; }
 
     public bool HasOutput => _writer.Pieces.Count > 0 || _entries.Count > 0;
@@ -78,6 +83,29 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
 
     public void AddR2T(IscsiTask task, in OpenR2T r2t) =>
         Enqueue(new OutputEntry { Kind = Kind.R2T, Task = task, Generation = task.Generation, R2T = r2t });
+
+    /// <summary>An R2T once more.</summary>
+    public void AddR2TAgain(IscsiTask task, in OpenR2T r2t)
+    {
+        ControlCount++;
+        Enqueue(new OutputEntry { Kind = Kind.R2T, Task = task, Generation = task.Generation, R2T = r2t, IsAgain = true });
+    }
+
+    /// <summary>What was sent under a StatSN, once more.</summary>
+    public void AddStatusAgain(uint statSN)
+    {
+        ControlCount++;
+        Enqueue(new OutputEntry { Kind = Kind.StatusAgain, StatSN = statSN });
+    }
+
+    /// <summary>Data-In PDUs of a task, once more.</summary>
+    public void AddDataAgain(DataAgain again)
+    {
+        ControlCount++;
+        again.Task.Holders++;
+        again.Task.Resends++;
+        Enqueue(new OutputEntry { Kind = Kind.DataAgain, Again = again });
+    }
 
     /// <summary>Names what to send next; see <see cref="IscsiConnection.GetSendBuffers"/>.</summary>
     public int GetBuffers(Span<Memory<byte>> buffers)
@@ -126,13 +154,21 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
         {
             if (entry.Kind == Kind.Response)
             {
-                Tasks!.Release(entry.Task!);
+                Tasks!.Abandon(entry.Task!);
+            }
+            else if (entry.Again is { } again)
+            {
+                again.Task.Resends--;
+                Tasks!.LetGo(again.Task);
             }
             else if (entry.Control is { } control)
             {
                 Return(control);
             }
         }
+
+        ControlCount = 0;
+        Unacknowledged?.Clear();
     }
 
     void Enqueue(OutputEntry entry)
@@ -150,15 +186,29 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
                 break;
             case Kind.R2T:
                 _entries.Dequeue();
+                ControlCount -= entry.IsAgain ? 1 : 0;
                 if (entry.Task!.Generation == entry.Generation && entry.Task.State == IscsiTaskState.Collecting)
                 {
                     EncodeR2T(entry);
                 }
 
                 break;
+            case Kind.StatusAgain:
+                _entries.Dequeue();
+                EncodeStatusAgain(entry.StatSN);
+                break;
+            case Kind.DataAgain:
+                if (!TransferIn!.EncodeAgain(entry.Again!, _writer))
+                {
+                    _entries.Dequeue();
+                    entry.Again!.Task.Resends--;
+                    ControlCount--;
+                }
+
+                break;
             default:
                 _entries.Dequeue();
-                EncodeControl(entry.Control!);
+                EncodeControl(entry.Control!, isAgain: false);
                 break;
         }
     }
@@ -166,20 +216,28 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
     /// <summary>One PDU of the task's answer; the entry stays until the last one.</summary>
     void EncodeResponse(IscsiTask task)
     {
-        uint statSN = StatSN;
-        switch (TransferIn!.EncodeNext(task, _writer, statSN))
+        AnswerProgress progress = TransferIn!.EncodeNext(task, _writer, StatSN);
+        if (progress == AnswerProgress.More)
         {
-            case AnswerProgress.More:
-                break;
-            case AnswerProgress.AnsweredWithMemory:
-                _entries.Dequeue();
-                StatSN++;
-                break;
-            case AnswerProgress.Answered:
-                _entries.Dequeue();
-                StatSN++;
-                Tasks!.Release(task);
-                break;
+            return;
+        }
+
+        _entries.Dequeue();
+        uint statSN = StatSN++;
+        if (progress == AnswerProgress.AnsweredWithMemory)
+        {
+            task.Holders++; // the piece that is sent last
+        }
+
+        if (Unacknowledged is { } table)
+        {
+            task.Holders++;
+            task.StatSN = statSN;
+            table.Keep(statSN, task);
+        }
+        else if (task.Holders == 0)
+        {
+            Tasks!.Release(task);
         }
     }
 
@@ -196,22 +254,43 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
         }
     }
 
-    void EncodeControl(ControlPdu control)
+    void EncodeStatusAgain(uint statSN)
+    {
+        if (Unacknowledged!.TryFind(statSN, out IscsiTask? task, out ControlPdu? control) && control is not null)
+        {
+            EncodeControl(control, isAgain: true);
+            return;
+        }
+
+        ControlCount--;
+        if (task is not null)
+        {
+            TransferIn!.EncodeResponseAgain(task, _writer);
+        }
+    }
+
+    void EncodeControl(ControlPdu control, bool isAgain)
     {
         int length = control.DataLength;
         bool isOfLogin = new BasicHeader(control.Header).Opcode == Opcode.LoginResponse;
         bool hasHeaderDigest = Digests.HeaderDigest && !isOfLogin;
         Span<byte> pdu = _writer.AddRun(BasicHeader.Length + (hasHeaderDigest ? Crc32C.Length : 0), control: length == 0 ? control : null);
         control.Header.CopyTo(pdu);
-        Stamp(pdu, StatSN);
+        control.Holders++; // the piece that it is sent with
+        Stamp(pdu, isAgain ? control.StatSN : StatSN);
         if (hasHeaderDigest)
         {
             Crc32C.Seal(pdu);
         }
 
-        if (control.TakesStatSN)
+        if (control.TakesStatSN && !isAgain)
         {
-            StatSN++;
+            control.StatSN = StatSN++;
+            if (Unacknowledged is { } table && !isOfLogin)
+            {
+                control.Holders++;
+                table.Keep(control.StatSN, control);
+            }
         }
 
         if (length > 0)
@@ -235,18 +314,27 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
     {
         if (piece.Control is { } control)
         {
-            Return(control);
+            ControlCount--;
+            LetGo(control);
         }
 
         if (piece.LastOf is { } task)
         {
-            Tasks!.Release(task);
+            Tasks!.LetGo(task);
+        }
+    }
+
+    /// <summary>One holder less of a control PDU that was sent.</summary>
+    public void LetGo(ControlPdu control)
+    {
+        if (--control.Holders == 0)
+        {
+            Return(control);
         }
     }
 
     void Return(ControlPdu control)
     {
-        ControlCount--;
         if (control.Data is { } data)
         {
             control.Data = null;
@@ -264,5 +352,8 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
         public uint Generation;
         public OpenR2T R2T;
         public ControlPdu? Control;
+        public bool IsAgain;
+        public uint StatSN;
+        public DataAgain? Again;
     }
 }

@@ -5,6 +5,7 @@ namespace Scuse.Iscsi.Pdus;
 /// <summary>SCSI Data-In. RFC 7143 section 11.7.</summary>
 internal readonly ref struct DataInPdu(ReadOnlySpan<byte> pdu)
 {
+    public const byte AcknowledgeBit = 0x40;
     public const byte OverflowBit = 0x04;
     public const byte UnderflowBit = 0x02;
     public const byte StatusBit = 0x01;
@@ -26,6 +27,10 @@ internal readonly ref struct DataInPdu(ReadOnlySpan<byte> pdu)
 
     public byte Status => _pdu[StatusOffset];
 
+    public bool AsksForAcknowledgment => (Flags & AcknowledgeBit) != 0;
+
+    public uint TargetTransferTag => BinaryPrimitives.ReadUInt32BigEndian(_pdu[TargetTransferTagOffset..]);
+
     public uint DataSN => BinaryPrimitives.ReadUInt32BigEndian(_pdu[DataSNOffset..]);
 
     public uint BufferOffset => BinaryPrimitives.ReadUInt32BigEndian(_pdu[BufferOffsetOffset..]);
@@ -41,5 +46,13 @@ internal readonly ref struct DataInPdu(ReadOnlySpan<byte> pdu)
         BinaryPrimitives.WriteUInt32BigEndian(pdu[DataSNOffset..], dataSN);
         BinaryPrimitives.WriteUInt32BigEndian(pdu[BufferOffsetOffset..], bufferOffset);
         BinaryPrimitives.WriteUInt32BigEndian(pdu[ResidualOffset..], residual);
+    }
+
+    /// <summary>Sets the A bit, and what the initiator has to give back in its DataACK SNACK. RFC 7143 section 11.7.2.</summary>
+    public static void AskForAcknowledgment(Span<byte> pdu, ulong lun, uint targetTransferTag)
+    {
+        pdu[BasicHeader.FlagsOffset] |= AcknowledgeBit;
+        BinaryPrimitives.WriteUInt64BigEndian(pdu[BasicHeader.LunOffset..], lun);
+        BinaryPrimitives.WriteUInt32BigEndian(pdu[TargetTransferTagOffset..], targetTransferTag);
     }
 }

@@ -18,6 +18,7 @@ internal readonly ref struct ScsiResponsePdu(ReadOnlySpan<byte> pdu)
 
     const int ResponseOffset = 2;
     const int StatusOffset = 3;
+    const int SnackTagOffset = 20;
     const int ExpDataSNOffset = 36;
     const int BidirectionalResidualOffset = 40;
     const int ResidualOffset = 44;
@@ -34,6 +35,9 @@ internal readonly ref struct ScsiResponsePdu(ReadOnlySpan<byte> pdu)
 
     public byte Status => _pdu[StatusOffset];
 
+    /// <summary>What the R-Data SNACK that this answers was marked with.</summary>
+    public uint SnackTag => BinaryPrimitives.ReadUInt32BigEndian(_pdu[SnackTagOffset..]);
+
     public uint ExpDataSN => BinaryPrimitives.ReadUInt32BigEndian(_pdu[ExpDataSNOffset..]);
 
     public uint BidirectionalReadResidual => BinaryPrimitives.ReadUInt32BigEndian(_pdu[BidirectionalResidualOffset..]);
@@ -42,11 +46,12 @@ internal readonly ref struct ScsiResponsePdu(ReadOnlySpan<byte> pdu)
 
     public static void WriteTo(
         Span<byte> pdu, byte residualFlags, byte status, uint initiatorTaskTag, uint expDataSN, uint bidirectionalResidual, uint residual,
-        int dataSegmentLength)
+        int dataSegmentLength, uint snackTag = 0)
     {
         BasicHeader.Begin(pdu, Opcode.ScsiResponse, (byte)(BasicHeader.FinalBit | residualFlags), initiatorTaskTag, dataSegmentLength);
         pdu[ResponseOffset] = CompletedAtTarget;
         pdu[StatusOffset] = status;
+        BinaryPrimitives.WriteUInt32BigEndian(pdu[SnackTagOffset..], snackTag);
         BinaryPrimitives.WriteUInt32BigEndian(pdu[ExpDataSNOffset..], expDataSN);
         BinaryPrimitives.WriteUInt32BigEndian(pdu[BidirectionalResidualOffset..], bidirectionalResidual);
         BinaryPrimitives.WriteUInt32BigEndian(pdu[ResidualOffset..], residual);

@@ -8,9 +8,10 @@ public class Allocations
     [Theory]
     [InlineData]
     [InlineData("HeaderDigest=CRC32C", "DataDigest=CRC32C")]
+    [InlineData("ErrorRecoveryLevel=1")]
     public void A_hundred_thousand_commands_allocate_nothing(params string[] keys)
     {
-        Initiator initiator = new Initiator(new Node()).Login(keys);
+        Initiator initiator = new Initiator(new Node(new IscsiOptions { ErrorRecoveryLevel = 2 })).Login(keys);
         int digest = initiator.HasHeaderDigest ? 4 : 0;
         byte[] read = new byte[48 + digest];
         byte[] write = new byte[48 + digest + 4096 + digest];

@@ -151,8 +151,8 @@ public class GoldenPdus
     public void Snack_has_its_fields_where_the_figure_has_them()
     {
         byte[] pdu = Dirty();
-        SnackPdu.WriteTo(pdu, 1, 7, 6, 8, 9);
-        Equal("10810000 00000000 0000000000000000 00000007 00000000 00000000 00000006 00000000 00000000 00000008 00000009", pdu);
+        SnackPdu.WriteTo(pdu, SnackType.Status, 7, 6, 8, 9);
+        Equal("10810000 00000000 0000000000000000 00000007 FFFFFFFF 00000000 00000006 00000000 00000000 00000008 00000009", pdu);
     }
 
     [Fact]

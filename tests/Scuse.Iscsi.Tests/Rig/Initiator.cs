@@ -74,6 +74,9 @@ sealed class Initiator : IConnectionHost
 
     public bool HasDataDigest { get; set; }
 
+    /// <summary>Whether what comes is acknowledged with the next request.</summary>
+    public bool Acknowledges { get; set; } = true;
+
     /// <summary>What happens to the next PDU on its way.</summary>
     public Damage NextDamage { get; set; }
 
@@ -185,7 +188,10 @@ sealed class Initiator : IConnectionHost
         _read = _transcript.Count;
         foreach (Pdu pdu in pdus)
         {
-            ExpStatSN = pdu.StatSN + 1;
+            if (Acknowledges && pdu.TakesStatSN && !SerialNumber.IsBefore(pdu.StatSN, ExpStatSN))
+            {
+                ExpStatSN = pdu.StatSN + 1;
+            }
         }
 
         return pdus;
@@ -307,6 +313,13 @@ sealed class Initiator : IConnectionHost
     {
         byte[] header = new byte[48];
         TaskManagementRequestPdu.WriteTo(header, (byte)function, 0, tag, referenced, refCmdSN, cmdSN ?? CmdSN, ExpStatSN);
+        Send(header);
+    }
+
+    public void SendSnack(SnackType type, uint tag, uint first, uint count, uint mark = None, uint? expStatSN = null)
+    {
+        byte[] header = new byte[48];
+        SnackPdu.WriteTo(header, type, tag, expStatSN ?? ExpStatSN, first, count, mark);
         Send(header);
     }
 

@@ -13,6 +13,18 @@ sealed record Pdu(byte[] Header, byte[] Data)
 
     public uint StatSN => new SequenceNumbers(Header).StatSN;
 
+    /// <summary>Whether its StatSN is its own, and not the next one's.</summary>
+    public bool TakesStatSN => Opcode switch
+    {
+        Opcode.R2T => false,
+        Opcode.DataIn => DataIn.HasStatus,
+        Opcode.NopIn => Tag != Initiator.None,
+        _ => true,
+    };
+
+    /// <summary>The PDU but for ExpCmdSN and MaxCmdSN, which are the newest ones whenever it is sent.</summary>
+    public string Content => Convert.ToHexString(Header.AsSpan(0, 28)) + Convert.ToHexString(Header.AsSpan(36)) + Convert.ToHexString(Data);
+
     public uint ExpCmdSN => new SequenceNumbers(Header).ExpCmdSN;
 
     public uint MaxCmdSN => new SequenceNumbers(Header).MaxCmdSN;
