@@ -244,7 +244,7 @@ sealed class CommandWorld : ITaskTransport
         for (int i = 0; i < _disks.Length; i++)
         {
             ClearAca();
-            Require(Inquire(i).AsSpan().SequenceEqual(_identities[i]), $"LUN {i} is another");
+            Require(Inquire(i).AsSpan().SequenceEqual(Expected(_identities[i])), $"LUN {i} is another");
             int attentions = 0;
             do
             {
@@ -253,6 +253,15 @@ sealed class CommandWorld : ITaskTransport
             while (_lastStatus == ScsiStatus.CheckCondition && Told.Count >= 16 && IsAttention() && ++attentions < 40);
             Require(attentions < 40, $"LUN {i} has no end of unit attentions");
         }
+    }
+
+    /// <summary>In the unavailable state, which an initiator may set, INQUIRY data says that the unit cannot be reached through this port. SPC-4 clause 5.16.2.4.5.</summary>
+    byte[] Expected(byte[] identity)
+    {
+        const byte notConnected = 0x20;
+        byte[] expected = [.. identity];
+        expected[0] |= _target.PortGroup.State == AsymmetricAccessState.Unavailable ? notConnected : (byte)0;
+        return expected;
     }
 
     bool IsAttention() => (Outcome >> 24 & 0xF) == (ulong)SenseKey.UnitAttention;
