@@ -26,6 +26,20 @@ public static class LogicalUnitDesignators
         };
     }
 
+    /// <summary>Writes an identification descriptor CSCD descriptor, of 32 bytes, that names the logical unit by its NAA identifier. SPC-4 clause 6.4.5.6.</summary>
+    /// <param name="descriptor">Cleared memory.</param>
+    /// <param name="info">The device.</param>
+    public static void WriteCopyDescriptor(Span<byte> descriptor, BlockDeviceInfo info)
+    {
+        ArgumentNullException.ThrowIfNull(info);
+        descriptor[0] = ThirdPartyCopyLimits.IdentificationDescriptor;
+        descriptor[4] = Binary;
+        descriptor[5] = (LogicalUnit << 4) | Naa;
+        descriptor[7] = LogicalUnitIdentifier.Length;
+        BinaryPrimitives.WriteUInt64BigEndian(descriptor[8..], LogicalUnitIdentifier.FromSerial(info.Serial));
+        BinaryPrimitives.WriteInt32BigEndian(descriptor[28..], info.BlockSize); // three bytes, after one of flags
+    }
+
     static bool IsT10(BlockDeviceInfo info, ReadOnlySpan<byte> designator)
     {
         Span<byte> own = stackalloc byte[VendorLength + info.Serial.Length];

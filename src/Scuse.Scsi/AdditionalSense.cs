@@ -72,6 +72,24 @@ public static class AdditionalSense
     /// <summary>LOGICAL BLOCK ADDRESS OUT OF RANGE.</summary>
     public const ushort LbaOutOfRange = 0x2100;
 
+    /// <summary>INVALID TOKEN OPERATION, UNSUPPORTED TOKEN TYPE.</summary>
+    public const ushort UnsupportedTokenType = 0x2301;
+
+    /// <summary>INVALID TOKEN OPERATION, TOKEN UNKNOWN.</summary>
+    public const ushort TokenUnknown = 0x2304;
+
+    /// <summary>INVALID TOKEN OPERATION, TOKEN EXPIRED.</summary>
+    public const ushort TokenExpired = 0x2307;
+
+    /// <summary>INVALID TOKEN OPERATION, TOKEN CANCELLED: what it stood for has changed, or its place was needed for another.</summary>
+    public const ushort TokenCancelled = 0x2308;
+
+    /// <summary>INVALID TOKEN OPERATION, TOKEN DELETED: somebody has asked for it.</summary>
+    public const ushort TokenDeleted = 0x2309;
+
+    /// <summary>INVALID TOKEN OPERATION, INVALID TOKEN LENGTH.</summary>
+    public const ushort InvalidTokenLength = 0x230A;
+
     /// <summary>INVALID FIELD IN CDB.</summary>
     public const ushort InvalidFieldInCdb = 0x2400;
 
@@ -188,4 +206,7 @@ public static class AdditionalSense
 
     /// <summary>INSUFFICIENT REGISTRATION RESOURCES.</summary>
     public const ushort InsufficientRegistrationResources = 0x5504;
+
+    /// <summary>INSUFFICIENT RESOURCES TO CREATE ROD TOKEN.</summary>
+    public const ushort InsufficientResourcesToCreateRodToken = 0x550D;
 }

@@ -15,6 +15,15 @@ public static class ServiceAction
     /// <summary>EXTENDED COPY(LID4), of THIRD-PARTY COPY OUT.</summary>
     public const byte ExtendedCopyLid4 = 0x01;
 
+    /// <summary>POPULATE TOKEN, of THIRD-PARTY COPY OUT. SBC-3.</summary>
+    public const byte PopulateToken = 0x10;
+
+    /// <summary>WRITE USING TOKEN, of THIRD-PARTY COPY OUT. SBC-3.</summary>
+    public const byte WriteUsingToken = 0x11;
+
+    /// <summary>RECEIVE ROD TOKEN INFORMATION, of THIRD-PARTY COPY IN.</summary>
+    public const byte RodTokenInformation = 0x07;
+
     /// <summary>RECEIVE COPY STATUS(LID1), of THIRD-PARTY COPY IN.</summary>
     public const byte CopyStatusLid1 = 0x00;
 

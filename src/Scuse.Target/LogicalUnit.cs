@@ -73,6 +73,9 @@ public sealed class LogicalUnit
     /// <summary>The tasks in the order of their arrival (SAM-5 clause 8); each brings its node, so that coming and going allocates nothing.</summary>
     internal LinkedList<ScsiTask> Tasks { get; } = new();
 
+    /// <summary>The tokens that stand for blocks of the logical unit and can be used; kept by <see cref="RodTokens"/>.</summary>
+    internal List<RodToken> Tokens { get; } = [];
+
     internal ScsiTarget Target { get; set; } = null!;
 
     // ---- the way of a task ----
@@ -438,6 +441,7 @@ public sealed class LogicalUnit
     void Start(ScsiTask task)
     {
         task.State = TaskState.Executing;
+        TellTokens(task);
         switch (task.Responder)
         {
             case Responder.Handler when Backstore.IsRefusing:
@@ -459,6 +463,15 @@ public sealed class LogicalUnit
             default:
                 ExecuteHere(task);
                 break;
+        }
+    }
+
+    /// <summary>A command that is about to change blocks, or has done so perhaps: tokens that stand for them as they were are of no use any more.</summary>
+    void TellTokens(ScsiTask task)
+    {
+        if (Tokens.Count > 0 && task.Responder != Responder.TargetCore && MediumRange.MayChange(task.Cdb, Backstore.PassLevel, out MediumRange blocks))
+        {
+            Target.Tokens.Changed(this, blocks);
         }
     }
 
@@ -485,7 +498,7 @@ public sealed class LogicalUnit
             PortGroupCommands.Report(Target.PortGroup, task.Cdb, task.DataIn),
         OperationCode.MaintenanceOut => PortGroupCommands.Set(Target.PortGroup, task.Nexus, task.Cdb, task.DataOut),
         OperationCode.MaintenanceIn => SupportedTaskManagement.Execute(task.Cdb, task.DataIn),
-        OperationCode.ThirdPartyCopyIn => CopyResults.Execute(task.Nexus, task.Cdb, task.DataIn),
+        OperationCode.ThirdPartyCopyIn => CopyResults.Execute(this, task.Nexus, task.Cdb, task.DataIn),
         OperationCode.PersistentReserveIn => Reservations.ReserveIn(task.Nexus, task.Cdb, task.DataIn),
         OperationCode.Reserve6 or OperationCode.Reserve10 or OperationCode.Release6 or OperationCode.Release10 => Reservations.ReserveOrRelease(task.Nexus, task.Cdb),
         _ => ScsiResult.Check(SenseData.InvalidOperationCode),
@@ -649,6 +662,8 @@ public sealed class LogicalUnit
     {
         Reservations.WasReset();
         _aca.Clear();
+        Target.EndBackgroundCopies(this, static _ => true);
+        Target.ForgetCopiesOf(this);
         if (Backstore.IsOpen)
         {
             Backstore.DeviceServer.Reset();
@@ -656,7 +671,14 @@ public sealed class LogicalUnit
     }
 
     /// <summary>For the backstore: the device has another size now. Every nexus is told: CAPACITY DATA HAS CHANGED. SBC-3 clause 4.7.</summary>
-    public void CapacityChanged() => Target.Establish(this, AdditionalSense.CapacityDataChanged);
+    public void CapacityChanged()
+    {
+        LostData();
+        Target.Establish(this, AdditionalSense.CapacityDataChanged);
+    }
+
+    /// <summary>For the backstore: the blocks may hold something else now, though no command has changed them.</summary>
+    public void LostData() => Target.Tokens.Changed(this, MediumRange.All);
 
     /// <summary>What a command changed in the device, every other nexus is told.</summary>
     void ListenToDeviceServer() => Backstore.DeviceServer.AttentionRaised = (code, sender) => Target.Establish(this, code, except: sender as Nexus);
@@ -712,6 +734,11 @@ public sealed class LogicalUnit
 
     void Leave(ScsiTask task)
     {
+        if (task.State == TaskState.Executing)
+        {
+            TellTokens(task); // of those that were made while it was under way
+        }
+
         Timers.Clear(task.Timer);
         Tasks.Remove(task.Place);
         if (!_blocks.IsIdle)

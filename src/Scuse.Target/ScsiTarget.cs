@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Scuse.Scsi;
 
 namespace Scuse.Target;
@@ -64,6 +65,17 @@ public sealed class ScsiTarget
 
     internal CopyManager Copies => field ??= new CopyManager(this);
 
+    /// <summary>Where what nobody can guess comes from: the part of a ROD token that makes it one.</summary>
+    public RandomNumberGenerator Randomness { get; init; } = RandomNumberGenerator.Create();
+
+    internal RodTokens Tokens => field ??= new RodTokens(this);
+
+    /// <summary>Ends the copies that go on by themselves in a logical unit, of those who are meant.</summary>
+    internal void EndBackgroundCopies(LogicalUnit unit, Func<Nexus, bool> isMeant) => Copies.EndBackground(unit, isMeant);
+
+    /// <summary>The logical unit was reset: nobody can ask about its copies that are over.</summary>
+    internal void ForgetCopiesOf(LogicalUnit unit) => _nexuses.ForEach(nexus => nexus.Copies.ForgetThoseOf(unit));
+
     /// <summary>A new I_T nexus. Every logical unit owes it a POWER ON, RESET, OR BUS DEVICE RESET OCCURRED unit attention. SAM-5 clause 5.14.</summary>
     public Nexus Attach(string initiatorPort)
     {
@@ -95,6 +107,7 @@ public sealed class ScsiTarget
         foreach (LogicalUnit unit in LogicalUnits)
         {
             unit.Reservations.NexusLost(nexus);
+            EndBackgroundCopies(unit, lost => lost == nexus);
             List<ScsiTask> tasks = TasksOf(unit, nexus);
             if (tasks.Count > 0)
             {
@@ -201,6 +214,7 @@ public sealed class ScsiTarget
     {
         List<ScsiTask> tasks = [.. unit.Tasks.Where(task => task != except && initiatorPorts.Contains(task.Nexus.InitiatorPort))];
         var done = new AbortCompletion();
+        unit.Target.EndBackgroundCopies(unit, nexus => initiatorPorts.Contains(nexus.InitiatorPort));
         foreach (Nexus nexus in unit.Target._nexuses)
         {
             if (initiatorPorts.Contains(nexus.InitiatorPort))
@@ -343,6 +357,7 @@ public sealed class ScsiTarget
         foreach (LogicalUnit unit in LogicalUnits)
         {
             unit.Reservations.NexusLost(request.Nexus);
+            EndBackgroundCopies(unit, nexus => nexus == request.Nexus);
             unit.ClearAca(request.Nexus);
             request.Nexus.Establish(unit.Number, AdditionalSense.NexusLossOccurred);
         }

@@ -11,7 +11,7 @@ public static class TargetCommands
     static ReadOnlySpan<byte> ThirdPartyCopyIn =>
     [
         ServiceAction.CopyStatusLid1, ServiceAction.CopyDataLid1, ServiceAction.CopyOperatingParameters, ServiceAction.CopyFailureDetailsLid1,
-        ServiceAction.CopyStatusLid4,
+        ServiceAction.CopyStatusLid4, ServiceAction.RodTokenInformation,
     ];
 
     /// <summary>In ascending order of operation code, then service action.</summary>
@@ -41,9 +41,14 @@ public static class TargetCommands
             all.Add(new([OperationCode.ThirdPartyCopyOut, action, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x04], action));
         }
 
+        foreach (byte action in (ReadOnlySpan<byte>)[ServiceAction.PopulateToken, ServiceAction.WriteUsingToken])
+        {
+            all.Add(new([OperationCode.ThirdPartyCopyOut, action, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x04], action));
+        }
+
         foreach (byte action in ThirdPartyCopyIn)
         {
-            byte identifier4 = action == ServiceAction.CopyStatusLid4 ? (byte)0xFF : (byte)0;
+            byte identifier4 = action is ServiceAction.CopyStatusLid4 or ServiceAction.RodTokenInformation ? (byte)0xFF : (byte)0;
             byte identifier = action == ServiceAction.CopyOperatingParameters ? (byte)0 : (byte)0xFF;
             all.Add(new([OperationCode.ThirdPartyCopyIn, action, identifier, identifier4, identifier4, identifier4, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x04], action));
         }

@@ -247,7 +247,7 @@ public sealed class CopyTests
         AnswerRead(_source, 1);
 
         Assert.Equal("0A/0D/01", Initiator.OutcomeOf(copy));
-        Assert.Equal(new byte[] { 0, 0, 0, 8, 2, 0, 0, 0, 0, 0, 0, 0 }, Results(0, 7)); // done with errors
+        Assert.Equal(new byte[] { 0, 0, 0, 8, 2, 0, 1, 0, 0, 0, 0, 0 }, Results(0, 7)); // done with errors
     }
 
     // ---- aborts ----
@@ -422,17 +422,18 @@ public sealed class CopyTests
     // ---- RECEIVE COPY RESULTS ----
 
     [Fact]
-    public void A_copy_can_be_asked_about_by_its_nexus_only_SPC_4_6_20()
+    public void A_copy_can_be_asked_about_by_its_nexus_only_SPC_4_6_25()
     {
         Assert.Empty(Results(0, 7));
 
         Copy(Standard(Segment(0, 0, 2)));
-        Assert.Equal(new byte[] { 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0 }, Results(0, 7)); // under way
+        Assert.Equal(new byte[] { 0, 0, 0, 8, 0, 0, 1, 0, 0, 0, 0, 0 }, Results(0, 7)); // under way, in its first segment
         Assert.Equal("05/00/16", Initiator.OutcomeOf(Copy(Standard(Segment(0, 0, 2))))); // the same name again
         AnswerRead(_source, 1);
         _destination.Answer(Assert.Single(_destination.Submitted));
 
         Assert.Equal(new byte[] { 0, 0, 0, 8, 1, 0, 1, 0, 0, 0, 4, 0 }, Results(0, 7));
+        Assert.Empty(Results(0, 7)); // told once
         Assert.Equal(new byte[4], Results(1, 7)); // no held data
         Assert.Equal(new byte[4], Results(4, 7)); // no failure
         var other = new Initiator(_target, "iqn.2026-11.example:b,i,0x000000000002");
@@ -440,7 +441,7 @@ public sealed class CopyTests
     }
 
     [Fact]
-    public void LID4_tells_the_sense_data_of_a_copy_that_failed_SPC_4_6_21()
+    public void LID4_tells_the_sense_data_of_a_copy_that_failed_SPC_4_6_24()
     {
         Copy(List4(0x12345678, Segment(0, 0, 1), Segment(0, 100, 1)), serviceAction: 1);
         AnswerRead(_source, 1);
@@ -448,12 +449,34 @@ public sealed class CopyTests
 
         byte[] data = Results(5, 0x12345678);
 
-        Assert.Equal(new byte[] { 1, 2, 0, 1 }, data[4..8]); // EXTENDED COPY(LID4), done with errors, counted once
+        Assert.Equal(new byte[] { 1, 2, 0, 2, 0xFF, 0xFF, 0xFF, 0xFE }, data[4..12]); // EXTENDED COPY(LID4), done with errors after a read and a write, nothing to wait for
         Assert.Equal(0x02, data[12]); // CHECK CONDITION
         Assert.Equal(512UL, BinaryPrimitives.ReadUInt64BigEndian(data.AsSpan(16)));
-        Assert.Equal(1, data[25]); // one segment
+        Assert.Equal(2, data[25]); // the second segment was begun
         SenseData sense = SenseData.Parse(data.AsSpan(32));
         Assert.Equal(("0A/0D/02", (ulong?)1), (sense.ToString(), sense.CommandSpecific));
+    }
+
+    [Fact]
+    public void LID4_tells_that_a_copy_is_under_way_SPC_4_6_24()
+    {
+        Copy(List4(0x12345678, Segment(0, 0, 1)), serviceAction: 1);
+
+        byte[] data = Results(5, 0x12345678);
+
+        Assert.Equal((0x11, 0), (data[5], data[13])); // in the foreground; no sense data yet
+        Assert.InRange(BinaryPrimitives.ReadUInt32BigEndian(data.AsSpan(8)), 1U, 10_000U); // milliseconds until there is more to tell
+    }
+
+    [Fact]
+    public void What_is_over_is_forgotten_when_the_logical_unit_is_reset_SPC_4_6_24()
+    {
+        Copy(List4(0x12345678, Segment(0, 100, 1)), serviceAction: 1);
+
+        _initiator.Manage(TaskManagementFunction.LogicalUnitReset);
+        _initiator.Send(Cdbs.TestUnitReady); // hears of it
+
+        Assert.Empty(Results(5, 0x12345678));
     }
 
     [Fact]
@@ -495,9 +518,9 @@ public sealed class CopyTests
 
     [Theory]
     [InlineData(0x83, 0x02)]
-    [InlineData(0x83, 0x11)]
+    [InlineData(0x83, 0x1F)]
     [InlineData(0x84, 0x02)]
-    [InlineData(0x84, 0x07)]
+    [InlineData(0x84, 0x06)]
     public void Other_service_actions_do_not_exist(byte operationCode, byte serviceAction) =>
         Assert.Equal("05/24/00", Initiator.OutcomeOf(_initiator.Send([operationCode, serviceAction, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])));
 }

@@ -29,7 +29,7 @@ static class VpdPages
                 bodyLength = WriteSupportedPages(body, hasCopyManager);
                 break;
             case VpdPage.ThirdPartyCopy when hasCopyManager:
-                bodyLength = ThirdPartyCopyPage.Write(body);
+                bodyLength = ThirdPartyCopyPage.Write(body, info);
                 break;
             case VpdPage.UnitSerialNumber:
                 bodyLength = WriteSerial(body, info);

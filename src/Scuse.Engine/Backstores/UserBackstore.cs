@@ -582,6 +582,10 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
             _journal.Resized(info.SizeBytes);
             _unit.CapacityChanged();
         }
+        else
+        {
+            _unit.LostData(); // perhaps: one that forgets what it had begins with an empty disk
+        }
 
         if (!first && level == PassLevel.All)
         {

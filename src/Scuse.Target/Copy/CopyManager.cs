@@ -6,7 +6,7 @@ using Scuse.Scsi;
 namespace Scuse.Target;
 
 /// <summary>
-/// The copy manager: EXTENDED COPY between the logical units of this target, LID1 and LID4. SPC-4 clauses 5.17, 6.4 and 6.5.
+/// The copy manager: EXTENDED COPY between the logical units of this target, LID1 and LID4 (SPC-4 clauses 5.17, 6.4 and 6.5), and who runs copies by token.
 /// </summary>
 /// <remarks>
 /// A nexus copies between logical units that it sees and only as it could itself with reads and writes: what a designator names is sought among those alone.
@@ -18,52 +18,99 @@ sealed class CopyManager(ScsiTarget target)
     /// <summary>What is read, then written, at a time.</summary>
     const int PieceBytes = 512 << 10;
 
-    const int ParameterListLengthOffset = 10;
+    const int ListIdentifierOffset = 6, ParameterListLengthOffset = 10;
     const byte BlockDevice = 0x00;
 
+    readonly TokenCopies _tokenCopies = new(target, target.Tokens);
+    readonly List<CopyOperation> _background = [];
     int _underWay;
 
     /// <summary>Does a THIRD-PARTY COPY OUT command. <paramref name="aborted"/> ends the copy as soon as the device has let go of the piece that it has.</summary>
-    public async ValueTask<ScsiResult> ExecuteAsync(ScsiTask task, CancellationToken aborted)
+    public ValueTask<ScsiResult> ExecuteAsync(ScsiTask task, CancellationToken aborted)
     {
         byte serviceAction = (byte)(task.Cdb[1] & ServiceAction.Mask);
-        if (serviceAction is not (ServiceAction.ExtendedCopyLid1 or ServiceAction.ExtendedCopyLid4))
+        if (serviceAction is not (ServiceAction.ExtendedCopyLid1 or ServiceAction.ExtendedCopyLid4 or ServiceAction.PopulateToken or ServiceAction.WriteUsingToken))
         {
-            return ScsiResult.Check(SenseData.InvalidFieldInCdb(1));
+            return new(ScsiResult.Check(SenseData.InvalidFieldInCdb(1)));
         }
 
         if (BinaryPrimitives.ReadUInt32BigEndian(task.Cdb[ParameterListLengthOffset..]) == 0)
         {
-            return ScsiResult.Good; // no error: nothing is copied
+            return new(ScsiResult.Good); // no error: nothing is copied
         }
 
-        if (!CopyParameterList.TryParse(task.DataOut.ToArray(), serviceAction == ServiceAction.ExtendedCopyLid4, out CopyParameterList list, out SenseData refusal))
+        byte[] bytes = task.DataOut.ToArray();
+        LogicalUnit unit = task.LogicalUnit!;
+        if (serviceAction is ServiceAction.ExtendedCopyLid1 or ServiceAction.ExtendedCopyLid4)
         {
-            return ScsiResult.Check(refusal);
+            return CopyParameterList.TryParse(bytes, serviceAction == ServiceAction.ExtendedCopyLid4, out CopyParameterList list, out SenseData refusal)
+                ? RunAsync(new CopyOperation(unit, task.Nexus, list.ListIdentifier, serviceAction), list.IsIdentified, isImmediate: false, (operation, ending) => CopyAsync(operation, list, ending), aborted)
+                : new(ScsiResult.Check(refusal));
         }
 
-        Nexus nexus = task.Nexus;
-        if (list.IsIdentified && nexus.Copies.Find(list.ListIdentifier) is { Result: null })
+        return ExecuteWithToken(unit, task.Nexus, serviceAction, BinaryPrimitives.ReadUInt32BigEndian(task.Cdb[ListIdentifierOffset..]), bytes, aborted);
+    }
+
+    ValueTask<ScsiResult> ExecuteWithToken(LogicalUnit unit, Nexus nexus, byte serviceAction, uint listIdentifier, byte[] bytes, CancellationToken aborted)
+    {
+        bool populates = serviceAction == ServiceAction.PopulateToken;
+        BlockDeviceInfo info = unit.Backstore.Info;
+        if (populates
+            ? !TokenParameterList.TryParsePopulate(bytes, info, out TokenParameterList list, out SenseData refusal)
+            : !TokenParameterList.TryParseWrite(bytes, info, out list, out refusal))
         {
-            return ScsiResult.Check(SenseKey.IllegalRequest, AdditionalSense.OperationInProgress);
+            return new(ScsiResult.Check(refusal));
+        }
+
+        return RunAsync(
+            new CopyOperation(unit, nexus, listIdentifier, serviceAction),
+            isIdentified: true,
+            list.IsImmediate,
+            populates ? (operation, ending) => _tokenCopies.PopulateAsync(operation, list, ending) : (operation, ending) => _tokenCopies.WriteAsync(operation, list, ending),
+            aborted);
+    }
+
+    /// <summary>
+    /// Runs a copy that is known by its list identifier, if it has one, from now on. With <paramref name="isImmediate"/> it goes on by itself, until it is done or what would have ended its command
+    /// ends it.
+    /// </summary>
+    ValueTask<ScsiResult> RunAsync(
+        CopyOperation operation, bool isIdentified, bool isImmediate, Func<CopyOperation, CancellationToken, ValueTask<ScsiResult>> copy, CancellationToken aborted)
+    {
+        CopyOperations known = operation.Nexus.Copies;
+        if (isIdentified && known.Find(operation.Unit, operation.ListIdentifier) is { Result: null })
+        {
+            return new(ScsiResult.Check(SenseKey.IllegalRequest, AdditionalSense.OperationInProgress));
         }
 
         if (_underWay == ThirdPartyCopyLimits.MaxConcurrentCopies)
         {
-            return ScsiResult.With(ScsiStatus.Busy);
+            return new(ScsiResult.With(ScsiStatus.Busy));
         }
 
-        var operation = new CopyOperation(list.ListIdentifier, serviceAction);
-        if (list.IsIdentified)
+        if (isIdentified)
         {
-            nexus.Copies.Add(operation);
+            known.Add(operation);
         }
 
+        if (!isImmediate)
+        {
+            return RunAsync(operation, copy, aborted);
+        }
+
+        operation.Background = new CancellationTokenSource();
+        _background.Add(operation);
+        _ = RunInBackgroundAsync(operation, copy);
+        return new(ScsiResult.Good);
+    }
+
+    async ValueTask<ScsiResult> RunAsync(CopyOperation operation, Func<CopyOperation, CancellationToken, ValueTask<ScsiResult>> copy, CancellationToken aborted)
+    {
         _underWay++;
         ScsiResult result = ScsiResult.Check(SenseKey.CopyAborted, AdditionalSense.None);
         try
         {
-            result = await CopyAsync(operation, list, nexus, aborted);
+            result = await copy(operation, aborted);
             return result;
         }
         finally
@@ -73,8 +120,39 @@ sealed class CopyManager(ScsiTarget target)
         }
     }
 
-    async ValueTask<ScsiResult> CopyAsync(CopyOperation operation, CopyParameterList list, Nexus nexus, CancellationToken aborted)
+    // There is nobody to tell of an exception, but the result says that it has failed.
+    async Task RunInBackgroundAsync(CopyOperation operation, Func<CopyOperation, CancellationToken, ValueTask<ScsiResult>> copy)
     {
+        CancellationTokenSource background = operation.Background!;
+        try
+        {
+            await RunAsync(operation, copy, background.Token);
+        }
+        finally
+        {
+            _background.Remove(operation);
+            if (background.IsCancellationRequested)
+            {
+                operation.Result = ScsiResult.With(ScsiStatus.TaskAborted);
+            }
+        }
+    }
+
+    /// <summary>What would have aborted the commands of a nexus in a logical unit, or of all, ends its copies in the background there. What the device has of them goes on to its end.</summary>
+    public void EndBackground(LogicalUnit unit, Func<Nexus, bool> isMeant)
+    {
+        for (int i = _background.Count - 1; i >= 0; i--)
+        {
+            if (i < _background.Count && _background[i].Unit == unit && isMeant(_background[i].Nexus))
+            {
+                _background[i].Background!.Cancel(); // perhaps it ends at once
+            }
+        }
+    }
+
+    async ValueTask<ScsiResult> CopyAsync(CopyOperation operation, CopyParameterList list, CancellationToken aborted)
+    {
+        Nexus nexus = operation.Nexus;
         LogicalUnit?[] units = [.. list.Devices.Select(device => Find(nexus, device))];
         for (int i = 0; i < units.Length; i++)
         {
@@ -91,6 +169,7 @@ sealed class CopyManager(ScsiTarget target)
         {
             for (int index = 0; index < list.Segments.Count; index++)
             {
+                operation.SegmentsProcessed = index + 1;
                 if (!TryLocate(list.Segments[index], list, units, out CopyRange range, out ushort failure))
                 {
                     return Failed(index, failure);
@@ -101,8 +180,6 @@ sealed class CopyManager(ScsiTarget target)
                 {
                     return Failed(index, failure);
                 }
-
-                operation.SegmentsProcessed = index + 1;
             }
         }
         finally
@@ -223,6 +300,7 @@ sealed class CopyManager(ScsiTarget target)
             }
 
             done += length;
+            operation.CommandsDone += 2;
             operation.BytesCopied += length;
         }
 

@@ -35,6 +35,7 @@ static class ReservationTable
         OperationCode.Read6 or OperationCode.Read10 or OperationCode.Read12 or OperationCode.Read16 => ReservedAccess.Reads,
         OperationCode.Verify10 or OperationCode.Verify12 or OperationCode.Verify16 => ReservedAccess.Reads,
         OperationCode.PreFetch10 or OperationCode.PreFetch16 => ReservedAccess.Reads,
+        OperationCode.ThirdPartyCopyOut when (cdb[1] & ServiceAction.Mask) == ServiceAction.PopulateToken => ReservedAccess.Reads,
         OperationCode.ReadDefectData10 or OperationCode.ReadDefectData12 or OperationCode.ReadLong10 => ReservedAccess.Reads,
         OperationCode.ModeSense6 or OperationCode.ModeSense10 => ReservedAccess.Reads,
         OperationCode.ReadBuffer10 or OperationCode.ReceiveDiagnosticResults or OperationCode.ReadAttribute => ReservedAccess.Reads,

@@ -9,9 +9,10 @@ namespace Scuse.Target;
 readonly record struct MediumRange(ulong First, ulong Last)
 {
     const int LbaOffset = 2;
+    const int BlockSizeOfNoMatter = 512;
 
     /// <summary>Every block there may be.</summary>
-    static MediumRange All => new(0, ulong.MaxValue);
+    public static MediumRange All => new(0, ulong.MaxValue);
 
     /// <summary>Whether the command has to be atomic: it writes what depends on what it reads, or nobody may see a part of what it writes, or it has to begin when nobody else is at its blocks.</summary>
     public static bool IsAtomic(byte operationCode) =>
@@ -27,6 +28,25 @@ readonly record struct MediumRange(ulong First, ulong Last)
         cdb[0] is OperationCode.CompareAndWrite or OperationCode.OrWrite16 or OperationCode.WriteAtomic16 || HasItsRangesInTheList(cdb[0])
         || (BlockTransferCdb.TryParse(cdb, out BlockTransferCdb blocks)
             && blocks.Kind is BlockCommandKind.Write or BlockCommandKind.WriteAndVerify or BlockCommandKind.WriteSame);
+
+    /// <summary>
+    /// The blocks that a command may change, as far as its CDB tells. At level <paramref name="level"/> all a handler may have commands of its own: what brings data, or is not known, may change
+    /// every block.
+    /// </summary>
+    public static bool MayChange(ReadOnlySpan<byte> cdb, PassLevel level, out MediumRange range)
+    {
+        if (Writes(cdb))
+        {
+            return TryGet(cdb, out range);
+        }
+
+        range = All;
+        return level == PassLevel.All
+            && CdbTransfer.Describe(cdb, BlockSizeOfNoMatter).Direction is TransferDirection.Out or TransferDirection.Unknown
+            && !(BlockTransferCdb.TryParse(cdb, out BlockTransferCdb blocks) && blocks.Kind == BlockCommandKind.Verify)
+            && cdb[0] is not (OperationCode.ModeSelect6 or OperationCode.ModeSelect10 or OperationCode.LogSelect or OperationCode.MaintenanceOut
+                or OperationCode.SendDiagnostic or OperationCode.PersistentReserveOut or OperationCode.ThirdPartyCopyOut);
+    }
 
     static bool HasItsRangesInTheList(byte operationCode) =>
         operationCode is OperationCode.Unmap or OperationCode.FormatUnit or OperationCode.Sanitize; // EXTENDED COPY reads and writes by tasks of their own

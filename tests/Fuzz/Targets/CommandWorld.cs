@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using Scuse.Device;
 using Scuse.Fuzz.Running;
 using Scuse.Scsi;
@@ -23,6 +24,7 @@ sealed class CommandWorld : ITaskTransport
     readonly Nexus _watcher;
     readonly byte[][] _identities;
     byte[] _parameters = [];
+    byte[] _token = [0xFF, 0xFF, 0x00, 0x01, 0x00, 0x00, 0x01, 0xF8, .. new byte[504]]; // the block device zero ROD token
     long _nowMs;
     ScsiStatus _lastStatus;
     byte[] _lastData = [];
@@ -37,7 +39,10 @@ sealed class CommandWorld : ITaskTransport
             Disk(PassLevel.Io, 16, 4096, BlockDeviceFeatures.ReadOnly),
             Disk(PassLevel.Io, 16, 4096, BlockDeviceFeatures.None),
         ];
-        _target = new ScsiTarget("iqn.2026-11.example:fuzz", [.. _disks.Select(static (disk, number) => new LogicalUnit(number, disk))]);
+        _target = new ScsiTarget("iqn.2026-11.example:fuzz", [.. _disks.Select(static (disk, number) => new LogicalUnit(number, disk))])
+        {
+            Randomness = new NoRandomness(), // the same input does the same again
+        };
         foreach (LogicalUnit unit in _target.LogicalUnits)
         {
             unit.Reservations.Store = new Keeper();
@@ -158,6 +163,7 @@ sealed class CommandWorld : ITaskTransport
         Require(task.Status != ScsiStatus.Good || Math.Min(task.DataInLength, task.ExpectedDataIn) <= task.DataIn.Length, "there is less Data-In than is said");
         _lastData = new byte[Math.Max(0, length)];
         task.DataIn.Slice(0, _lastData.Length).CopyTo(_lastData);
+        KeepToken(task);
         Told.Add((byte)task.Status);
         Told.AddRange(task.Sense);
         Told.AddRange(_lastData);
@@ -166,6 +172,17 @@ sealed class CommandWorld : ITaskTransport
         Outcome = task.Cdb.IsEmpty ? 0 : task.Cdb[0] | ((ulong)(task.Cdb.Length > 1 ? task.Cdb[1] & 0x1F : 0) << 8) | ((ulong)task.Status << 16) | ((ulong)sense.Key << 24) | ((ulong)sense.Code << 28)
             | ((ulong)(sense.FieldPointer ?? 0xFFF) << 44);
         task.Release();
+    }
+
+    /// <summary>A token that RECEIVE ROD TOKEN INFORMATION has told stands at the end of its data.</summary>
+    void KeepToken(ScsiTask task)
+    {
+        const int least = 36;
+        if (task.Cdb.Length > 1 && task.Cdb[0] == OperationCode.ThirdPartyCopyIn && (task.Cdb[1] & ServiceAction.Mask) == ServiceAction.RodTokenInformation
+            && _lastData.Length > least + _token.Length)
+        {
+            _token = _lastData[^_token.Length..];
+        }
     }
 
     public void OnAborted(ScsiTask task) => Require(Forget(task), "a command was aborted that was not under way");
@@ -286,12 +303,23 @@ sealed class CommandWorld : ITaskTransport
         {
             ScsiTask task = _wanted[0];
             _wanted.RemoveAt(0);
-            Fill(task.DataOut, task.DataOutLength, _open[task]);
+            Fill(task.DataOut, task.DataOutLength, WithToken(task, _open[task]));
             _target.DataArrived(task);
             return true;
         }
 
         return Array.Exists(_disks, static disk => disk.TryStep());
+    }
+
+    /// <summary>An input is too short for a token: in a parameter list of WRITE USING TOKEN one byte stands for the last that was told, and for the reserved bytes after it.</summary>
+    byte[] WithToken(ScsiTask task, byte[] parameters)
+    {
+        const int tokenOffset = 16, reservedLength = 6;
+        const byte stands = 0xEE;
+        return task.Cdb[0] == OperationCode.ThirdPartyCopyOut && (task.Cdb[1] & ServiceAction.Mask) == ServiceAction.WriteUsingToken
+            && parameters.Length > tokenOffset && parameters[tokenOffset] == stands
+            ? [.. parameters.AsSpan(0, tokenOffset), .. _token, .. new byte[reservedLength], .. parameters.AsSpan(tokenOffset + 1)]
+            : parameters;
     }
 
     static void Fill(DataBuffer data, int length, byte[] parameters)
@@ -311,6 +339,14 @@ sealed class CommandWorld : ITaskTransport
         {
             throw new FuzzFinding(what);
         }
+    }
+
+    /// <summary>Everybody can guess what comes from here.</summary>
+    sealed class NoRandomness : RandomNumberGenerator
+    {
+        public override void GetBytes(byte[] data) => data.AsSpan().Fill(0x5A);
+
+        public override void GetBytes(Span<byte> data) => data.Fill(0x5A);
     }
 
     /// <summary>Keeps reservations as long as the world lasts.</summary>
