@@ -74,6 +74,15 @@ public sealed class IscsiServer
         return connection;
     }
 
+    /// <summary>Time goes on for sessions that have lost a connection. To be called about once a second.</summary>
+    public void Tick(long nowMs)
+    {
+        foreach (IscsiSession session in _sessions.Values)
+        {
+            session.Tick(nowMs); // may remove it, which a dictionary's enumerator allows
+        }
+    }
+
     internal ScsiTarget? Find(string name) => _targets.GetValueOrDefault(name);
 
     internal IscsiSession? FindSession(ushort tsih) => _sessions.GetValueOrDefault(tsih);
@@ -93,7 +102,12 @@ public sealed class IscsiServer
 
         if (_sessions.Count >= Options.MaxSessions)
         {
-            return null;
+            // One that has lost its last connection makes room.
+            _sessions.Values.FirstOrDefault(static session => session.Connections.Count == 0)?.End();
+            if (_sessions.Count >= Options.MaxSessions)
+            {
+                return null;
+            }
         }
 
         do

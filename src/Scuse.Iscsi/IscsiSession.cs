@@ -26,6 +26,7 @@ public sealed class IscsiSession : ITaskTransport
         CreatedMs = createdMs;
         TransferOut = new TransferOut(parameters, tasks, server.Buffers, Counters);
         Order = new CommandOrder(this, tasks.Window);
+        Suspended = new SuspendedTasks(this);
         Nexus = target?.Attach($"{parameters.InitiatorName},i,0x{isid:x12}");
     }
 
@@ -93,6 +94,11 @@ public sealed class IscsiSession : ITaskTransport
 
     internal CommandOrder Order { get; }
 
+    internal SuspendedTasks Suspended { get; }
+
+    /// <summary>Whether tasks outlive their connection. RFC 7143 section 7.1.5.</summary>
+    bool KeepsTasks => Parameters is { ErrorRecoveryLevel: 2, DefaultTime2RetainSeconds: > 0, IsDiscovery: false };
+
     internal SessionCounters Counters { get; } = new();
 
     internal bool IsSameInitiatorPort(string initiatorName, ulong isid) =>
@@ -121,18 +127,23 @@ public sealed class IscsiSession : ITaskTransport
 
     // ---- connections ----
 
-    /// <summary>Whether a connection with that identifier may come in: in the place of one with the same, or as one more.</summary>
+    /// <summary>
+    /// Whether a connection with that identifier may come in: in the place of one with the same, or as one more. At ErrorRecoveryLevel 2 there is room
+    /// for one beyond MaxConnections, to log out one that only we take for alive: RFC 7143 section 6.3.4.
+    /// </summary>
     internal bool HasRoomFor(ushort connectionId) =>
-        IsAlive && !IsDiscovery && (Find(connectionId) is not null || _connections.Count < Parameters.MaxConnections);
+        IsAlive && !IsDiscovery
+        && (Find(connectionId) is not null || _connections.Count < Parameters.MaxConnections + (Parameters.ErrorRecoveryLevel == 2 ? 1 : 0));
 
     /// <summary>
     /// A connection has logged in. One with the same identifier is taken for dead and logged out: connection reinstatement, RFC 7143 section 6.3.4.
     /// </summary>
     internal void Admit(IscsiConnection connection)
     {
+        Suspended.LogOut(connection.ConnectionId);
         if (Find(connection.ConnectionId) is { } old)
         {
-            Remove(old);
+            LogOutForRecovery(old);
             old.FailNow($"the connection was reinstated from {connection.RemoteAddress}");
         }
 
@@ -144,7 +155,44 @@ public sealed class IscsiSession : ITaskTransport
     /// <summary>A connection's transport is gone.</summary>
     internal void Lost(IscsiConnection connection)
     {
-        if (IsAlive && Remove(connection) && _connections.Count == 0)
+        if (IsAlive && TakeOut(connection, isLoggedOut: false))
+        {
+            EndIfDeserted();
+        }
+    }
+
+    /// <summary>A connection is taken for dead by its initiator, which may claim its tasks where they are kept. The caller has it closed.</summary>
+    internal void LogOutForRecovery(IscsiConnection connection) => TakeOut(connection, isLoggedOut: true);
+
+    bool TakeOut(IscsiConnection connection, bool isLoggedOut)
+    {
+        if (!KeepsTasks)
+        {
+            return Remove(connection);
+        }
+
+        if (!_connections.Remove(connection))
+        {
+            return false;
+        }
+
+        Suspended.Suspend(connection, isLoggedOut);
+        return true;
+    }
+
+    /// <summary>Time goes on: tasks that nobody has claimed in time end, and with the last of them a session without connections.</summary>
+    internal void Tick(long nowMs)
+    {
+        if (Suspended.Any)
+        {
+            Suspended.Tick(nowMs);
+            EndIfDeserted();
+        }
+    }
+
+    void EndIfDeserted()
+    {
+        if (_connections.Count == 0 && !Suspended.Any)
         {
             End();
         }
@@ -171,7 +219,8 @@ public sealed class IscsiSession : ITaskTransport
         return true;
     }
 
-    void DropTask(IscsiTask task)
+    /// <summary>A task ends without an answer, that apart which is queued already.</summary>
+    internal void DropTask(IscsiTask task)
     {
         task.Phase?.DataSink.Forget(task);
         if (task.State == IscsiTaskState.Held)
@@ -236,6 +285,7 @@ public sealed class IscsiSession : ITaskTransport
             }
         }
 
+        Suspended.Clear();
         ForEach(connection => Order.DropPdus(connection.FullFeature!));
     }
 

@@ -60,9 +60,10 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
     {
         var pdu = new DataOutPdu(headers);
         IscsiTask? task = Tasks.Find(pdu.Header.InitiatorTaskTag);
-        if (task is null || (task.State == IscsiTaskState.Completed && !task.BurstOpen))
+        if (task is null || task.Phase != phase || (task.State == IscsiTaskState.Completed && !task.BurstOpen))
         {
-            // Data for a task that was aborted, or refused, or never let in: the initiator may not know yet.
+            // Data for a task that was aborted, or refused, or never let in: the initiator may not know yet. Or for one of another connection, which
+            // alone may bring its data: RFC 7143 section 4.2.2.
             session.Counters.IgnoredDataOuts++;
             return SkipSink.Instance;
         }

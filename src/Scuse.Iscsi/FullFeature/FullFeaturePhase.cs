@@ -245,16 +245,13 @@ internal sealed class FullFeaturePhase
         IscsiConnection? meant = request.Reason == LogoutRequestPdu.CloseSession ? Connection : _session.Find(request.ConnectionId);
         byte response = request.Reason switch
         {
-            LogoutRequestPdu.CloseSession => LogoutResponsePdu.Closed,
-            LogoutRequestPdu.CloseConnection => meant is null ? LogoutResponsePdu.ConnectionIdNotFound : LogoutResponsePdu.Closed,
-            LogoutRequestPdu.RemoveConnectionForRecovery => LogoutResponsePdu.RecoveryNotSupported,
+            LogoutRequestPdu.CloseSession => LogOut(Connection, wholeSession: true),
+            LogoutRequestPdu.CloseConnection when meant is not null => LogOut(meant, wholeSession: false),
+            LogoutRequestPdu.CloseConnection when _session.Suspended.TryDrop(request.ConnectionId) => LogoutResponsePdu.Closed,
+            LogoutRequestPdu.CloseConnection => LogoutResponsePdu.ConnectionIdNotFound,
+            LogoutRequestPdu.RemoveConnectionForRecovery => LogOutForRecovery(meant, request.ConnectionId),
             _ => LogoutResponsePdu.CleanupFailed,
         };
-        if (response == LogoutResponsePdu.Closed)
-        {
-            LogOut(meant!, wholeSession: request.Reason == LogoutRequestPdu.CloseSession);
-        }
-
         ControlPdu pdu = Output.Rent(takesStatSN: true);
         LogoutResponsePdu.WriteTo(
             pdu.Header, response, request.Header.InitiatorTaskTag, (ushort)_session.Parameters.DefaultTime2WaitSeconds,
@@ -266,7 +263,7 @@ internal sealed class FullFeaturePhase
         }
     }
 
-    void LogOut(IscsiConnection meant, bool wholeSession)
+    byte LogOut(IscsiConnection meant, bool wholeSession)
     {
         if (wholeSession || (_session.Connections.Count == 1 && meant == Connection))
         {
@@ -275,15 +272,44 @@ internal sealed class FullFeaturePhase
             {
                 other.FailNow("the session was logged out by another connection");
             }
-
-            return;
         }
-
-        _session.Remove(meant);
-        if (meant != Connection)
+        else
         {
-            meant.FailNow("logged out by another connection");
+            _session.Remove(meant);
+            if (meant != Connection)
+            {
+                meant.FailNow("logged out by another connection");
+            }
         }
+
+        return LogoutResponsePdu.Closed;
+    }
+
+    /// <summary>Another connection is taken for dead; its tasks can be claimed from now on. RFC 7143 section 11.14, reason 2.</summary>
+    byte LogOutForRecovery(IscsiConnection? meant, ushort connectionId)
+    {
+        if (_session.Parameters.ErrorRecoveryLevel < 2)
+        {
+            return LogoutResponsePdu.RecoveryNotSupported;
+        }
+
+        if (meant == Connection)
+        {
+            return LogoutResponsePdu.CleanupFailed; // what it says comes by the connection that it says is dead
+        }
+
+        if (meant is not null)
+        {
+            _session.LogOutForRecovery(meant);
+            meant.FailNow("logged out for recovery by another connection");
+        }
+        else if (_session.Suspended.Find(connectionId) is null)
+        {
+            return LogoutResponsePdu.ConnectionIdNotFound;
+        }
+
+        _session.Suspended.LogOut(connectionId);
+        return LogoutResponsePdu.Closed;
     }
 
     public void Return(byte[]? data)

@@ -38,6 +38,9 @@ internal sealed class IscsiTask
 
     /// <summary>The connection it is allegiant to: its data and its answer go there. RFC 7143 section 4.2.2.</summary>
     public FullFeaturePhase? Phase;
+
+    /// <summary>The connection that it was allegiant to, when that is gone and none has claimed it.</summary>
+    public LostConnection? Lost;
     public IscsiTaskState State;
     public uint InitiatorTaskTag;
     public uint CmdSN;
@@ -107,6 +110,10 @@ internal sealed class IscsiTask
     /// <summary>The DataSN of its first Data-In PDU: behind those of its R2Ts.</summary>
     public uint FirstDataInSN;
 
+    /// <summary>Where its data is cut as it is now, and the DataSN of the PDU that begins there.</summary>
+    public int CutOffset;
+    public uint CutDataSN;
+
     /// <summary>How its data is cut into PDUs, in bytes: as it was when the first one was sent.</summary>
     public int InSegmentLength;
 
@@ -139,14 +146,15 @@ internal sealed class IscsiTask
         Generation++;
         Scsi = null!;
         Phase = null;
+        Lost = null;
         State = IscsiTaskState.Idle;
         Immediate = IsBidirectional = IsQueued = DataWasTaken = false;
         BurstOpen = SegmentOpen = Soliciting = InStarted = false;
         LacksData = IsDeliveryFailed = false;
         NextOffset = SolicitedEnd = FirstR2T = R2TCount = RecoveryR2Ts = 0;
         InTotal = InSent = InSequenceBytes = 0;
-        ExpDataSN = DataSN = FirstDataInSN = StatSN = AcknowledgedDataSN = 0;
-        InSegmentLength = Holders = Resends = 0;
+        ExpDataSN = DataSN = FirstDataInSN = CutDataSN = StatSN = AcknowledgedDataSN = 0;
+        InSegmentLength = CutOffset = Holders = Resends = 0;
         StatusIsInData = false;
         SnackTag = null;
         OutCursor = InCursor = default;

@@ -70,7 +70,7 @@ internal sealed class SnackReceiver(FullFeaturePhase phase, IscsiSession session
         uint first = snack.BegRun, sent = task.DataSN;
         uint end = snack.RunLength == 0 ? sent : first + snack.RunLength;
         uint firstData = task.InStarted ? task.FirstDataInSN : sent;
-        if (end > sent || end < first || first < task.AcknowledgedDataSN || (task.InStarted && task.InSegmentLength > SegmentLengthNow))
+        if (end > sent || end < first || first < Math.Max(task.AcknowledgedDataSN, task.CutDataSN > task.FirstDataInSN ? task.CutDataSN : 0) || (task.InStarted && task.InSegmentLength > SegmentLengthNow))
         {
             return false;
         }
@@ -127,7 +127,7 @@ internal sealed class SnackReceiver(FullFeaturePhase phase, IscsiSession session
     bool TrySendAnew(in SnackPdu snack)
     {
         if (snack.BegRun != 0 || snack.RunLength != 0 || snack.Tag is 0 or BasicHeader.ReservedTag
-            || Find(snack.Header.InitiatorTaskTag) is not { InStarted: true } task || task.AcknowledgedDataSN > task.FirstDataInSN || task.Resends > 0)
+            || Find(snack.Header.InitiatorTaskTag) is not { InStarted: true } task || task.Resends > 0)
         {
             return false;
         }
@@ -137,9 +137,9 @@ internal sealed class SnackReceiver(FullFeaturePhase phase, IscsiSession session
         phase.Output.TransferIn!.CutAnew(task);
         if (isAnswered)
         {
-            if (task.InTotal > 0)
+            if (task.CutDataSN < task.DataSN)
             {
-                phase.Output.AddDataAgain(new DataAgain(task, task.FirstDataInSN, task.DataSN));
+                phase.Output.AddDataAgain(new DataAgain(task, task.CutDataSN, task.DataSN));
             }
 
             phase.Output.AddStatusAgain(task.StatSN);

@@ -67,7 +67,7 @@ internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, 
                 Answer(header.InitiatorTaskTag, AbortOfUnknown(pdu));
                 return;
             case TaskManagementFunction.TaskReassign:
-                Answer(header.InitiatorTaskTag, TaskManagementResponse.ReassignmentNotSupported); // ErrorRecoveryLevel is below 2
+                Reassign(pdu);
                 return;
             case TaskManagementFunction.QueryTask when session.Parameters.ProtocolLevel >= LevelOfRfc7144:
                 if (session.Tasks.Find(pdu.ReferencedTaskTag) is not { } queried)
@@ -118,6 +118,23 @@ internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, 
         {
             // RFC 7143 section 11.5.1: a cold reset also ends all connections of all sessions.
             session.Server.CloseSessionsOf(session.Target!, "the target was reset by a TARGET COLD RESET");
+        }
+    }
+
+    /// <summary>A task of a connection that is gone becomes allegiant to this one; the answer comes before whatever is sent for it.</summary>
+    void Reassign(in TaskManagementRequestPdu pdu)
+    {
+        if (session.Parameters.ErrorRecoveryLevel < 2)
+        {
+            Answer(pdu.Header.InitiatorTaskTag, TaskManagementResponse.ReassignmentNotSupported);
+            return;
+        }
+
+        TaskManagementResponse response = session.Suspended.TryClaim(pdu.ReferencedTaskTag, phase, out IscsiTask? task);
+        Answer(pdu.Header.InitiatorTaskTag, response);
+        if (response == TaskManagementResponse.FunctionComplete)
+        {
+            session.Suspended.Resume(task!, pdu.ExpDataSN);
         }
     }
 

@@ -51,7 +51,7 @@ internal sealed class TransferIn(SessionParameters parameters, ConnectionParamet
             task.InTotal = Math.Min(Math.Min(scsi.DataInLength, scsi.ExpectedDataIn), scsi.DataIn.Length);
             task.InCursor = new DataCursor(scsi.DataIn);
             task.InSegmentLength = SegmentLength;
-            task.FirstDataInSN = task.DataSN;
+            task.FirstDataInSN = task.CutDataSN = task.DataSN;
         }
 
         return task.InSent < task.InTotal ? EncodeDataIn(task, writer, statSN) : EncodeResponse(task, writer, statSN);
@@ -190,35 +190,81 @@ internal sealed class TransferIn(SessionParameters parameters, ConnectionParamet
     /// <summary>The status of a task once more, under the number that it has; always as a SCSI Response.</summary>
     public void EncodeResponseAgain(IscsiTask task, PieceWriter writer) => WriteResponse(task, writer, task.StatSN, lastOf: null);
 
-    /// <summary>Where in the task's data a Data-In PDU lies: the cut is the same each time.</summary>
+    /// <summary>Where in the task's data a Data-In PDU lies: the cut is the same each time. It has to be one of the present cut.</summary>
     (int Offset, int Length) Place(IscsiTask task, uint dataSN)
     {
-        int burst = parameters.MaxBurstLength;
-        int perBurst = (burst + task.InSegmentLength - 1) / task.InSegmentLength;
-        int index = (int)(dataSN - task.FirstDataInSN);
-        int inBurst = index % perBurst * task.InSegmentLength;
-        int offset = (index / perBurst * burst) + inBurst;
-        return (offset, Math.Min(Math.Min(task.InSegmentLength, burst - inBurst), task.InTotal - offset));
+        int burst = parameters.MaxBurstLength, segment = task.InSegmentLength;
+        int offset = task.CutOffset, index = (int)(dataSN - task.CutDataSN);
+        int leftInBurst = burst - (offset % burst);
+        int inFirstBurst = CountOf(leftInBurst, segment);
+        if (index >= inFirstBurst)
+        {
+            index -= inFirstBurst;
+            offset += leftInBurst + (index / CountOf(burst, segment) * burst);
+            leftInBurst = burst;
+            index %= CountOf(burst, segment);
+        }
+
+        offset += index * segment;
+        leftInBurst -= index * segment;
+        return (Math.Min(offset, task.InTotal), Math.Min(Math.Min(segment, leftInBurst), Math.Max(task.InTotal - offset, 0)));
     }
 
+    /// <summary>How many PDUs the present cut makes of the data.</summary>
+    uint CountInCut(IscsiTask task)
+    {
+        int burst = parameters.MaxBurstLength, segment = task.InSegmentLength;
+        int left = task.InTotal - task.CutOffset;
+        int first = Math.Min(left, burst - (task.CutOffset % burst));
+        left -= first;
+        return (uint)(CountOf(first, segment) + (left / burst * CountOf(burst, segment)) + CountOf(left % burst, segment));
+    }
+
+    static int CountOf(int length, int segment) => (length + segment - 1) / segment;
+
     /// <summary>
-    /// Has what is left of the data cut anew, since the initiator's MaxRecvDataSegmentLength has changed, and all of it counts as not sent.
+    /// Has what is not acknowledged of the data cut anew, since the initiator's MaxRecvDataSegmentLength has changed, and all of that counts as not sent.
     /// RFC 7143 section 11.16.3, R-Data SNACK. An answered task gets the numbers that its data will have.
     /// </summary>
     public void CutAnew(IscsiTask task)
     {
-        task.InSegmentLength = SegmentLength;
-        task.DataSN = task.FirstDataInSN;
-        if (task.State != IscsiTaskState.Answered)
+        CutFrom(task, Math.Max(task.AcknowledgedDataSN, task.FirstDataInSN));
+        if (task.State == IscsiTaskState.Answered)
         {
-            task.InSent = task.InSequenceBytes = 0;
-            task.InCursor = new DataCursor(task.Scsi.DataIn);
+            task.InSent = task.InTotal;
+            task.DataSN += CountInCut(task);
+        }
+    }
+
+    /// <summary>
+    /// The answer is made again for another connection, from the first Data-In that is not acknowledged; a number that cannot be is passed over.
+    /// RFC 7143 section 11.5.6.
+    /// </summary>
+    public void StartAgain(IscsiTask task, uint expDataSN)
+    {
+        if (!task.InStarted)
+        {
             return;
         }
 
-        int burst = parameters.MaxBurstLength, rest = task.InTotal % burst;
-        int perBurst = (burst + task.InSegmentLength - 1) / task.InSegmentLength;
-        task.DataSN += (uint)((task.InTotal / burst * perBurst) + ((rest + task.InSegmentLength - 1) / task.InSegmentLength));
-        task.StatusIsInData = false; // the response has to carry the SNACK tag
+        if (expDataSN > task.AcknowledgedDataSN && expDataSN <= task.DataSN)
+        {
+            task.AcknowledgedDataSN = expDataSN;
+        }
+
+        CutFrom(task, Math.Max(task.AcknowledgedDataSN, task.FirstDataInSN));
+    }
+
+    /// <summary>From that DataSN on the data counts as not sent, and is cut as the connection has it now.</summary>
+    void CutFrom(IscsiTask task, uint dataSN)
+    {
+        (int offset, _) = Place(task, dataSN);
+        task.CutOffset = task.InSent = offset;
+        task.CutDataSN = task.DataSN = dataSN;
+        task.InSegmentLength = SegmentLength;
+        task.InSequenceBytes = offset % parameters.MaxBurstLength;
+        task.InCursor = new DataCursor(task.Scsi.DataIn);
+        task.InCursor.Skip(offset);
+        task.StatusIsInData = false;
     }
 }

@@ -198,6 +198,37 @@ internal sealed class TransferOut(SessionParameters parameters, SessionTasks tas
         SegmentEnded(task, solicited, final);
     }
 
+    // ---- without a connection, and with another one: RFC 7143 section 7.2.2 ----
+
+    /// <summary>The task's connection is gone. What came counts; what was on its way does not come any more.</summary>
+    public void Suspend(IscsiTask task)
+    {
+        task.SegmentOpen = task.BurstOpen = task.LacksData = false;
+        task.ExpDataSN = 0;
+        if (task.R2TCount > 0)
+        {
+            task.R2Ts[task.FirstR2T].Offset = task.NextOffset;
+        }
+
+        if (task.State == IscsiTaskState.Collecting)
+        {
+            Progress(task);
+        }
+    }
+
+    /// <summary>The task has a connection again: what is missing is asked for on it, under the numbers that the open R2Ts had and with new tags.</summary>
+    public void Resume(IscsiTask task)
+    {
+        for (int i = 0; i < task.R2TCount; i++)
+        {
+            ref OpenR2T r2t = ref task.R2Ts[(task.FirstR2T + i) % task.R2Ts.Length];
+            r2t.TargetTransferTag = NextTransferTag();
+            task.Phase!.Output.AddR2T(task, r2t);
+        }
+
+        Progress(task);
+    }
+
     void SequenceEnded(IscsiTask task, bool solicited)
     {
         bool lacksData = task.LacksData;
@@ -287,7 +318,7 @@ internal sealed class TransferOut(SessionParameters parameters, SessionTasks tas
     }
 
     /// <summary>The next byte goes to that offset. Data in order needs no move.</summary>
-    static void MoveTo(IscsiTask task, int offset)
+    public static void MoveTo(IscsiTask task, int offset)
     {
         if (task.NextOffset == offset)
         {

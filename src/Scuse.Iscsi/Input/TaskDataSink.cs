@@ -70,4 +70,14 @@ internal sealed class TaskDataSink(TransferOut transfer) : ISegmentSink
             _task = null;
         }
     }
+
+    /// <summary>The same, and what came of the segment does not count: the connection is gone in the middle of it.</summary>
+    public void TakeBack(IscsiTask task)
+    {
+        if (_task == task)
+        {
+            _task = null;
+            TransferOut.MoveTo(task, _offset);
+        }
+    }
 }

@@ -141,7 +141,26 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
         }
     }
 
-    /// <summary>Drops everything; completed tasks are released.</summary>
+    /// <summary>
+    /// Takes out the answered tasks that the initiator has not acknowledged, with those that are being answered once more; the caller is one of their holders
+    /// now. Rare work: it allocates.
+    /// </summary>
+    public List<IscsiTask> TakeAnswered()
+    {
+        List<IscsiTask> tasks = Unacknowledged?.TakeTasks() ?? [];
+        foreach (OutputEntry entry in _entries)
+        {
+            if (entry.Kind == Kind.Response && entry.Task!.State == IscsiTaskState.Answered)
+            {
+                entry.Task.Holders++;
+                tasks.Add(entry.Task);
+            }
+        }
+
+        return tasks;
+    }
+
+    /// <summary>Drops everything; completed tasks are released, unless they are suspended.</summary>
     public void Clear()
     {
         _sentOfFirst = 0;
@@ -154,7 +173,10 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
         {
             if (entry.Kind == Kind.Response)
             {
-                Tasks!.Abandon(entry.Task!);
+                if (entry.Task!.Lost is null)
+                {
+                    Tasks!.Abandon(entry.Task);
+                }
             }
             else if (entry.Again is { } again)
             {

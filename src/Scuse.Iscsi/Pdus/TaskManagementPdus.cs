@@ -8,6 +8,7 @@ internal readonly ref struct TaskManagementRequestPdu(ReadOnlySpan<byte> pdu)
     const byte FunctionMask = 0x7F;
     const int ReferencedTaskTagOffset = 20;
     const int RefCmdSNOffset = 32;
+    const int ExpDataSNOffset = 36;
 
     readonly ReadOnlySpan<byte> _pdu = pdu[..BasicHeader.Length];
 
@@ -17,16 +18,20 @@ internal readonly ref struct TaskManagementRequestPdu(ReadOnlySpan<byte> pdu)
 
     public uint ReferencedTaskTag => BinaryPrimitives.ReadUInt32BigEndian(_pdu[ReferencedTaskTagOffset..]);
 
+    /// <summary>For TASK REASSIGN: the first Data-In PDU that the initiator does not have.</summary>
+    public uint ExpDataSN => BinaryPrimitives.ReadUInt32BigEndian(_pdu[ExpDataSNOffset..]);
+
     public uint RefCmdSN => BinaryPrimitives.ReadUInt32BigEndian(_pdu[RefCmdSNOffset..]);
 
     public static void WriteTo(
         Span<byte> pdu, byte function, ulong lun, uint initiatorTaskTag, uint referencedTaskTag, uint refCmdSN, uint cmdSN, uint expStatSN,
-        bool immediate = true)
+        bool immediate = true, uint expDataSN = 0)
     {
         BasicHeader.Begin(pdu, Opcode.TaskManagementRequest, (byte)(BasicHeader.FinalBit | function), initiatorTaskTag, 0, immediate);
         BinaryPrimitives.WriteUInt64BigEndian(pdu[BasicHeader.LunOffset..], lun);
         BinaryPrimitives.WriteUInt32BigEndian(pdu[ReferencedTaskTagOffset..], referencedTaskTag);
         BinaryPrimitives.WriteUInt32BigEndian(pdu[RefCmdSNOffset..], refCmdSN);
+        BinaryPrimitives.WriteUInt32BigEndian(pdu[ExpDataSNOffset..], expDataSN);
         SequenceNumbers.WriteRequest(pdu, cmdSN, expStatSN);
     }
 }

@@ -254,4 +254,20 @@ public class SeveralConnections
         first.SendNop(1);
         Assert.Equal(33, first.Receive().Count);
     }
+
+    [Fact]
+    public void Data_that_comes_by_another_connection_than_its_command_is_ignored()
+    {
+        Initiator first = TwoConnections(new Node(), out Initiator second, "InitialR2T=Yes", "ImmediateData=No");
+        first.Write(1, 0, 1);
+        uint tag = first.ReceiveOne().R2T.TargetTransferTag;
+        byte[] pdu = new byte[48 + 512];
+        DataOutPdu.WriteTo(pdu, true, 0, 1, tag, second.ExpStatSN, 0, 0, 512);
+        second.Feed(pdu.AsSpan(0, 100));
+        first.SendTaskManagement(TaskManagementFunction.AbortTask, referenced: 1);
+        second.Feed(pdu.AsSpan(100));
+        Assert.Equal((1L, 0), (first.Connection.Session!.IgnoredDataOuts, first.Device.InUse));
+        second.Read(2, 0, 1);
+        Assert.Equal(512, second.ReceiveOne().Data.Length);
+    }
 }

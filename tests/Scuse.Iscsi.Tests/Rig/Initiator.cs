@@ -309,10 +309,10 @@ sealed class Initiator : IConnectionHost
         Send(header, text);
     }
 
-    public void SendTaskManagement(TaskManagementFunction function, uint referenced = None, uint refCmdSN = 0, uint tag = 0x5000, uint? cmdSN = null)
+    public void SendTaskManagement(TaskManagementFunction function, uint referenced = None, uint refCmdSN = 0, uint tag = 0x5000, uint? cmdSN = null, uint expDataSN = 0)
     {
         byte[] header = new byte[48];
-        TaskManagementRequestPdu.WriteTo(header, (byte)function, 0, tag, referenced, refCmdSN, cmdSN ?? CmdSN, ExpStatSN);
+        TaskManagementRequestPdu.WriteTo(header, (byte)function, 0, tag, referenced, refCmdSN, cmdSN ?? CmdSN, ExpStatSN, expDataSN: expDataSN);
         Send(header);
     }
 
