@@ -72,7 +72,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
 
         _target = new ScsiTarget(options.TargetName, units);
         var server = new IscsiServer(options.Iscsi);
-        server.Add(_target);
+        server.Add(new IscsiTarget(_target));
         _reactor.AddTicker(server.Tick);
         _portal = new Portal(options.Portal, _reactor, server, options.LoopbackSendBufferBytes, _logger);
         Management = new EngineManagement(this, options, _reactor, server, _portal, memory, backstores);

@@ -1,3 +1,4 @@
+using System.Net;
 using Scuse.Iscsi.FullFeature;
 using Scuse.Iscsi.Input;
 using Scuse.Iscsi.Login;
@@ -45,6 +46,7 @@ public sealed class IscsiConnection : IPduHandler
         _server = server;
         _host = host;
         RemoteAddress = remoteAddress;
+        RemoteIP = IPEndPoint.TryParse(remoteAddress, out IPEndPoint? remote) ? remote.Address : null;
         LocalAddress = localAddress;
         _acceptedMs = _lastHeardMs = nowMs;
         _reader = new PduReader(this, server.Options.ReceiveBufferBytes);
@@ -56,6 +58,9 @@ public sealed class IscsiConnection : IPduHandler
 
     /// <summary>Where the initiator is, for messages.</summary>
     public string RemoteAddress { get; }
+
+    /// <summary>The initiator's IP address; null when <see cref="RemoteAddress"/> is not an <c>ip:port</c>.</summary>
+    public IPAddress? RemoteIP { get; }
 
     /// <summary>The <c>ip:port</c> that the initiator reached us at.</summary>
     public string LocalAddress { get; }

@@ -1,3 +1,5 @@
+using System.Net;
+using Scuse.Iscsi.Access;
 using Scuse.Iscsi.FullFeature;
 using Scuse.Iscsi.Input;
 using Scuse.Iscsi.Negotiation;
@@ -5,16 +7,16 @@ using Scuse.Target;
 
 namespace Scuse.Iscsi;
 
-/// <summary>An iSCSI target node: what its connections share. RFC 7143 section 4.1.</summary>
+/// <summary>An iSCSI network entity: its target nodes, and what their connections share. RFC 7143 section 4.1.</summary>
 /// <remarks>Touched only by the owning reactor, as are its connections and sessions.</remarks>
 public sealed class IscsiServer
 {
-    readonly Dictionary<string, ScsiTarget> _targets = new(StringComparer.OrdinalIgnoreCase);
+    readonly Dictionary<string, IscsiTarget> _targets = new(StringComparer.OrdinalIgnoreCase);
     readonly Dictionary<ushort, IscsiSession> _sessions = [];
     ushort _lastTsih;
     int _connections;
 
-    /// <summary>A node without targets.</summary>
+    /// <summary>An entity without targets.</summary>
     /// <exception cref="ArgumentOutOfRangeException">An option is outside its range.</exception>
     public IscsiServer(IscsiOptions options)
     {
@@ -30,33 +32,43 @@ public sealed class IscsiServer
     public IReadOnlyCollection<IscsiSession> Sessions => _sessions.Values;
 
     /// <summary>The targets that can be logged in to.</summary>
-    public IReadOnlyCollection<ScsiTarget> Targets => _targets.Values;
+    public IReadOnlyCollection<IscsiTarget> Targets => _targets.Values;
+
+    /// <summary>Who may ask which targets there are. Each is told only of the targets that it may log in to. Can be replaced at any time; sessions stay.</summary>
+    public TargetAccess DiscoveryAccess { get; set; } = TargetAccess.Open;
 
     internal PinnedBufferPool Buffers { get; } = new();
 
     /// <summary>Makes a target known under its name.</summary>
-    /// <exception cref="ArgumentException">There is one of that name.</exception>
-    public void Add(ScsiTarget target)
+    /// <exception cref="ArgumentException">There is one of that name, or it is another server's.</exception>
+    public void Add(IscsiTarget target)
     {
         ArgumentNullException.ThrowIfNull(target);
+        if (target.Server is not null)
+        {
+            throw new ArgumentException($"target {target.Name} is a server's already", nameof(target));
+        }
+
         _targets.Add(target.Name, target);
+        target.Server = this;
     }
 
     /// <summary>Takes a target away: no new login finds it, and its sessions are closed.</summary>
-    public bool Remove(ScsiTarget target)
+    public bool Remove(IscsiTarget target)
     {
         ArgumentNullException.ThrowIfNull(target);
-        if (!_targets.Remove(target.Name))
+        if (target.Server != this || !_targets.Remove(target.Name))
         {
             return false;
         }
 
-        CloseSessionsOf(target, $"target {target.Name} was removed");
+        target.Server = null;
+        CloseSessionsOf(target.Scsi, $"target {target.Name} was removed");
         return true;
     }
 
     /// <summary>A transport connection was accepted. Beyond <see cref="IscsiOptions.MaxConnections"/> the result says <see cref="IscsiConnection.CloseNow"/>.</summary>
-    /// <param name="remoteAddress">The initiator's address, for messages.</param>
+    /// <param name="remoteAddress">The initiator's <c>ip:port</c>, for messages and for access by address.</param>
     /// <param name="localAddress">The <c>ip:port</c> that the initiator reached us at.</param>
     /// <param name="host">Who owns the socket.</param>
     /// <param name="nowMs">The owner's clock in milliseconds.</param>
@@ -83,7 +95,12 @@ public sealed class IscsiServer
         }
     }
 
-    internal ScsiTarget? Find(string name) => _targets.GetValueOrDefault(name);
+    /// <summary>The target of that name; names are compared without regard to case. Null when there is none.</summary>
+    public IscsiTarget? Find(string name) => _targets.GetValueOrDefault(name);
+
+    /// <summary>The target of that name if an initiator may know of it.</summary>
+    internal IscsiTarget? Find(string name, string initiatorName, IPAddress? address) =>
+        Find(name) is { } target && target.Access.Admits(initiatorName, address) ? target : null;
 
     internal IscsiSession? FindSession(ushort tsih) => _sessions.GetValueOrDefault(tsih);
 
@@ -93,11 +110,11 @@ public sealed class IscsiServer
     /// A leading login has come to its end: a new session, or null when there are too many. A session of the same initiator port with the same
     /// target is ended first. RFC 7143 section 6.3.5.
     /// </summary>
-    internal IscsiSession? Begin(SessionParameters parameters, ulong isid, ScsiTarget? target, CommandWindow window, long acceptedMs)
+    internal IscsiSession? Begin(SessionParameters parameters, ulong isid, IscsiTarget? target, CommandWindow window, long acceptedMs)
     {
         if (target is not null)
         {
-            Reinstate(parameters.InitiatorName, isid, target);
+            Reinstate(parameters.InitiatorName, isid, target.Scsi);
         }
 
         if (_sessions.Count >= Options.MaxSessions)
@@ -129,6 +146,18 @@ public sealed class IscsiServer
         foreach (IscsiSession session in _sessions.Values.Where(session => session.Target == target).ToList())
         {
             session.Fail(reason);
+        }
+    }
+
+    /// <summary>Drops the sessions of initiators that may no longer have one.</summary>
+    internal void AccessChanged(IscsiTarget target)
+    {
+        foreach (IscsiSession session in _sessions.Values.Where(session => session.Node == target).ToList())
+        {
+            if (!session.Connections.All(connection => target.Access.Admits(session.InitiatorName, connection.RemoteIP)))
+            {
+                session.Drop($"{session.InitiatorName} may no longer log in to {target.Name}");
+            }
         }
     }
 

@@ -15,19 +15,19 @@ public sealed class IscsiSession : ITaskTransport
     readonly List<IscsiConnection> _connections = [];
 
     internal IscsiSession(
-        IscsiServer server, SessionParameters parameters, ulong isid, ushort tsih, ScsiTarget? target, SessionTasks tasks, long createdMs)
+        IscsiServer server, SessionParameters parameters, ulong isid, ushort tsih, IscsiTarget? node, SessionTasks tasks, long createdMs)
     {
         Server = server;
         Parameters = parameters;
         Isid = isid;
         Tsih = tsih;
-        Target = target;
+        Node = node;
         Tasks = tasks;
         CreatedMs = createdMs;
         TransferOut = new TransferOut(parameters, tasks, server.Buffers, Counters);
         Order = new CommandOrder(this, tasks.Window);
         Suspended = new SuspendedTasks(this);
-        Nexus = target?.Attach($"{parameters.InitiatorName},i,0x{isid:x12}");
+        Nexus = Target?.Attach($"{parameters.InitiatorName},i,0x{isid:x12}");
     }
 
     /// <summary>The initiator's iSCSI name.</summary>
@@ -42,8 +42,11 @@ public sealed class IscsiSession : ITaskTransport
     /// <summary>Our part of the session identifier; never zero. RFC 7143 section 11.12.6.</summary>
     public ushort Tsih { get; }
 
-    /// <summary>The target; null in a discovery session.</summary>
-    public ScsiTarget? Target { get; }
+    /// <summary>The target node; null in a discovery session.</summary>
+    public IscsiTarget? Node { get; }
+
+    /// <summary>The SCSI target device; null in a discovery session.</summary>
+    public ScsiTarget? Target => Node?.Scsi;
 
     /// <summary>Whether it may only ask which targets there are.</summary>
     public bool IsDiscovery => Target is null;

@@ -36,7 +36,7 @@ internal sealed class FullFeaturePhase
         DataSink = new TaskDataSink(session.TransferOut);
         _commands = new CommandReceiver(this, session, DataSink);
         _taskManager = new TaskManager(this, session, output);
-        _text = new TextExchange(this, session, negotiation, output, connection.LocalAddress);
+        _text = new TextExchange(this, session, negotiation, output);
         output.Window = session.Tasks.Window;
         output.Tasks = session.Tasks;
         output.TransferIn = new TransferIn(session.Parameters, parameters, session.Tasks, session.Counters);

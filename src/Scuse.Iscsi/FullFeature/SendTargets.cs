@@ -1,6 +1,5 @@
 using System.Text;
 using Scuse.Iscsi.Negotiation;
-using Scuse.Target;
 
 namespace Scuse.Iscsi.FullFeature;
 
@@ -13,14 +12,15 @@ internal static class SendTargets
 
     /// <summary>
     /// Appends the records asked for: all targets (in a discovery session only), one by name, or with an empty value the session's own.
-    /// A name that is not to be told gets an empty answer; what is not allowed in the session gets Reject.
+    /// An initiator is told only of the targets that it may log in to. A name that is not to be told gets an empty answer; what is not allowed in the session gets Reject.
     /// </summary>
-    public static void Answer(string value, IscsiSession session, string localAddress, StringBuilder reply)
+    public static void Answer(string value, IscsiSession session, IscsiConnection connection, StringBuilder reply)
     {
         IscsiServer server = session.Server;
+        string localAddress = connection.LocalAddress;
         if (value == All && session.IsDiscovery)
         {
-            foreach (ScsiTarget target in server.Targets)
+            foreach (IscsiTarget target in server.Targets.Where(target => target.Access.Admits(session.InitiatorName, connection.RemoteIP)))
             {
                 Append(target.Name, server.Options, localAddress, reply);
             }
@@ -33,7 +33,7 @@ internal static class SendTargets
         {
             Append(session.Target!.Name, server.Options, localAddress, reply);
         }
-        else if (server.Find(value) is { } named && (session.IsDiscovery || named == session.Target))
+        else if (server.Find(value, session.InitiatorName, connection.RemoteIP) is { } named && (session.IsDiscovery || named == session.Node))
         {
             Append(named.Name, server.Options, localAddress, reply);
         }

@@ -7,7 +7,7 @@ namespace Scuse.Iscsi.FullFeature;
 
 /// <summary>Text requests in full feature phase, one negotiation at a time, in as many PDUs as either side needs. RFC 7143 sections 11.10, 11.11.</summary>
 internal sealed class TextExchange(
-    FullFeaturePhase phase, IscsiSession session, TextNegotiation negotiation, OutputQueue output, string localAddress)
+    FullFeaturePhase phase, IscsiSession session, TextNegotiation negotiation, OutputQueue output)
 {
     readonly List<byte> _request = [];
     byte[] _reply = [];
@@ -75,7 +75,7 @@ internal sealed class TextExchange(
         {
             if (key == KeyTable.SendTargets)
             {
-                SendTargets.Answer(value, session, localAddress, reply);
+                SendTargets.Answer(value, session, phase.Connection, reply);
             }
         }
 

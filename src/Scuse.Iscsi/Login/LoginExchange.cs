@@ -4,7 +4,6 @@ using Scuse.Iscsi.FullFeature;
 using Scuse.Iscsi.Negotiation;
 using Scuse.Iscsi.Output;
 using Scuse.Iscsi.Pdus;
-using Scuse.Target;
 
 namespace Scuse.Iscsi.Login;
 
@@ -24,7 +23,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
     int _requests;
     bool _namesAreKnown;
     bool _lengthIsDeclared;
-    ScsiTarget? _target;
+    IscsiTarget? _target;
     CommandWindow? _window;
     IscsiSession? _session; // the one that the connection joins
 
@@ -152,6 +151,11 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
             return LoginStatus.SessionTypeNotSupported;
         }
 
+        if (type == KeyTable.Discovery && !server.DiscoveryAccess.Admits(initiator, connection.RemoteIP))
+        {
+            return LoginStatus.AuthorizationFailure;
+        }
+
         if (type == KeyTable.Normal)
         {
             if (string.IsNullOrEmpty(targetName))
@@ -159,8 +163,8 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
                 return LoginStatus.MissingParameter;
             }
 
-            _target = server.Find(targetName);
-            if (_target is null)
+            _target = server.Find(targetName, initiator, connection.RemoteIP);
+            if (_target is null) // or is not for this initiator: what it may not have it cannot tell from what is not there
             {
                 return LoginStatus.NotFound;
             }
@@ -190,7 +194,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
     /// <summary>A connection more for a session, or in the place of one that it has. RFC 7143 section 6.3.4.</summary>
     LoginStatus Join(string initiator)
     {
-        if (server.FindSession(_tsih) is not { } session || !session.IsSameInitiatorPort(initiator, _isid) || session.Target != _target)
+        if (server.FindSession(_tsih) is not { } session || !session.IsSameInitiatorPort(initiator, _isid) || session.Node != _target)
         {
             return LoginStatus.SessionDoesNotExist;
         }

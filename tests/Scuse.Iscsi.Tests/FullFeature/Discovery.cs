@@ -12,7 +12,7 @@ public class Discovery
         var node = new Node(options);
         for (int i = 0; i < moreTargets; i++)
         {
-            node.Server.Add(new ScsiTarget($"iqn.2026-11.example:more.{i:D4}", []));
+            node.Server.Add(new IscsiTarget(new ScsiTarget($"iqn.2026-11.example:more.{i:D4}", [])));
         }
 
         var initiator = new Initiator(node, local: local);

@@ -14,12 +14,15 @@ sealed class Node
         Device = new FakeBackstore(segmentBytes);
         Target = new ScsiTarget(TargetName, [new LogicalUnit(0, Device)]);
         Server = new IscsiServer(options ?? new IscsiOptions());
-        Server.Add(Target);
+        IscsiTarget = new IscsiTarget(Target);
+        Server.Add(IscsiTarget);
     }
 
     public FakeBackstore Device { get; }
 
     public ScsiTarget Target { get; }
+
+    public IscsiTarget IscsiTarget { get; }
 
     public IscsiServer Server { get; }
 }
@@ -45,12 +48,12 @@ sealed class Initiator : IConnectionHost
     readonly byte[] _header = new byte[48 + 1020];
     int _read;
 
-    public Initiator(Node node, Cut cut = Cut.Whole, int seed = 1, string local = "127.0.0.1:3260", Initiator? leading = null)
+    public Initiator(Node node, Cut cut = Cut.Whole, int seed = 1, string local = "127.0.0.1:3260", Initiator? leading = null, string remote = "10.0.0.9:40000")
     {
         _leading = leading ?? this;
         Node = node;
         _pieces = new Pieces(cut, seed);
-        Connection = node.Server.Accept("10.0.0.9:40000", local, this, NowMs);
+        Connection = node.Server.Accept(remote, local, this, NowMs);
     }
 
     public Node Node { get; }

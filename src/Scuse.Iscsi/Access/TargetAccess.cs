@@ -1,0 +1,20 @@
+using System.Net;
+
+namespace Scuse.Iscsi.Access;
+
+/// <summary>Who may log in to a target, or to discovery. Never changed: to change access, another one takes its place.</summary>
+public sealed record TargetAccess
+{
+    /// <summary>Anybody may.</summary>
+    public static TargetAccess Open { get; } = new();
+
+    /// <summary>
+    /// The initiators that may log in: one of these has to match. Null: all. What an initiator calls itself is its own word; only an address, as far as the
+    /// network vouches for it, and authentication prove something.
+    /// </summary>
+    public IReadOnlyList<InitiatorPattern>? Initiators { get; init; }
+
+    /// <summary>Whether an initiator may log in; where it is may be unknown.</summary>
+    public bool Admits(string initiatorName, IPAddress? address) =>
+        Initiators is null || Initiators.Any(pattern => pattern.Matches(initiatorName, address));
+}
