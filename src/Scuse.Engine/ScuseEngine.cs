@@ -24,7 +24,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
     readonly ILogger _logger;
     readonly Reactor _reactor;
     readonly AttachServer _attach;
-    readonly Portal _portal;
+    readonly PortalSet _portals;
     readonly ScsiTarget _target;
     readonly List<DeviceSlot> _slots = [];
     readonly List<HandlerSupervisor> _supervisors = [];
@@ -70,19 +70,19 @@ public sealed partial class ScuseEngine : IAsyncDisposable
             _slots.Add(new DeviceSlot(lun, options.TargetName, backstore, _reactor, options.KeepHandlersSeconds));
         }
 
-        _target = new ScsiTarget(options.TargetName, units);
+        _target = new ScsiTarget(options.TargetName, units, options.Iscsi.TargetPortalGroupTag);
         var server = new IscsiServer(options.Iscsi);
         server.Add(new IscsiTarget(_target));
         _reactor.AddTicker(server.Tick);
-        _portal = new Portal(options.Portal, _reactor, server, options.LoopbackSendBufferBytes, _logger);
-        Management = new EngineManagement(this, options, _reactor, server, _portal, memory, backstores);
+        _portals = new PortalSet(options.Portals, _reactor, server, options.LoopbackSendBufferBytes, _logger);
+        Management = new EngineManagement(this, options, _reactor, server, _portals, memory, backstores);
         try
         {
             _attach = new AttachServer(options.SocketPath, _slots, _logger);
         }
         catch
         {
-            _portal.StopListening();
+            _portals.StopListening();
             throw;
         }
 
@@ -92,7 +92,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         }
         catch
         {
-            _portal.StopListening();
+            _portals.StopListening();
             _attach.Dispose();
             throw;
         }
@@ -131,8 +131,8 @@ public sealed partial class ScuseEngine : IAsyncDisposable
 
     static bool IsSame(HandlerLaunch one, HandlerLaunch other) => one.Program == other.Program && one.Arguments.SequenceEqual(other.Arguments);
 
-    /// <summary>Where initiators connect, with the port that was picked.</summary>
-    public IPEndPoint Portal => _portal.Address;
+    /// <summary>Where initiators connect, with the ports that were picked.</summary>
+    public IReadOnlyList<IscsiPortal> Portals => [.. _portals.All.Select(static portal => portal.Told)];
 
     /// <summary>What an operator can ask of it while it runs.</summary>
     public EngineManagement Management { get; }
@@ -151,7 +151,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         _reactor.Start();
         _attach.Start();
         await Task.WhenAll(_supervisors.Select(static supervisor => supervisor.StartAsync())).WaitAsync(cancellation);
-        await _reactor.InvokeAsync(_portal.Start);
+        await _reactor.InvokeAsync(_portals.Start);
         _isUp = true;
         foreach (DeviceSlot slot in _slots.Where(static slot => slot.Options.Launch is null))
         {
@@ -173,23 +173,23 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         _isStopped = true;
         if (_reactor.IsRunning)
         {
-            await _reactor.InvokeAsync(_portal.Drain);
+            await _reactor.InvokeAsync(_portals.Drain);
             long deadline = Environment.TickCount64 + _options.DrainMs;
             bool busy = true;
             while (busy && Environment.TickCount64 < deadline)
             {
-                await _reactor.InvokeAsync(() => busy = _portal.HasOutput || _slots.Any(static slot => slot.IsBusy));
+                await _reactor.InvokeAsync(() => busy = _portals.HasOutput || _slots.Any(static slot => slot.IsBusy));
                 if (busy)
                 {
                     await Task.Delay(DrainPollMs);
                 }
             }
 
-            await _reactor.InvokeAsync(() => _portal.CloseConnections("the engine stops"));
+            await _reactor.InvokeAsync(() => _portals.CloseConnections("the engine stops"));
         }
         else
         {
-            _portal.StopListening();
+            _portals.StopListening();
         }
 
         if (_attach.Loop.IsRunning)

@@ -58,10 +58,10 @@ public sealed record IscsiOptions
     /// <summary>How many seconds tasks of a lost connection can be claimed at ErrorRecoveryLevel 2, at most; 0 to 3600. RFC 7143 section 13.16.</summary>
     public int Time2RetainSeconds { get; init; } = 20;
 
-    /// <summary>The <c>host:port</c> that discovery answers with; null for the address the initiator reached us at.</summary>
-    public string? AdvertisedPortal { get; init; }
-
-    /// <summary>The target portal group's tag. RFC 7143 section 13.9.</summary>
+    /// <summary>
+    /// The tag of the one target portal group that all portals are of, since a session may have connections to any of them. Nodes that offer the same target have different
+    /// ones. RFC 7143 sections 4.4.1.2 and 13.9.
+    /// </summary>
     public ushort TargetPortalGroupTag { get; init; } = 1;
 
     /// <summary>The size of a connection's receive buffer, in bytes; at least 4096.</summary>

@@ -13,6 +13,7 @@ public sealed class IscsiServer
 {
     readonly Dictionary<string, IscsiTarget> _targets = new(StringComparer.OrdinalIgnoreCase);
     readonly Dictionary<ushort, IscsiSession> _sessions = [];
+    readonly List<IscsiPortal> _portals = [];
     ushort _lastTsih;
     int _connections;
 
@@ -36,6 +37,9 @@ public sealed class IscsiServer
 
     /// <summary>Who may ask which targets there are. Each is told only of the targets that it may log in to. Can be replaced at any time; sessions stay.</summary>
     public TargetAccess DiscoveryAccess { get; set; } = TargetAccess.Open;
+
+    /// <summary>What discovery tells of where the targets can be reached; with none, it tells the address that the initiator has used.</summary>
+    public IReadOnlyList<IscsiPortal> Portals => _portals;
 
     internal PinnedBufferPool Buffers { get; } = new();
 
@@ -66,6 +70,12 @@ public sealed class IscsiServer
         CloseSessionsOf(target.Scsi, $"target {target.Name} was removed");
         return true;
     }
+
+    /// <summary>Has discovery tell of a portal.</summary>
+    public void Add(IscsiPortal portal) => _portals.Add(portal);
+
+    /// <summary>Has discovery tell of a portal no more; connections that came by it go on.</summary>
+    public bool Remove(IscsiPortal portal) => _portals.Remove(portal);
 
     /// <summary>A transport connection was accepted. Beyond <see cref="IscsiOptions.MaxConnections"/> the result says <see cref="IscsiConnection.CloseNow"/>.</summary>
     /// <param name="remoteAddress">The initiator's <c>ip:port</c>, for messages and for access by address.</param>

@@ -20,12 +20,15 @@ public sealed class ScsiTarget
     readonly ReportLunsUnit _reportLuns;
 
     /// <summary>A target with a name and its logical units.</summary>
+    /// <param name="name">The iSCSI name.</param>
+    /// <param name="logicalUnits">The logical units.</param>
+    /// <param name="portNumber">The number of its port and of that port's group: different where several nodes offer the same target.</param>
     /// <exception cref="ArgumentException">Two logical units have the same number.</exception>
-    public ScsiTarget(string name, IReadOnlyCollection<LogicalUnit> logicalUnits)
+    public ScsiTarget(string name, IReadOnlyCollection<LogicalUnit> logicalUnits, ushort portNumber = 1)
     {
         ArgumentNullException.ThrowIfNull(logicalUnits);
         Name = name;
-        PortGroup = new TargetPortGroup(this);
+        PortGroup = new TargetPortGroup(this, portNumber);
         _reportLuns = new ReportLunsUnit(name);
         _numbers = [.. logicalUnits.Select(static unit => unit.Number).Order()];
         _units = new LogicalUnit?[_numbers.Length == 0 ? 0 : _numbers[^1] + 1];

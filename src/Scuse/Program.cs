@@ -13,6 +13,7 @@ var root = new RootCommand("SCSI in userspace: disks over iSCSI, each served by 
     new EventsCommand(),
     RingCommand.Create(),
     LunCommand.Create(),
+    PortalCommand.Create(),
 };
 ParseResult command = root.Parse(args.Length == 0 ? ["--help"] : args);
 if (command.Errors.Count > 0)

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Net;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -25,8 +24,9 @@ static class ServeCommand
             Description = $"One logical unit each, LUN 0 first: {BuiltInHandlers.Usage}, exec:COMMAND, attach:NAME; {DefaultSpec} when none is given. Options of every kind but exec: {EngineSpecOptions.Usage}",
             Arity = ArgumentArity.ZeroOrMore,
         };
-        var portal = new Option<string>("--portal") { Description = "Where initiators connect; port 0 picks a free one", HelpName = "ADDRESS:PORT", DefaultValueFactory = _ => DefaultPortal };
-        var advertise = new Option<string?>("--advertise") { Description = "The portal that discovery tells initiators, where it differs from the one they came by", HelpName = "HOST:PORT" };
+        var portal = new Option<string[]>("--portal") { Description = "Where initiators connect; can be given several times; port 0 picks a free one", HelpName = PortalSpec.Usage, DefaultValueFactory = _ => [DefaultPortal] };
+        var group = new Option<int>("--portal-group") { Description = "The tag of the group that all portals are of; engines that offer the same target have different ones", HelpName = "TAG", DefaultValueFactory = _ => 1 };
+        var advertise = new Option<string?>("--advertise") { Description = "What discovery tells initiators of every portal that says nothing else", HelpName = "HOST:PORT" };
         var target = new Option<string?>("--target") { Description = "The target's name", HelpName = "IQN" };
         var socket = new Option<string?>("--socket") { Description = "Where handlers attach", HelpName = "PATH" };
         var control = new Option<string?>("--control") { Description = "Where operators ask; PATH of --socket with .control when not given", HelpName = "PATH" };
@@ -40,7 +40,7 @@ static class ServeCommand
         var state = new Option<string?>("--state") { Description = "Where is kept what initiators want to survive a loss of power: persistent reservations (APTPL), saved mode pages; nowhere when not given", HelpName = "FOLDER" };
         var nop = new Option<int>("--nop-interval") { Description = "Seconds that an initiator may be silent before it is asked for a sign of life; 0: it is never asked", HelpName = "SECONDS", DefaultValueFactory = _ => 15 };
         var allocations = new Option<bool>("--report-allocations") { Hidden = true };
-        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, advertise, target, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, spin, allocations };
+        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, group, advertise, target, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, spin, allocations };
         command.SetAction(async (parsed, cancellation) =>
         {
             try
@@ -57,7 +57,7 @@ static class ServeCommand
                     .With("data", parsed.GetValue(dataArea)!)!;
                 EngineOptions options = new()
                 {
-                    Portal = ParsePortal(parsed.GetValue(portal)!),
+                    Portals = [.. parsed.GetValue(portal)!.Select(PortalSpec.Parse).Select(each => each with { Advertised = each.Advertised ?? parsed.GetValue(advertise) })],
                     SocketPath = parsed.GetValue(socket) ?? AttachSocket.DefaultPath(given, parsed.GetValue(keep) > 0),
                     Luns = LunSpecs.Parse(given, defaults),
                     GlobalDataAreaBytes = SizeText.Parse(parsed.GetValue(globalDataArea)!),
@@ -66,7 +66,7 @@ static class ServeCommand
                     SpinMicroseconds = Positive(parsed.GetValue(spin), "--spin"),
                     Iscsi = new IscsiOptions
                     {
-                        AdvertisedPortal = parsed.GetValue(advertise),
+                        TargetPortalGroupTag = parsed.GetValue(group) is >= 1 and <= ushort.MaxValue and var tag ? (ushort)tag : throw new FormatException($"--portal-group {parsed.GetValue(group)} is not from 1 to {ushort.MaxValue}"),
                         NopIntervalMs = (int)TimeSpan.FromSeconds(Math.Min(Positive(parsed.GetValue(nop), "--nop-interval"), 86_400)).TotalMilliseconds,
                     },
                 };
@@ -117,11 +117,6 @@ static class ServeCommand
         await host.WaitForShutdownAsync(cancellation);
         return ExitCodes.Success;
     }
-
-    static IPEndPoint ParsePortal(string text) =>
-        IPEndPoint.TryParse(text, out IPEndPoint? portal) && text.Contains(':', StringComparison.Ordinal)
-            ? portal
-            : throw new FormatException($"portal '{text}' is not ADDRESS:PORT, such as {DefaultPortal} or [::1]:3260");
 
     static int Positive(int value, string option) =>
         value is >= 0 and <= 1_000_000 ? value : throw new FormatException($"{option} {value} is not from 0 to 1000000");

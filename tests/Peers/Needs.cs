@@ -1,3 +1,6 @@
+using System.Net;
+using System.Net.Sockets;
+
 namespace Scuse.Peers;
 
 /// <summary>The programs that a test needs; where one is missing the test is skipped and says which package has it.</summary>
@@ -20,6 +23,22 @@ static class Needs
         Program("qemu-img", "qemu-utils");
         Program("qemu-io", "qemu-utils");
         Assert.SkipUnless(QemuKnowsIscsi.Value, "needs qemu's iSCSI driver (package qemu-block-extra)");
+    }
+
+    public static void IPv6() => Assert.SkipUnless(Socket.OSSupportsIPv6 && HasLoopbackIPv6(), "needs the address ::1");
+
+    static bool HasLoopbackIPv6()
+    {
+        try
+        {
+            using var listener = new TcpListener(IPAddress.IPv6Loopback, 0);
+            listener.Start();
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
     }
 
     public static void Program(string program, string package) =>

@@ -13,8 +13,8 @@ public sealed record EngineOptions
     /// <summary>The target's iSCSI name. RFC 7143 section 4.2.7.</summary>
     public string TargetName { get; init; } = "iqn.2026-11.example.scuse:disks";
 
-    /// <summary>Where initiators connect; port 0 picks a free one.</summary>
-    public IPEndPoint Portal { get; init; } = new(IPAddress.Loopback, 3260);
+    /// <summary>Where initiators connect. Others can be added while the engine runs.</summary>
+    public IReadOnlyList<PortalOptions> Portals { get; init; } = [new(new IPEndPoint(IPAddress.Loopback, PortalOptions.DefaultPort))];
 
     /// <summary>The path of the socket where handlers attach.</summary>
     public required string SocketPath { get; init; }
@@ -57,6 +57,17 @@ public sealed record EngineOptions
 
     /// <summary>What the iSCSI side offers and allows.</summary>
     public IscsiOptions Iscsi { get; init; } = new();
+}
+
+/// <summary>A portal as configured.</summary>
+/// <param name="Address">The address to listen on: IPv4, or IPv6 alone. Port 0 picks a free one.</param>
+public sealed record PortalOptions(IPEndPoint Address)
+{
+    /// <summary>The port that IANA has given iSCSI. RFC 7143 section 14.</summary>
+    public const int DefaultPort = 3260;
+
+    /// <summary>The <c>host:port</c> that discovery tells initiators, where it differs from the address they came by.</summary>
+    public string? Advertised { get; init; }
 }
 
 /// <summary>One logical unit as configured.</summary>

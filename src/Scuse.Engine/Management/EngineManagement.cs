@@ -1,3 +1,4 @@
+using System.Net;
 using System.Reflection;
 using Scuse.Engine.Backstores;
 using Scuse.Engine.Portals;
@@ -22,18 +23,18 @@ public sealed class EngineManagement
     readonly EngineOptions _options;
     readonly Reactor _reactor;
     readonly IscsiServer _server;
-    readonly Portal _portal;
+    readonly PortalSet _portals;
     readonly DataMemory _memory;
     readonly SortedDictionary<int, UserBackstore> _backstores;
     readonly DateTimeOffset _since = DateTimeOffset.UtcNow;
 
-    internal EngineManagement(ScuseEngine engine, EngineOptions options, Reactor reactor, IscsiServer server, Portal portal, DataMemory memory, IEnumerable<UserBackstore> backstores)
+    internal EngineManagement(ScuseEngine engine, EngineOptions options, Reactor reactor, IscsiServer server, PortalSet portals, DataMemory memory, IEnumerable<UserBackstore> backstores)
     {
         _engine = engine;
         _options = options;
         _reactor = reactor;
         _server = server;
-        _portal = portal;
+        _portals = portals;
         _memory = memory;
         _backstores = new(backstores.ToDictionary(static backstore => backstore.Options.Number));
     }
@@ -97,6 +98,39 @@ public sealed class EngineManagement
                 ?? throw new ManagementException(ManagementProblem.Refused, $"LUN {backstore.Options.Number} has no handler, and so no ring"),
             cancellation);
 
+    // ---- portals ----
+
+    /// <summary>Where initiators can connect.</summary>
+    /// <exception cref="ManagementException">It came to nothing.</exception>
+    public Task<IReadOnlyList<PortalStatus>> GetPortalsAsync(CancellationToken cancellation = default) =>
+        AskAsync<IReadOnlyList<PortalStatus>>(() => [.. _portals.All.Select(PortalOf)], cancellation);
+
+    /// <summary>Has initiators connect at one more address, from now on until the engine ends; discovery tells of it.</summary>
+    /// <exception cref="ManagementException">It came to nothing: the address cannot be listened on, for one.</exception>
+    public Task<PortalStatus> AddPortalAsync(PortalOptions options, CancellationToken cancellation = default) => RefusableAsync(async () =>
+    {
+        Portal portal = _portals.Open(options);
+        return await AskAsync(
+            () =>
+            {
+                _portals.Add(portal);
+                return PortalOf(portal);
+            },
+            cancellation);
+    });
+
+    /// <summary>Has initiators connect there no more. Connections that came by it go on, or with <paramref name="close"/> are closed.</summary>
+    /// <returns>The portal as it was.</returns>
+    /// <exception cref="ManagementException">It came to nothing: it is the only portal, for one.</exception>
+    public Task<PortalStatus> RemovePortalAsync(IPEndPoint address, bool close, CancellationToken cancellation = default) => RefusableAsync(() => AskAsync(
+        () =>
+        {
+            PortalStatus? before = _portals.All.Where(portal => portal.Address.Equals(address)).Select(PortalOf).FirstOrDefault();
+            _portals.Remove(address, close);
+            return before!;
+        },
+        cancellation));
+
     // ---- operations ----
 
     /// <summary>Holds back what would be posted to the handler; what it has goes on. The kernel's block_dev.</summary>
@@ -137,9 +171,14 @@ public sealed class EngineManagement
     public async Task<ReplacementResult> ReplaceHandlerAsync(int lun, HandlerLaunch? launch = null, bool force = false)
     {
         _ = Find(lun);
+        return await RefusableAsync(() => _engine.ReplaceAsync(lun, launch, force));
+    }
+
+    static async Task<T> RefusableAsync<T>(Func<Task<T>> operation)
+    {
         try
         {
-            return await _engine.ReplaceAsync(lun, launch, force);
+            return await operation();
         }
         catch (EngineException exception)
         {
@@ -161,7 +200,8 @@ public sealed class EngineManagement
         Pid = Environment.ProcessId,
         Since = _since,
         Target = _options.TargetName,
-        Portal = _portal.Address.ToString(),
+        Portal = _portals.All[0].Address.ToString(),
+        Portals = [.. _portals.All.Select(PortalOf)],
         AttachSocket = _options.SocketPath,
         MemoryBytes = 0, // asked for elsewhere: it takes reading a file
         Sessions = _server.Sessions.Count,
@@ -171,6 +211,13 @@ public sealed class EngineManagement
         DataAreaBytesInUse = _backstores.Values.Sum(static backstore => backstore.Link is { } link ? (long)link.DataArea.BlocksInUse * link.Ring.Layout.BlockBytes : 0),
         DataAreaBytesHeld = _memory.HeldBytes,
         DataAreaBytesLimit = _memory.LimitBytes,
+    };
+
+    static PortalStatus PortalOf(Portal portal) => new()
+    {
+        Address = portal.Address.ToString(),
+        Advertised = portal.Told.Advertised,
+        Connections = portal.Connections,
     };
 
     SessionStatus SessionOf(IscsiSession session, DateTimeOffset now) => new()

@@ -18,8 +18,11 @@ public sealed record EngineStatus
     /// <summary>The target's iSCSI name.</summary>
     public required string Target { get; init; }
 
-    /// <summary>Where initiators connect.</summary>
+    /// <summary>Where initiators connect: the first of <see cref="Portals"/>.</summary>
     public required string Portal { get; init; }
+
+    /// <summary>Where initiators connect.</summary>
+    public required IReadOnlyList<PortalStatus> Portals { get; init; }
 
     /// <summary>Where handlers attach.</summary>
     public required string AttachSocket { get; init; }
@@ -212,6 +215,19 @@ public sealed record SessionStatus
 
     /// <summary>How many task management requests came.</summary>
     public required long TaskManagementRequests { get; init; }
+}
+
+/// <summary>A portal at one moment.</summary>
+public sealed record PortalStatus
+{
+    /// <summary>The address listened on, with its port.</summary>
+    public required string Address { get; init; }
+
+    /// <summary>What discovery tells instead; null: the address.</summary>
+    public string? Advertised { get; init; }
+
+    /// <summary>How many connections came by it and are open.</summary>
+    public required int Connections { get; init; }
 }
 
 /// <summary>A connection of a session.</summary>

@@ -25,8 +25,9 @@ sealed partial class Portal : IEventSource, IDisposable
     bool _isPaused;
 
     /// <exception cref="EngineException">The address cannot be listened on.</exception>
-    public Portal(IPEndPoint address, Reactor reactor, IscsiServer server, int loopbackSendBufferBytes, ILogger logger)
+    public Portal(PortalOptions options, Reactor reactor, IscsiServer server, int loopbackSendBufferBytes, ILogger logger)
     {
+        IPEndPoint address = options.Address;
         _loopbackSendBufferBytes = loopbackSendBufferBytes;
         _reactor = reactor;
         _server = server;
@@ -35,6 +36,11 @@ sealed partial class Portal : IEventSource, IDisposable
         try
         {
             _listener.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+            if (address.AddressFamily == AddressFamily.InterNetworkV6)
+            {
+                _listener.DualMode = false; // IPv4 is a portal of its own, so that [::] and 0.0.0.0 can stand side by side
+            }
+
             _listener.Bind(address);
             _listener.Listen(Backlog);
             _listener.Blocking = false;
@@ -50,19 +56,22 @@ sealed partial class Portal : IEventSource, IDisposable
         }
 
         Address = (IPEndPoint)_listener.LocalEndPoint!;
+        Told = new IscsiPortal(Address, options.Advertised);
     }
 
     /// <summary>The address listened on, with the port that was picked.</summary>
     public IPEndPoint Address { get; }
 
+    /// <summary>What discovery tells of it.</summary>
+    public IscsiPortal Told { get; }
+
+    /// <summary>How many connections have come by it and are open.</summary>
+    public int Connections => _connections.Count;
+
     /// <summary>Whether something is still to be sent.</summary>
     public bool HasOutput => _connections.Any(static connection => connection.Protocol.HasOutput);
 
-    public void Start()
-    {
-        _registration = _reactor.Add((int)_listener.Handle, EpollEvents.In, this);
-        _reactor.AddTicker(Tick);
-    }
+    public void Start() => _registration = _reactor.Add((int)_listener.Handle, EpollEvents.In, this);
 
     public void OnEvents(EpollEvents events)
     {
@@ -118,7 +127,7 @@ sealed partial class Portal : IEventSource, IDisposable
         }
     }
 
-    void Tick(long nowMs)
+    public void Tick(long nowMs)
     {
         if (_isPaused && _registration >= 0)
         {
@@ -156,7 +165,7 @@ sealed partial class Portal : IEventSource, IDisposable
         _listener.Dispose();
     }
 
-    public void Dispose() => _listener.Dispose();
+    public void Dispose() => StopListening();
 
     public void CloseConnections(string reason)
     {

@@ -7,8 +7,6 @@ namespace Scuse.Iscsi.FullFeature;
 internal static class SendTargets
 {
     const string All = "All";
-    const string AnyIPv4 = "0.0.0.0";
-    const string AnyIPv6 = "[::]";
 
     /// <summary>
     /// Appends the records asked for: all targets (in a discovery session only), one by name, or with an empty value the session's own.
@@ -22,7 +20,7 @@ internal static class SendTargets
         {
             foreach (IscsiTarget target in server.Targets.Where(target => target.Access.Admits(session.InitiatorName, connection.RemoteIP)))
             {
-                Append(target.Name, server.Options, localAddress, reply);
+                Append(target.Name, server, localAddress, reply);
             }
         }
         else if (value == All || (value.Length == 0 && session.IsDiscovery))
@@ -31,44 +29,32 @@ internal static class SendTargets
         }
         else if (value.Length == 0)
         {
-            Append(session.Target!.Name, server.Options, localAddress, reply);
+            Append(session.Target!.Name, server, localAddress, reply);
         }
         else if (server.Find(value, session.InitiatorName, connection.RemoteIP) is { } named && (session.IsDiscovery || named == session.Node))
         {
-            Append(named.Name, server.Options, localAddress, reply);
+            Append(named.Name, server, localAddress, reply);
         }
     }
 
-    static void Append(string name, IscsiOptions options, string localAddress, StringBuilder reply)
+    /// <summary>A target and every portal that reaches it: all of the node's, which are one portal group.</summary>
+    static void Append(string name, IscsiServer server, string localAddress, StringBuilder reply)
     {
         TextPairs.Append(reply, KeyTable.TargetName, name);
-        TextPairs.Append(reply, KeyTable.TargetAddress, $"{Portal(options.AdvertisedPortal, localAddress)},{options.TargetPortalGroupTag}");
-    }
-
-    /// <summary>The portal to tell: the advertised one unless it is a wildcard; IPv6 addresses in brackets.</summary>
-    internal static string Portal(string? advertised, string localAddress)
-    {
-        if (advertised is null)
+        if (server.Portals.Count == 0)
         {
-            return Bracketed(localAddress);
+            Append(IscsiPortal.Resolve(advertised: null, localAddress), server, reply);
         }
 
-        int colon = advertised.LastIndexOf(':');
-        string host = colon < 0 ? advertised : advertised[..colon];
-        if (host is AnyIPv4 or AnyIPv6 or "*" or "")
+        foreach (IscsiPortal portal in server.Portals)
         {
-            string local = Bracketed(localAddress);
-            return colon < 0 ? local : string.Concat(local.AsSpan(0, local.LastIndexOf(':')), advertised.AsSpan(colon));
+            if (portal.AddressFor(localAddress) is { } address)
+            {
+                Append(address, server, reply);
+            }
         }
-
-        return advertised;
     }
 
-    /// <summary>Puts the address of an <c>address:port</c> in brackets when it has colons of its own.</summary>
-    static string Bracketed(string portal)
-    {
-        int colon = portal.LastIndexOf(':');
-        bool isBareIPv6 = colon > 0 && portal[0] != '[' && portal.AsSpan(0, colon).Contains(':');
-        return isBareIPv6 ? $"[{portal[..colon]}]{portal[colon..]}" : portal;
-    }
+    static void Append(string address, IscsiServer server, StringBuilder reply) =>
+        TextPairs.Append(reply, KeyTable.TargetAddress, $"{address},{server.Options.TargetPortalGroupTag}");
 }

@@ -11,13 +11,17 @@ public sealed class TargetPortGroup
 {
     readonly ScsiTarget _target;
 
-    internal TargetPortGroup(ScsiTarget target) => _target = target;
+    internal TargetPortGroup(ScsiTarget target, ushort number)
+    {
+        _target = target;
+        Number = RelativePortIdentifier = number;
+    }
 
     /// <summary>The group's number in the target: TARGET PORT GROUP.</summary>
-    public ushort Number { get; } = 1;
+    public ushort Number { get; }
 
     /// <summary>The port's number in the target: RELATIVE TARGET PORT IDENTIFIER.</summary>
-    public ushort RelativePortIdentifier { get; } = 1;
+    public ushort RelativePortIdentifier { get; }
 
     /// <summary>The state that holds for every command that comes.</summary>
     public AsymmetricAccessState State { get; private set; }

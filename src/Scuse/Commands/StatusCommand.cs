@@ -13,7 +13,7 @@ sealed class StatusCommand() : ControlCommand("status", "Say how a running engin
     static void Show(EngineStatus status) => Report.Facts(
         ("engine", $"scuse {status.Version}, process {status.Pid}, up {Report.Ago(status.Since)}, {Report.Size(status.MemoryBytes)} of memory"),
         ("target", status.Target),
-        ("portal", status.Portal),
+        (status.Portals.Count == 1 ? "portal" : "portals", string.Join(", ", status.Portals.Select(static portal => portal.Address))),
         ("attach socket", status.AttachSocket),
         ("control socket", status.ControlSocket),
         ("sessions", Report.Number(status.Sessions)),

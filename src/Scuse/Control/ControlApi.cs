@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Builder;
@@ -29,6 +30,7 @@ static class ControlApi
         application.MapGet("/luns/{lun}/events", Get(ControlJson.Default.IReadOnlyListLunEventStatus, context => management.GetEventsAsync(Lun(context), context.RequestAborted)));
         application.MapGet("/luns/{lun}/ring", Get(ControlJson.Default.RingStatus, context => management.GetRingAsync(Lun(context), context.RequestAborted)));
         application.MapGet("/luns/{lun}/region", context => SendRegionAsync(context, management));
+        application.MapGet("/portals", Get(ControlJson.Default.IReadOnlyListPortalStatus, context => management.GetPortalsAsync(context.RequestAborted)));
         application.MapGet("/sessions", Get(ControlJson.Default.IReadOnlyListSessionStatus, context => management.GetSessionsAsync(context.RequestAborted)));
         application.MapGet("/events", Get(ControlJson.Default.IReadOnlyListLunEventStatus, context => management.GetEventsAsync(null, context.RequestAborted)));
 
@@ -37,17 +39,15 @@ static class ControlApi
         application.MapPost("/luns/{lun}/unblock", Get(ControlJson.Default.OperationOutcome, context => management.UnblockAsync(Lun(context))));
         application.MapPost("/luns/{lun}/reset", Get(ControlJson.Default.OperationOutcome, context => management.ResetRingAsync(Lun(context), How(context))));
         application.MapPost("/luns/{lun}/replace", Get(ControlJson.Default.ReplacementResult, context => ReplaceAsync(context, management)));
+        application.MapPost("/portals", Get(ControlJson.Default.PortalStatus, context => AddPortalAsync(context, management)));
+        application.MapDelete("/portals/{portal}", Get(ControlJson.Default.PortalStatus, context => management.RemovePortalAsync(PortalIn(context), Flag(context, "close"))));
         application.MapFallback("{*path}", static context => throw new ManagementException(ManagementProblem.NotFound, $"there is no {context.Request.Method} {context.Request.Path}"));
     }
 
     /// <summary>The body says with what, and may be left out.</summary>
     static async Task<ReplacementResult> ReplaceAsync(HttpContext context, EngineManagement management)
     {
-        using var reader = new StreamReader(context.Request.Body);
-        string body = await reader.ReadToEndAsync(context.RequestAborted);
-        ReplaceRequest request = string.IsNullOrWhiteSpace(body)
-            ? new ReplaceRequest()
-            : JsonSerializer.Deserialize(body, ControlJson.Default.ReplaceRequest) ?? new ReplaceRequest();
+        ReplaceRequest request = await BodyAsync(context, ControlJson.Default.ReplaceRequest) ?? new ReplaceRequest();
         HandlerLaunch? launch = null;
         if (request.Command is { } command)
         {
@@ -56,6 +56,21 @@ static class ControlApi
         }
 
         return await management.ReplaceHandlerAsync(Lun(context), launch, request.Force);
+    }
+
+    static async Task<PortalStatus> AddPortalAsync(HttpContext context, EngineManagement management)
+    {
+        PortalRequest request = await BodyAsync(context, ControlJson.Default.PortalRequest) ?? new PortalRequest();
+        return await management.AddPortalAsync(PortalSpec.Parse(request.Portal), CancellationToken.None);
+    }
+
+    /// <summary>What the body says; null when it is empty.</summary>
+    static async Task<T?> BodyAsync<T>(HttpContext context, JsonTypeInfo<T> type)
+        where T : class
+    {
+        using var reader = new StreamReader(context.Request.Body);
+        string body = await reader.ReadToEndAsync(context.RequestAborted);
+        return string.IsNullOrWhiteSpace(body) ? null : JsonSerializer.Deserialize(body, type);
     }
 
     static RequestDelegate Get<T>(JsonTypeInfo<T> type, Func<HttpContext, Task<T>> answer) => async context =>
@@ -112,6 +127,15 @@ static class ControlApi
         return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int lun) ? lun : throw new FormatException($"'{text}' is not the number of a LUN");
     }
 
+    static IPEndPoint PortalIn(HttpContext context) => PortalSpec.ParseAddress(context.GetRouteValue("portal") as string ?? "");
+
+    static bool Flag(HttpContext context, string name) => ((string?)context.Request.Query[name]) switch
+    {
+        null or "" or "false" or "0" => false,
+        "true" or "1" => true,
+        string other => throw new FormatException($"{name} '{other}' is neither true nor false"),
+    };
+
     static RingReset How(HttpContext context) => ((string?)context.Request.Query["how"]) switch
     {
         null or "" or "busy" => RingReset.Busy,
@@ -122,12 +146,7 @@ static class ControlApi
     /// <summary>The region's bytes from its start up to the last that may hold anything; without data, up to the data area.</summary>
     static async Task SendRegionAsync(HttpContext context, EngineManagement management)
     {
-        bool withData = ((string?)context.Request.Query["data"]) switch
-        {
-            null or "" or "false" or "0" => false,
-            "true" or "1" => true,
-            string other => throw new FormatException($"data '{other}' is neither true nor false"),
-        };
+        bool withData = Flag(context, "data");
         using SavedRegion region = await management.OpenRegionAsync(Lun(context), context.RequestAborted);
         long end = withData ? region.UsedBytes : region.RingBytes;
         context.Response.ContentType = "application/octet-stream";

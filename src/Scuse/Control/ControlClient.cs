@@ -67,6 +67,9 @@ sealed class ControlClient : IDisposable
     /// <exception cref="EngineException">It came to nothing; the message is for the operator.</exception>
     public Task<string> PostAsync(string resource, HttpContent? content, CancellationToken cancellation) => AskAsync(HttpMethod.Post, resource, content, cancellation);
 
+    /// <exception cref="EngineException">It came to nothing; the message is for the operator.</exception>
+    public Task<string> DeleteAsync(string resource, CancellationToken cancellation) => AskAsync(HttpMethod.Delete, resource, null, cancellation);
+
     /// <summary>Reads what the engine said.</summary>
     public static T Parse<T>(string text, JsonTypeInfo<T> type) =>
         JsonSerializer.Deserialize(text, type) ?? throw new EngineException("the engine's answer is empty");

@@ -32,6 +32,8 @@ namespace Scuse.Cli.Control;
 [JsonSerializable(typeof(OperationOutcome))]
 [JsonSerializable(typeof(RingDump))]
 [JsonSerializable(typeof(SavedRegionStatus))]
+[JsonSerializable(typeof(IReadOnlyList<PortalStatus>))]
+[JsonSerializable(typeof(PortalRequest))]
 [JsonSerializable(typeof(ReplaceRequest))]
 [JsonSerializable(typeof(ReplacementResult))]
 [JsonSerializable(typeof(Problem))]
@@ -49,6 +51,10 @@ sealed record Problem(string Title, int Status, string Detail);
 /// <param name="RegionBytes">The region's length, and the file's.</param>
 /// <param name="SavedBytes">How many bytes from the start were saved; the rest reads as zeros.</param>
 sealed record SavedRegionStatus(int Lun, string File, long RegionBytes, long SavedBytes);
+
+/// <summary>What adding a portal takes.</summary>
+/// <param name="Portal">The portal as <c>scuse serve --portal</c> takes it.</param>
+sealed record PortalRequest(string Portal = "");
 
 /// <summary>What replacing a handler takes.</summary>
 /// <param name="Command">The program that takes over, as after <c>exec:</c>; null: the same as before, started anew.</param>

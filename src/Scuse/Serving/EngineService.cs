@@ -3,6 +3,7 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Scuse.Cli.Control;
 using Scuse.Engine;
+using Scuse.Iscsi;
 
 namespace Scuse.Cli.Serving;
 
@@ -31,7 +32,7 @@ sealed class EngineService(EngineOptions options, string controlSocket, ILoggerF
 
         foreach (LunOptions lun in options.Luns)
         {
-            Console.WriteLine($"iscsi://{AdvertisedPortal(_engine.Portal)}/{options.TargetName}/{lun.Number}");
+            Console.WriteLine($"iscsi://{AdvertisedPortal(_engine.Portals[0])}/{options.TargetName}/{lun.Number}");
         }
     }
 
@@ -65,14 +66,15 @@ sealed class EngineService(EngineOptions options, string controlSocket, ILoggerF
         }
     }
 
-    string AdvertisedPortal(IPEndPoint portal)
+    /// <summary>Where somebody on this machine finds the portal.</summary>
+    static string AdvertisedPortal(IscsiPortal portal)
     {
-        if (options.Iscsi.AdvertisedPortal is { } advertised)
+        if (portal.Advertised is { } advertised)
         {
             return advertised;
         }
 
-        IPAddress address = portal.Address.Equals(IPAddress.Any) ? IPAddress.Loopback : portal.Address.Equals(IPAddress.IPv6Any) ? IPAddress.IPv6Loopback : portal.Address;
-        return new IPEndPoint(address, portal.Port).ToString();
+        IPAddress address = portal.Address.Address;
+        return new IPEndPoint(address.Equals(IPAddress.Any) ? IPAddress.Loopback : address.Equals(IPAddress.IPv6Any) ? IPAddress.IPv6Loopback : address, portal.Address.Port).ToString();
     }
 }

@@ -183,7 +183,7 @@ public sealed class KeptHandlerTests
         return new ScuseEngine(
             new EngineOptions
             {
-                Portal = new(System.Net.IPAddress.Loopback, 0),
+                Portals = [new(new(System.Net.IPAddress.Loopback, 0))],
                 SocketPath = path,
                 Luns = [first, first with { Number = 1, DeviceName = "lun1", Launch = second }],
                 KeepHandlersSeconds = 20,

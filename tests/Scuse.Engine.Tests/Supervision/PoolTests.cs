@@ -155,7 +155,7 @@ public sealed class PoolTests
         string path = Path.Combine(Path.GetTempPath(), $"scuse-test-{Guid.NewGuid():N}.sock");
         EngineOptions options = new()
         {
-            Portal = new(System.Net.IPAddress.Loopback, 0),
+            Portals = [new(new(System.Net.IPAddress.Loopback, 0))],
             SocketPath = path,
             Luns = [.. Enumerable.Range(0, 2000).Select(i => new LunOptions { Number = i, Spec = "t", DeviceName = $"{new string('x', 80)}{i}", Pool = "a", Launch = new("true", []) })],
         };
@@ -171,7 +171,7 @@ public sealed class PoolTests
     {
         EngineOptions options = new()
         {
-            Portal = new(System.Net.IPAddress.Loopback, 0),
+            Portals = [new(new(System.Net.IPAddress.Loopback, 0))],
             SocketPath = Path.Combine(Path.GetTempPath(), $"scuse-test-{Guid.NewGuid():N}.sock"),
             Luns =
             [

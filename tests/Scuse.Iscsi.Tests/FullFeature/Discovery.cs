@@ -1,3 +1,4 @@
+using System.Net;
 using Scuse.Iscsi.FullFeature;
 using Scuse.Iscsi.Pdus;
 using Scuse.Iscsi.Tests.Rig;
@@ -79,7 +80,50 @@ public class Discovery
     [InlineData("disks.example:3261", "192.0.2.7:3260", "disks.example:3261")]
     [InlineData("0.0.0.0:3261", "192.0.2.7:3260", "192.0.2.7:3261")]
     [InlineData("[::]:3261", "2001:db8::1:3260", "[2001:db8::1]:3261")]
-    public void A_wildcard_is_never_told(string? advertised, string local, string told) => Assert.Equal(told, SendTargets.Portal(advertised, local));
+    public void A_wildcard_is_never_told(string? advertised, string local, string told) => Assert.Equal(told, IscsiPortal.Resolve(advertised, local));
+
+    [Fact]
+    public void Every_portal_is_told_with_the_tag_of_their_group()
+    {
+        Initiator initiator = Discover(new IscsiOptions { TargetPortalGroupTag = 7 });
+        foreach (string address in new[] { "192.0.2.7:3260", "192.0.2.8:3261", "[2001:db8::1]:3260" })
+        {
+            initiator.Node.Server.Add(new IscsiPortal(IPEndPoint.Parse(address)));
+        }
+
+        initiator.Node.Server.Add(new IscsiPortal(IPEndPoint.Parse("10.0.0.1:3260"), "disks.example:4000"));
+        initiator.SendText(Initiator.Text("SendTargets=All"));
+
+        Assert.Equal(
+            [
+                $"TargetName={Node.TargetName}", "TargetAddress=192.0.2.7:3260,7", "TargetAddress=192.0.2.8:3261,7", "TargetAddress=[2001:db8::1]:3260,7",
+                "TargetAddress=disks.example:4000,7",
+            ],
+            initiator.ReceiveOne().Text);
+    }
+
+    [Theory]
+    [InlineData("0.0.0.0:3261", "192.0.2.7:3260", "192.0.2.7:3261")]
+    [InlineData("[::]:3261", "[2001:db8::1]:3260", "[2001:db8::1]:3261")]
+    [InlineData("[::]:3261", "[fe80::1%2]:3260", "[fe80::1]:3261")]
+    [InlineData("[::]:3261", "192.0.2.7:3260", null)]
+    [InlineData("0.0.0.0:3261", "[2001:db8::1]:3260", null)]
+    public void A_portal_that_listens_everywhere_is_told_by_the_address_that_the_initiator_has_used_if_it_is_of_the_same_family(string portal, string local, string? told) =>
+        Assert.Equal(told, new IscsiPortal(IPEndPoint.Parse(portal)).AddressFor(local));
+
+    [Fact]
+    public void A_portal_that_was_removed_is_told_no_more()
+    {
+        Initiator initiator = Discover();
+        var gone = new IscsiPortal(IPEndPoint.Parse("192.0.2.8:3261"));
+        initiator.Node.Server.Add(new IscsiPortal(IPEndPoint.Parse("192.0.2.7:3260")));
+        initiator.Node.Server.Add(gone);
+
+        Assert.True(initiator.Node.Server.Remove(gone));
+        initiator.SendText(Initiator.Text("SendTargets=All"));
+
+        Assert.Equal([$"TargetName={Node.TargetName}", "TargetAddress=192.0.2.7:3260,1"], initiator.ReceiveOne().Text);
+    }
 
     [Fact]
     public void A_discovery_session_takes_no_SCSI_commands()
