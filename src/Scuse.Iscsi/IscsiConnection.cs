@@ -71,7 +71,7 @@ public sealed class IscsiConnection : IPduHandler
     /// <summary>The session, once login has succeeded.</summary>
     public IscsiSession? Session { get; private set; }
 
-    /// <summary>Its identifier within the session (CID), which the initiator chose. RFC 7143 section 11.12.6.</summary>
+    /// <summary>Its identifier within the session (CID), which the initiator chose. RFC 7143 section 11.12.7.</summary>
     public ushort ConnectionId { get; private set; }
 
     /// <summary>Whether every header is followed by its CRC32C.</summary>

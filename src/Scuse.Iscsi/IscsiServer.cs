@@ -96,7 +96,7 @@ public sealed class IscsiServer
         return connection;
     }
 
-    /// <summary>Time goes on for sessions that have lost a connection. To be called about once a second.</summary>
+    /// <summary>Time goes on for sessions: for tasks of lost connections, and for what waits for an acknowledgment. To be called about once a second.</summary>
     public void Tick(long nowMs)
     {
         foreach (IscsiSession session in _sessions.Values)

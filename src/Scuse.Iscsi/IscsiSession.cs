@@ -8,7 +8,7 @@ namespace Scuse.Iscsi;
 /// <summary>An iSCSI session: an initiator port's login to one target, or to discovery, by one connection or several. RFC 7143 section 4.2.4.</summary>
 /// <remarks>
 /// Touched only by the owning reactor, as are all its connections. Commands are executed in the order of their numbers whichever connection they came by; a
-/// task's data and answer go by the connection that it came by, to which it is allegiant (RFC 7143 section 4.2.2).
+/// task's data and answer go by the connection that it came by, to which it is allegiant (RFC 7143 section 4.2.5.1).
 /// </remarks>
 public sealed class IscsiSession : ITaskTransport
 {
@@ -27,6 +27,7 @@ public sealed class IscsiSession : ITaskTransport
         TransferOut = new TransferOut(parameters, tasks, server.Buffers, Counters);
         Order = new CommandOrder(this, tasks.Window);
         Suspended = new SuspendedTasks(this);
+        Fence = new ResponseFence(this);
         Nexus = Target?.Attach($"{parameters.InitiatorName},i,0x{isid:x12}");
     }
 
@@ -99,6 +100,8 @@ public sealed class IscsiSession : ITaskTransport
 
     internal SuspendedTasks Suspended { get; }
 
+    internal ResponseFence Fence { get; }
+
     /// <summary>Whether tasks outlive their connection. RFC 7143 section 7.1.5.</summary>
     bool KeepsTasks => Parameters is { ErrorRecoveryLevel: 2, DefaultTime2RetainSeconds: > 0, IsDiscovery: false };
 
@@ -162,6 +165,8 @@ public sealed class IscsiSession : ITaskTransport
         {
             EndIfDeserted();
         }
+
+        Fence.Gone(connection.FullFeature!);
     }
 
     /// <summary>A connection is taken for dead by its initiator, which may claim its tasks where they are kept. The caller has it closed.</summary>
@@ -186,6 +191,7 @@ public sealed class IscsiSession : ITaskTransport
     /// <summary>Time goes on: tasks that nobody has claimed in time end, and with the last of them a session without connections.</summary>
     internal void Tick(long nowMs)
     {
+        Fence.Tick(nowMs);
         if (Suspended.Any)
         {
             Suspended.Tick(nowMs);

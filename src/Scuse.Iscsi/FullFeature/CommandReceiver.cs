@@ -63,7 +63,7 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
         if (task is null || task.Phase != phase || (task.State == IscsiTaskState.Completed && !task.BurstOpen))
         {
             // Data for a task that was aborted, or refused, or never let in: the initiator may not know yet. Or for one of another connection, which
-            // alone may bring its data: RFC 7143 section 4.2.2.
+            // alone may bring its data: RFC 7143 section 4.2.5.1.
             session.Counters.IgnoredDataOuts++;
             return SkipSink.Instance;
         }

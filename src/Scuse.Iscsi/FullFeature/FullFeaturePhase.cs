@@ -41,6 +41,7 @@ internal sealed class FullFeaturePhase
         output.Tasks = session.Tasks;
         output.TransferIn = new TransferIn(session.Parameters, parameters, session.Tasks, session.Counters);
         output.Digests = parameters;
+        ExpStatSN = output.StatSNBehindQueue; // whoever goes on has had the login's answer
         if (session.Parameters.ErrorRecoveryLevel > 0)
         {
             output.Unacknowledged = new SentStatuses(session.Tasks.LetGo, output.LetGo);
@@ -55,6 +56,9 @@ internal sealed class FullFeaturePhase
 
     public TaskDataSink DataSink { get; }
 
+    /// <summary>What the initiator has acknowledged: the statuses before this number.</summary>
+    public uint ExpStatSN { get; private set; }
+
     /// <summary>Whether answers still find their way: the transport is there.</summary>
     public bool IsOpen => !Connection.IsClosed;
 
@@ -68,7 +72,13 @@ internal sealed class FullFeaturePhase
     public ISegmentSink OnHeader(ReadOnlySpan<byte> headers, bool isUnchecked)
     {
         var header = new BasicHeader(headers);
-        Output.Unacknowledged?.Acknowledge(header.ExpStatSN);
+        ExpStatSN = SerialNumber.IsBefore(ExpStatSN, header.ExpStatSN) ? header.ExpStatSN : ExpStatSN;
+        Output.Unacknowledged?.Acknowledge(ExpStatSN);
+        if (_session.Fence.IsUp)
+        {
+            _session.Fence.Acknowledged(this);
+        }
+
         switch (header.Opcode)
         {
             case Opcode.ScsiCommand when isUnchecked:

@@ -36,7 +36,7 @@ internal sealed class IscsiTask
     // Touched only by the owning reactor.
     public ScsiTask Scsi = null!;
 
-    /// <summary>The connection it is allegiant to: its data and its answer go there. RFC 7143 section 4.2.2.</summary>
+    /// <summary>The connection it is allegiant to: its data and its answer go there. RFC 7143 section 4.2.5.1.</summary>
     public FullFeaturePhase? Phase;
 
     /// <summary>The connection that it was allegiant to, when that is gone and none has claimed it.</summary>

@@ -35,6 +35,9 @@ internal sealed class Keepalive(OutputQueue output, IscsiOptions options, Negoti
     /// <summary>Tells the initiator the newest numbers without asking anything.</summary>
     public void SendNumbers() => Send(BasicHeader.ReservedTag);
 
+    /// <summary>Asks for anything that carries ExpStatSN, without a time limit.</summary>
+    public void AskForAcknowledgment() => Send(NextTag());
+
     /// <summary>Returns why the connection is to be closed, or null.</summary>
     public string? Tick(long nowMs, long lastHeardMs)
     {
@@ -52,12 +55,13 @@ internal sealed class Keepalive(OutputQueue output, IscsiOptions options, Negoti
         {
             _isWaiting = true;
             _askedMs = nowMs;
-            _lastTag = _lastTag + 1 == BasicHeader.ReservedTag ? 0 : _lastTag + 1;
-            Send(_lastTag);
+            Send(NextTag());
         }
 
         return null;
     }
+
+    uint NextTag() => _lastTag = _lastTag + 1 == BasicHeader.ReservedTag ? 0 : _lastTag + 1;
 
     void Send(uint targetTransferTag)
     {

@@ -33,8 +33,7 @@ internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, 
     {
         CommandWindow window = session.Tasks.Window;
         return pdu.Header.Immediate && session.Connections.Count > 1
-            && (TaskManagementFunction)pdu.Function is TaskManagementFunction.AbortTaskSet
-                or (>= TaskManagementFunction.ClearTaskSet and <= TaskManagementFunction.TargetColdReset) or TaskManagementFunction.NexusReset
+            && IsForManyTasks((TaskManagementFunction)pdu.Function)
             && SerialNumber.IsBefore(window.ExpCmdSN, pdu.Header.CmdSN) && SerialNumber.IsWithin(pdu.Header.CmdSN, window.ExpCmdSN, window.MaxCmdSN + 1);
     }
 
@@ -113,13 +112,26 @@ internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, 
     /// <summary>The core has done a function.</summary>
     public void Completed(TaskManagementRequest request, TaskManagementResponse response, PendingFunction pending)
     {
-        Answer(pending.InitiatorTaskTag, response, request.AdditionalResponseInformation);
-        if (request.Function == TaskManagementFunction.TargetColdReset && response == TaskManagementResponse.FunctionComplete)
+        if (!IsForManyTasks(request.Function))
         {
-            // RFC 7143 section 11.5.1: a cold reset also ends all connections of all sessions.
-            session.Server.CloseSessionsOf(session.Target!, "the target was reset by a TARGET COLD RESET");
+            Answer(pending.InitiatorTaskTag, response, request.AdditionalResponseInformation);
+            return;
         }
+
+        session.Fence.Raise(phase, () =>
+        {
+            Answer(pending.InitiatorTaskTag, response, request.AdditionalResponseInformation);
+            if (request.Function == TaskManagementFunction.TargetColdReset && response == TaskManagementResponse.FunctionComplete)
+            {
+                // RFC 7143 section 11.5.1: a cold reset also ends all connections of all sessions.
+                session.Server.CloseSessionsOf(session.Target!, "the target was reset by a TARGET COLD RESET");
+            }
+        });
     }
+
+    static bool IsForManyTasks(TaskManagementFunction function) =>
+        function is TaskManagementFunction.AbortTaskSet or TaskManagementFunction.NexusReset
+            or (>= TaskManagementFunction.ClearTaskSet and <= TaskManagementFunction.TargetColdReset);
 
     /// <summary>A task of a connection that is gone becomes allegiant to this one; the answer comes before whatever is sent for it.</summary>
     void Reassign(in TaskManagementRequestPdu pdu)

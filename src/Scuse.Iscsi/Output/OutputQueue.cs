@@ -16,6 +16,8 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
     readonly PieceWriter _writer = new();
     readonly Stack<ControlPdu> _spare = new();
     int _sentOfFirst;
+    bool _isHeldBack;
+    int _passing; // entries that are sent although others are held back
 
     enum Kind
     {
@@ -47,7 +49,44 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
     /// <summary>Control PDUs, and whatever is to be sent again, that are not sent yet.</summary>
     public int ControlCount { get; private set; }
 
-    public bool HasOutput => _writer.Pieces.Count > 0 || _entries.Count > 0;
+    public bool HasOutput => _writer.Pieces.Count > 0 || (_entries.Count > 0 && MayEncode);
+
+    bool MayEncode => !_isHeldBack || _passing > 0;
+
+    /// <summary>The StatSN that the next status would have once all that is queued is sent. Rare work: it goes through the queue.</summary>
+    public uint StatSNBehindQueue
+    {
+        get
+        {
+            uint statSN = StatSN;
+            foreach (OutputEntry entry in _entries)
+            {
+                statSN += entry.Kind == Kind.Response || entry is { Kind: Kind.Control, Control.TakesStatSN: true } ? 1u : 0;
+            }
+
+            return statSN;
+        }
+    }
+
+    /// <summary>What is queued now is still sent; what comes later waits for <see cref="GoOn"/>.</summary>
+    public void HoldBack()
+    {
+        _isHeldBack = true;
+        _passing = _entries.Count;
+    }
+
+    /// <summary>Nothing is held back any more.</summary>
+    public void GoOn()
+    {
+        if (_isHeldBack)
+        {
+            _isHeldBack = false;
+            if (_entries.Count > 0)
+            {
+                appeared();
+            }
+        }
+    }
 
     /// <summary>An empty control PDU to fill in and give to <see cref="Add"/>.</summary>
     public ControlPdu Rent(bool takesStatSN)
@@ -110,7 +149,7 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
     /// <summary>Names what to send next; see <see cref="IscsiConnection.GetSendBuffers"/>.</summary>
     public int GetBuffers(Span<Memory<byte>> buffers)
     {
-        while (_writer.Pieces.Count < buffers.Length && _writer.HasRoom && _entries.TryPeek(out OutputEntry entry))
+        while (_writer.Pieces.Count < buffers.Length && _writer.HasRoom && MayEncode && _entries.TryPeek(out OutputEntry entry))
         {
             Encode(entry);
         }
@@ -190,7 +229,14 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
         }
 
         ControlCount = 0;
+        _isHeldBack = false;
         Unacknowledged?.Clear();
+    }
+
+    void Dequeue()
+    {
+        _entries.Dequeue();
+        _passing -= _isHeldBack ? 1 : 0;
     }
 
     void Enqueue(OutputEntry entry)
@@ -207,7 +253,7 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
                 EncodeResponse(entry.Task!);
                 break;
             case Kind.R2T:
-                _entries.Dequeue();
+                Dequeue();
                 ControlCount -= entry.IsAgain ? 1 : 0;
                 if (entry.Task!.Generation == entry.Generation && entry.Task.State == IscsiTaskState.Collecting)
                 {
@@ -216,20 +262,20 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
 
                 break;
             case Kind.StatusAgain:
-                _entries.Dequeue();
+                Dequeue();
                 EncodeStatusAgain(entry.StatSN);
                 break;
             case Kind.DataAgain:
                 if (!TransferIn!.EncodeAgain(entry.Again!, _writer))
                 {
-                    _entries.Dequeue();
+                    Dequeue();
                     entry.Again!.Task.Resends--;
                     ControlCount--;
                 }
 
                 break;
             default:
-                _entries.Dequeue();
+                Dequeue();
                 EncodeControl(entry.Control!, isAgain: false);
                 break;
         }
@@ -244,7 +290,7 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
             return;
         }
 
-        _entries.Dequeue();
+        Dequeue();
         uint statSN = StatSN++;
         if (progress == AnswerProgress.AnsweredWithMemory)
         {

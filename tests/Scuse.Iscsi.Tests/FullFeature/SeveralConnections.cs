@@ -5,7 +5,7 @@ using Scuse.Target;
 
 namespace Scuse.Iscsi.Tests.FullFeature;
 
-/// <summary>Sessions with several connections. RFC 7143 sections 4.2.2 and 6.3.4.</summary>
+/// <summary>Sessions with several connections. RFC 7143 sections 4.2.2, 4.2.5.1 and 6.3.4.</summary>
 public class SeveralConnections
 {
     static Initiator TwoConnections(Node node, out Initiator second, params string[] keys)
@@ -218,7 +218,8 @@ public class SeveralConnections
         ScsiCommandPdu.WriteTo(pdu, 0xA1, 0, 5, 8192, second.CmdSN++, 0, Initiator.Cdb(0x2A, 0, 16), 0, 8192);
         second.Feed(pdu.AsSpan(0, 3000));
         first.SendTaskManagement(TaskManagementFunction.AbortTaskSet);
-        Assert.Equal(0, first.ReceiveOne().TaskManagementResponse);
+        Assert.Equal(Opcode.TaskManagementResponse, first.Receive()[0].Opcode);
+        first.SendNop(Initiator.None, immediate: true); // acknowledges
         second.Feed(pdu.AsSpan(3000));
         Assert.Empty(second.Receive());
         second.Read(6, 0, 1);
@@ -235,7 +236,7 @@ public class SeveralConnections
         first.SendTaskManagement(TaskManagementFunction.AbortTaskSet, cmdSN: late + 1);
         Assert.Empty(first.Receive());
         second.SendCommand(ScsiCommandPdu.ReadBit, 2, 512, Initiator.Cdb(0x28, 0, 1), cmdSN: late);
-        Assert.Equal(0, first.ReceiveOne().TaskManagementResponse);
+        Assert.Equal(Opcode.TaskManagementResponse, first.Receive()[0].Opcode);
         Assert.Equal(0, first.Connection.Session!.OutstandingTasks);
         first.Device.AnswerHeld();
         Assert.Empty(second.Receive());
@@ -252,7 +253,14 @@ public class SeveralConnections
 
         Assert.Equal(RejectReason.TooManyImmediateCommands, first.ReceiveOne().RejectReason);
         first.SendNop(1);
-        Assert.Equal(33, first.Receive().Count);
+        int answered = 0;
+        for (int i = 0; i < 33; i++)
+        {
+            answered += first.Receive().Count(static pdu => pdu.Opcode == Opcode.TaskManagementResponse);
+            first.SendNop(Initiator.None, immediate: true); // acknowledges, so that the next one can come
+        }
+
+        Assert.Equal(32, answered);
     }
 
     [Fact]
@@ -269,5 +277,77 @@ public class SeveralConnections
         Assert.Equal((1L, 0), (first.Connection.Session!.IgnoredDataOuts, first.Device.InUse));
         second.Read(2, 0, 1);
         Assert.Equal(512, second.ReceiveOne().Data.Length);
+    }
+
+    /// <summary>Three answers of the second connection are on their way, then the first one's reset ends a fourth task.</summary>
+    static Initiator Fenced(out Initiator second)
+    {
+        Initiator first = TwoConnections(new Node(), out second);
+        second.SendNop(1);
+        second.Receive();
+        second.Read(2, 0, 1);
+        second.Receive(); // not acknowledged
+        first.SendTaskManagement(TaskManagementFunction.LogicalUnitReset);
+        Assert.Empty(first.Receive());
+        second.SendNop(3); // acknowledges, and its answer comes behind the fence
+        return first;
+    }
+
+    [Fact]
+    public void The_answer_to_a_reset_comes_when_the_other_connections_answers_before_it_are_acknowledged()
+    {
+        Initiator first = TwoConnections(new Node(), out Initiator second);
+        second.Read(2, 0, 1);
+        Assert.Equal(Opcode.DataIn, second.ReceiveOne().Opcode);
+        first.SendTaskManagement(TaskManagementFunction.LogicalUnitReset);
+        Assert.Empty(first.Receive());
+        Pdu ping = second.ReceiveOne();
+        Assert.Equal((Opcode.NopIn, Initiator.None), (ping.Opcode, ping.Tag));
+        second.SendNop(Initiator.None, immediate: true, transferTag: new NopInPdu(ping.Header).TargetTransferTag);
+        Assert.Equal(0, first.Receive()[0].TaskManagementResponse);
+    }
+
+    [Fact]
+    public void Answers_behind_that_to_a_reset_come_when_it_is_acknowledged()
+    {
+        Initiator first = Fenced(out Initiator second);
+        List<Pdu> answers = first.Receive();
+        Assert.Equal([Opcode.TaskManagementResponse, Opcode.NopIn], answers.Select(static pdu => pdu.Opcode));
+        Assert.All(second.Receive(), static pdu => Assert.Equal(Initiator.None, pdu.Tag)); // nothing but the ping
+        first.SendNop(Initiator.None, immediate: true, transferTag: new NopInPdu(answers[1].Header).TargetTransferTag);
+        Assert.Equal(3u, second.ReceiveOne().Tag);
+    }
+
+    [Fact]
+    public void Initiators_that_acknowledge_nothing_do_not_hold_answers_up_for_ever()
+    {
+        Initiator first = TwoConnections(new Node(), out Initiator second);
+        second.Read(2, 0, 1);
+        second.Receive();
+        first.SendTaskManagement(TaskManagementFunction.LogicalUnitReset);
+        first.Node.Server.Tick(1000);
+        first.Node.Server.Tick(6000);
+        Assert.Equal(Opcode.TaskManagementResponse, first.Receive()[0].Opcode);
+        first.Node.Server.Tick(7000);
+        first.Node.Server.Tick(12_000);
+        Assert.False(first.Connection.Session!.Fence.IsUp);
+        Assert.Equal(0, first.Device.InUse);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_connection_that_goes_takes_its_part_of_a_fence_with_it(bool issuing)
+    {
+        Initiator first = TwoConnections(new Node(), out Initiator second);
+        second.Read(2, 0, 1);
+        second.Receive();
+        first.SendTaskManagement(TaskManagementFunction.LogicalUnitReset);
+        (issuing ? first : second).Connection.Closed();
+        Initiator left = issuing ? second : first;
+        left.Receive();
+        left.SendNop(9);
+        Assert.Equal(9u, left.ReceiveOne().Tag);
+        Assert.False(left.Connection.Session!.Fence.IsUp);
     }
 }
