@@ -39,8 +39,9 @@ static class ServeCommand
         var keep = new Option<int>("--keep-handlers") { Description = "Seconds that handlers outlive the engine, to be taken over by the next one at the same --socket; 0: they end with it", HelpName = "SECONDS", DefaultValueFactory = _ => 0 };
         var state = new Option<string?>("--state") { Description = "Where is kept what initiators want to survive a loss of power: persistent reservations (APTPL), saved mode pages; nowhere when not given", HelpName = "FOLDER" };
         var nop = new Option<int>("--nop-interval") { Description = "Seconds that an initiator may be silent before it is asked for a sign of life; 0: it is never asked", HelpName = "SECONDS", DefaultValueFactory = _ => 15 };
+        var recovery = new Option<int>("--error-recovery-level") { Description = "The highest iSCSI error recovery level to offer, 0 to 2: from 1 on damaged PDUs are sent again, at 2 commands outlive their connection", HelpName = "LEVEL", DefaultValueFactory = _ => 0 };
         var allocations = new Option<bool>("--report-allocations") { Hidden = true };
-        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, group, advertise, target, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, spin, allocations };
+        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, group, advertise, target, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, recovery, spin, allocations };
         command.SetAction(async (parsed, cancellation) =>
         {
             try
@@ -67,6 +68,9 @@ static class ServeCommand
                     Iscsi = new IscsiOptions
                     {
                         TargetPortalGroupTag = parsed.GetValue(group) is >= 1 and <= ushort.MaxValue and var tag ? (ushort)tag : throw new FormatException($"--portal-group {parsed.GetValue(group)} is not from 1 to {ushort.MaxValue}"),
+                        ErrorRecoveryLevel = parsed.GetValue(recovery) is >= 0 and <= 2 and var level
+                            ? level
+                            : throw new FormatException($"--error-recovery-level {parsed.GetValue(recovery)} is not from 0 to 2"),
                         NopIntervalMs = (int)TimeSpan.FromSeconds(Math.Min(Positive(parsed.GetValue(nop), "--nop-interval"), 86_400)).TotalMilliseconds,
                     },
                 };
