@@ -33,6 +33,7 @@ public sealed class IscsiConnection : IPduHandler
     LoginExchange? _login;
     ConnectionState _state = ConnectionState.Free;
     long _lastHeardMs;
+    long _nowMs;
     long _closeAskedMs;
     int _inside; // calls of ours on the stack: the host hears of things when the last one ends
     bool _outputAppeared;
@@ -48,7 +49,7 @@ public sealed class IscsiConnection : IPduHandler
         RemoteAddress = remoteAddress;
         RemoteIP = IPEndPoint.TryParse(remoteAddress, out IPEndPoint? remote) ? remote.Address : null;
         LocalAddress = localAddress;
-        _acceptedMs = _lastHeardMs = nowMs;
+        _acceptedMs = _lastHeardMs = _nowMs = nowMs;
         _reader = new PduReader(this, server.Options.ReceiveBufferBytes);
         _gather = new GatherSink(server.Buffers, OnGathered);
         _output = new OutputQueue(server.Buffers, OnOutputAppeared);
@@ -94,6 +95,12 @@ public sealed class IscsiConnection : IPduHandler
     /// <summary>Why it is to be closed; empty when it is not.</summary>
     public string CloseReason { get; private set; } = "";
 
+    /// <summary>Whether it is closed because its login was refused, which an operator should hear of.</summary>
+    public bool IsRefused { get; private set; }
+
+    /// <summary>The owner's clock at the last call.</summary>
+    internal long NowMs => _nowMs;
+
     internal ConnectionState State => _state;
 
     internal ConnectionParameters Parameters { get; private set; } = new();
@@ -128,7 +135,7 @@ public sealed class IscsiConnection : IPduHandler
         }
 
         _inside++;
-        _lastHeardMs = nowMs;
+        _lastHeardMs = _nowMs = nowMs;
         if (Session?.Target is { } target)
         {
             target.NowMs = nowMs; // what arrives now is timed from now
@@ -183,6 +190,7 @@ public sealed class IscsiConnection : IPduHandler
         }
 
         _inside++;
+        _nowMs = nowMs;
         if (ShouldClose)
         {
             _closeAskedMs = _closeAskedMs == 0 ? nowMs : _closeAskedMs;
@@ -207,6 +215,10 @@ public sealed class IscsiConnection : IPduHandler
         {
             Move(ConnectionEvent.LoginFailed);
             FailNow($"login was not over within {_server.Options.LoginTimeoutMs} ms");
+        }
+        else
+        {
+            _login?.Tick();
         }
 
         Leave();
@@ -292,6 +304,7 @@ public sealed class IscsiConnection : IPduHandler
 
     internal void LoginFailed(string reason)
     {
+        IsRefused = true;
         Move(ConnectionEvent.LoginFailed);
         Fail(reason);
     }

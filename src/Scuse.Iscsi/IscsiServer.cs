@@ -1,7 +1,9 @@
 using System.Net;
+using System.Security.Cryptography;
 using Scuse.Iscsi.Access;
 using Scuse.Iscsi.FullFeature;
 using Scuse.Iscsi.Input;
+using Scuse.Iscsi.Login;
 using Scuse.Iscsi.Negotiation;
 using Scuse.Target;
 
@@ -40,6 +42,11 @@ public sealed class IscsiServer
 
     /// <summary>What discovery tells of where the targets can be reached; with none, it tells the address that the initiator has used.</summary>
     public IReadOnlyList<IscsiPortal> Portals => _portals;
+
+    /// <summary>Where the challenges of CHAP come from.</summary>
+    public RandomFill Random { get; init; } = RandomNumberGenerator.Fill;
+
+    internal LoginFailures LoginFailures { get; } = new();
 
     internal PinnedBufferPool Buffers { get; } = new();
 
@@ -114,6 +121,10 @@ public sealed class IscsiServer
 
     internal IscsiSession? FindSession(ushort tsih) => _sessions.GetValueOrDefault(tsih);
 
+    /// <summary>The session that a target has with an initiator port; null when there is none.</summary>
+    internal IscsiSession? FindSession(string initiatorName, ulong isid, IscsiTarget? target) =>
+        target is null ? null : _sessions.Values.FirstOrDefault(session => session.Node == target && session.IsSameInitiatorPort(initiatorName, isid));
+
     internal void ConnectionClosed() => _connections--;
 
     /// <summary>
@@ -122,10 +133,7 @@ public sealed class IscsiServer
     /// </summary>
     internal IscsiSession? Begin(SessionParameters parameters, ulong isid, IscsiTarget? target, CommandWindow window, long acceptedMs)
     {
-        if (target is not null)
-        {
-            Reinstate(parameters.InitiatorName, isid, target.Scsi);
-        }
+        FindSession(parameters.InitiatorName, isid, target)?.EndNow($"the session was reinstated by {parameters.InitiatorName}");
 
         if (_sessions.Count >= Options.MaxSessions)
         {
@@ -159,21 +167,16 @@ public sealed class IscsiServer
         }
     }
 
-    /// <summary>Drops the sessions of initiators that may no longer have one.</summary>
+    /// <summary>Drops the sessions of initiators that may no longer have one. A secret that has changed is asked for at the next login.</summary>
     internal void AccessChanged(IscsiTarget target)
     {
         foreach (IscsiSession session in _sessions.Values.Where(session => session.Node == target).ToList())
         {
-            if (!session.Connections.All(connection => target.Access.Admits(session.InitiatorName, connection.RemoteIP)))
+            bool isKnown = target.Access.Chap is null || (session.ChapUser is { } user && target.Access.Chap.Find(user) is not null);
+            if (!isKnown || !session.Connections.All(connection => target.Access.Admits(session.InitiatorName, connection.RemoteIP)))
             {
                 session.Drop($"{session.InitiatorName} may no longer log in to {target.Name}");
             }
         }
-    }
-
-    void Reinstate(string initiatorName, ulong isid, ScsiTarget target)
-    {
-        IscsiSession? old = _sessions.Values.FirstOrDefault(session => session.Target == target && session.IsSameInitiatorPort(initiatorName, isid));
-        old?.EndNow($"the session was reinstated by {initiatorName}");
     }
 }

@@ -1,3 +1,4 @@
+using Scuse.Iscsi.Access;
 using Scuse.Iscsi.FullFeature;
 using Scuse.Iscsi.Negotiation;
 using Scuse.Iscsi.Pdus;
@@ -36,6 +37,15 @@ public sealed class IscsiSession : ITaskTransport
 
     /// <summary>The alias that the initiator gave itself; empty when it gave none.</summary>
     public string InitiatorAlias => Parameters.InitiatorAlias;
+
+    /// <summary>The CHAP user that the initiator has proved to be; null when it was not asked.</summary>
+    public string? ChapUser => Parameters.Authenticated?.User.Name;
+
+    /// <summary>The hash that it was proved with; null when it was not asked.</summary>
+    public ChapAlgorithm? ChapAlgorithm => Parameters.Authenticated?.Algorithm;
+
+    /// <summary>Whether the target has proved to the initiator who it is (mutual CHAP).</summary>
+    public bool IsMutual => Parameters.Authenticated?.IsMutual ?? false;
 
     /// <summary>The initiator's part of the session identifier, 48 bits. RFC 7143 section 11.12.5.</summary>
     public ulong Isid { get; }

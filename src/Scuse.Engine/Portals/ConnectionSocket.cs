@@ -193,9 +193,20 @@ sealed partial class ConnectionSocket : IEventSource, IReactorConnection, IConne
         _reactor.Remove(_registration);
         Protocol.Closed();
         _socket.Dispose();
-        LogClosed(_logger, Protocol.RemoteAddress, reason);
+        if (Protocol.IsRefused)
+        {
+            LogRefused(_logger, Protocol.RemoteAddress, reason);
+        }
+        else
+        {
+            LogClosed(_logger, Protocol.RemoteAddress, reason);
+        }
+
         _closed(this);
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "connection from {Remote} refused: {Reason}")]
+    static partial void LogRefused(ILogger logger, string remote, string reason);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "connection from {Remote} ended: {Reason}")]
     static partial void LogClosed(ILogger logger, string remote, string reason);

@@ -14,6 +14,9 @@ public sealed record TargetAccess
     /// </summary>
     public IReadOnlyList<InitiatorPattern>? Initiators { get; init; }
 
+    /// <summary>That initiators have to prove who they are; null: they need not, and cannot.</summary>
+    public ChapAuthentication? Chap { get; init; }
+
     /// <summary>Whether an initiator may log in; where it is may be unknown.</summary>
     public bool Admits(string initiatorName, IPAddress? address) =>
         Initiators is null || Initiators.Any(pattern => pattern.Matches(initiatorName, address));

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using Scuse.Iscsi.Access;
 using Scuse.Iscsi.FullFeature;
 using Scuse.Iscsi.Negotiation;
 using Scuse.Iscsi.Output;
@@ -24,6 +25,11 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
     bool _namesAreKnown;
     bool _lengthIsDeclared;
     IscsiTarget? _target;
+    TargetAccess _access = TargetAccess.Open;
+    SecurityNegotiation? _security; // null: no authentication is asked for
+    byte[]? _heldRequest; // its answer has to wait: see LoginFailures
+    StringBuilder _heldReply = new();
+    string _reason = "";
     CommandWindow? _window;
     IscsiSession? _session; // the one that the connection joins
 
@@ -37,7 +43,9 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
     public void OnRequest(ReadOnlySpan<byte> headers, ReadOnlySpan<byte> text)
     {
         var request = new LoginRequestPdu(headers);
-        LoginStatus status = request.Header.Opcode == Opcode.LoginRequest ? Accept(request, text) : LoginStatus.InvalidDuringLogin;
+        LoginStatus status = request.Header.Opcode != Opcode.LoginRequest ? LoginStatus.InvalidDuringLogin
+            : _heldRequest is not null ? LoginStatus.InitiatorError // it has to wait for an answer
+            : Accept(request, text);
         if (status == LoginStatus.Success)
         {
             status = Proceed(request);
@@ -47,6 +55,31 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         {
             Fail(request, status);
         }
+    }
+
+    /// <summary>Time goes on for an answer to a challenge that has to wait.</summary>
+    public void Tick()
+    {
+        if (_heldRequest is not { } held || MustWait)
+        {
+            return;
+        }
+
+        _heldRequest = null;
+        var request = new LoginRequestPdu(held);
+        LoginStatus status = Verify(request, _heldReply);
+        if (status != LoginStatus.Success)
+        {
+            Fail(request, status);
+        }
+    }
+
+    bool MustWait => server.LoginFailures.MustWait(connection.RemoteIP, connection.NowMs);
+
+    LoginStatus Refuse(LoginStatus status, string reason)
+    {
+        _reason = reason;
+        return status;
     }
 
     /// <summary>Checks a request against those before it, and takes its text.</summary>
@@ -125,6 +158,57 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
             return keys;
         }
 
+        if (_security is { IsComplete: false } security)
+        {
+            return Authenticate(security, request, reply);
+        }
+
+        return Reply(request, reply);
+    }
+
+    /// <summary>Once the initiator has answered the challenge, its answer is looked at, or has to wait for that.</summary>
+    LoginStatus Authenticate(SecurityNegotiation security, in LoginRequestPdu request, StringBuilder reply)
+    {
+        if (security.Exchange is { HasAnswer: true })
+        {
+            if (!MustWait)
+            {
+                return Verify(request, reply);
+            }
+
+            (_heldRequest, _heldReply) = (request.ToArray(), reply);
+            return LoginStatus.Success;
+        }
+
+        if (request.Transit && security.Exchange is null)
+        {
+            return Refuse(LoginStatus.AuthenticationFailure, "the initiator passes over authentication, which is asked for here");
+        }
+
+        return Reply(request, reply);
+    }
+
+    LoginStatus Verify(in LoginRequestPdu request, StringBuilder reply)
+    {
+        Chap.ChapExchange exchange = _security!.Exchange!;
+        if (exchange.Verify(reply) is { } problem)
+        {
+            server.LoginFailures.Add(connection.RemoteIP, connection.NowMs);
+            return Refuse(LoginStatus.AuthenticationFailure, $"CHAP user '{Peer.Printable(exchange.ClaimedName)}': {problem}");
+        }
+
+        ChapUser user = exchange.User!;
+        if (user.Initiators is { } initiators && !initiators.Any(pattern => pattern.Matches(_parameters.InitiatorName, connection.RemoteIP)))
+        {
+            return Refuse(LoginStatus.AuthorizationFailure, $"CHAP user '{user.Name}' may not log in as this initiator");
+        }
+
+        _parameters.Authenticated = new Authenticated(user, exchange.Algorithm, exchange.IsMutual);
+        return Reply(request, reply);
+    }
+
+    LoginStatus Reply(in LoginRequestPdu request, StringBuilder reply)
+    {
         _reply = Encoding.UTF8.GetBytes(reply.ToString());
         _replySent = 0;
         return SendReply(request);
@@ -141,7 +225,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
             return LoginStatus.MissingParameter;
         }
 
-        if (initiator.Length > MaxNameLength)
+        if (initiator.Length > MaxNameLength || initiator.Any(char.IsControl))
         {
             return LoginStatus.InitiatorError;
         }
@@ -151,9 +235,10 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
             return LoginStatus.SessionTypeNotSupported;
         }
 
+        _parameters.InitiatorName = initiator;
         if (type == KeyTable.Discovery && !server.DiscoveryAccess.Admits(initiator, connection.RemoteIP))
         {
-            return LoginStatus.AuthorizationFailure;
+            return Refuse(LoginStatus.AuthorizationFailure, "the initiator may not ask which targets there are");
         }
 
         if (type == KeyTable.Normal)
@@ -166,7 +251,9 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
             _target = server.Find(targetName, initiator, connection.RemoteIP);
             if (_target is null) // or is not for this initiator: what it may not have it cannot tell from what is not there
             {
-                return LoginStatus.NotFound;
+                return Refuse(LoginStatus.NotFound, server.Find(targetName) is null
+                    ? $"there is no target {Peer.Printable(targetName)}"
+                    : $"the initiator may not log in to {Peer.Printable(targetName)}");
             }
         }
 
@@ -187,9 +274,24 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         }
 
         _parameters.IsDiscovery = type == KeyTable.Discovery;
+        _parameters.TargetName = targetName ?? "";
+        _access = CurrentAccess;
+        if (_access.Chap is { } authentication)
+        {
+            _security = new SecurityNegotiation(authentication, server.Random);
+        }
+
         _namesAreKnown = true;
         return LoginStatus.Success;
     }
+
+    TargetAccess CurrentAccess => _target?.Access ?? server.DiscoveryAccess;
+
+    /// <summary>Names may be said again, but not changed: what an initiator may was decided by the first ones.</summary>
+    bool ChangesNames(List<KeyValuePair<string, string>> pairs) =>
+        (Value(pairs, KeyTable.InitiatorName) is { } initiator && initiator != _parameters.InitiatorName)
+        || (Value(pairs, KeyTable.TargetName) is { } target && target != _parameters.TargetName)
+        || (Value(pairs, KeyTable.SessionType) is { } type && type == KeyTable.Discovery != _parameters.IsDiscovery);
 
     /// <summary>A connection more for a session, or in the place of one that it has. RFC 7143 section 6.3.4.</summary>
     LoginStatus Join(string initiator)
@@ -213,9 +315,30 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
     LoginStatus AnswerKeys(List<KeyValuePair<string, string>> pairs, StringBuilder reply)
     {
         bool isSecurity = _stage == LoginStage.SecurityNegotiation;
+        if (ChangesNames(pairs))
+        {
+            return Refuse(LoginStatus.InitiatorError, "the initiator changes a name during login");
+        }
+
+        if (isSecurity && _security is not null)
+        {
+            if (_security.Take(pairs, reply) is { } problem)
+            {
+                return Refuse(LoginStatus.AuthenticationFailure, problem);
+            }
+        }
+        else if (_security is { IsComplete: false })
+        {
+            return Refuse(LoginStatus.AuthenticationFailure, "the initiator passes over authentication, which is asked for here");
+        }
+        else if (pairs.Exists(static pair => Chap.ChapExchange.IsKey(pair.Key)))
+        {
+            return Refuse(isSecurity ? LoginStatus.AuthenticationFailure : LoginStatus.InitiatorError, "CHAP begins where it was not agreed on");
+        }
+
         if (isSecurity && Value(pairs, KeyTable.AuthMethod) is { } methods && !methods.Split(',').Contains(KeyResult.None))
         {
-            return LoginStatus.AuthenticationFailure;
+            return Refuse(LoginStatus.AuthenticationFailure, "the initiator wants authentication, and there is none here");
         }
 
         if (Negotiation.Answer(pairs, isSecurity ? KeyPhases.Security : KeyPhases.Operational, reply) is not null)
@@ -243,12 +366,19 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         int start = _replySent;
         _replySent += length;
         bool more = _replySent < _reply.Length;
-        bool transit = request.Transit && !more;
+        bool isSecure = _security is null || _security.IsComplete;
+        bool transit = request.Transit && !more && isSecure;
         bool isFinal = transit && request.NextStage == (int)LoginStage.FullFeaturePhase;
         ushort tsih = _tsih;
         IscsiSession? session = null;
         if (isFinal)
         {
+            LoginStatus change = WhatChanged();
+            if (change != LoginStatus.Success)
+            {
+                return change;
+            }
+
             if (_session is { } joined && !joined.HasRoomFor(_connectionId))
             {
                 return LoginStatus.CannotIncludeInSession; // since the login began
@@ -276,6 +406,25 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         return LoginStatus.Success;
     }
 
+    /// <summary>What may have become different since the login began, and what is known only at its end.</summary>
+    LoginStatus WhatChanged()
+    {
+        if (_target is not null && _target.Server != server)
+        {
+            return LoginStatus.TargetRemoved;
+        }
+
+        if (!ReferenceEquals(_access, CurrentAccess))
+        {
+            return Refuse(LoginStatus.ServiceUnavailable, "who may log in has changed meanwhile");
+        }
+
+        IscsiSession? other = _session ?? server.FindSession(_parameters.InitiatorName, _isid, _target);
+        return other is not null && other.ChapUser != _parameters.Authenticated?.User.Name && _access.Chap is not null
+            ? Refuse(LoginStatus.AuthorizationFailure, "the session of this initiator port is another CHAP user's")
+            : LoginStatus.Success;
+    }
+
     void Respond(in LoginRequestPdu request, bool transit, ReadOnlySpan<byte> text, bool more = false, ushort? tsih = null)
     {
         byte flags = LoginRequestPdu.StageFlags(transit, more, request.CurrentStage, transit ? request.NextStage : 0);
@@ -292,7 +441,9 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         ControlPdu pdu = output.Rent(takesStatSN: true);
         LoginResponsePdu.WriteTo(pdu.Header, 0, request.Isid, request.Tsih, request.Header.InitiatorTaskTag, (ushort)status, 0);
         output.Add(pdu);
-        connection.LoginFailed($"login failed with status {(ushort)status:X4} ({status})");
+        string who = _parameters.InitiatorName.Length == 0 ? "" : $" of {Peer.Printable(_parameters.InitiatorName)}";
+        string why = _reason.Length == 0 ? "" : $": {_reason}";
+        connection.LoginFailed($"login{who} failed with status {(ushort)status:X4} ({status}){why}");
     }
 
     static string? Value(List<KeyValuePair<string, string>> pairs, string key)

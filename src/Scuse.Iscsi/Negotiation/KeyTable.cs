@@ -4,6 +4,11 @@ namespace Scuse.Iscsi.Negotiation;
 internal static class KeyTable
 {
     public const string AuthMethod = "AuthMethod";
+    public const string ChapAlgorithm = "CHAP_A";
+    public const string ChapIdentifier = "CHAP_I";
+    public const string ChapChallenge = "CHAP_C";
+    public const string ChapName = "CHAP_N";
+    public const string ChapResponse = "CHAP_R";
     public const string InitiatorName = "InitiatorName";
     public const string TargetName = "TargetName";
     public const string TargetAddress = "TargetAddress";
@@ -25,6 +30,13 @@ internal static class KeyTable
     static readonly KeyDefinition[] Definitions =
     [
         new(AuthMethod, KeyKind.List, KeyPhases.Security) { OurList = [KeyResult.None] },
+
+        // Their order and their meaning are the business of SecurityNegotiation. RFC 7143 section 12.1.3.
+        new(ChapAlgorithm, KeyKind.Request, KeyPhases.Security),
+        new(ChapIdentifier, KeyKind.Request, KeyPhases.Security),
+        new(ChapChallenge, KeyKind.Request, KeyPhases.Security),
+        new(ChapName, KeyKind.Request, KeyPhases.Security),
+        new(ChapResponse, KeyKind.Request, KeyPhases.Security),
         new(InitiatorName, KeyKind.TextDeclaration, KeyPhases.Login) { Apply = static (p, r) => p.InitiatorName = r.Text },
         new("InitiatorAlias", KeyKind.TextDeclaration, KeyPhases.All) { Apply = static (p, r) => p.InitiatorAlias = r.Text },
         new(TargetName, KeyKind.TextDeclaration, KeyPhases.Login) { Apply = static (p, r) => p.TargetName = r.Text },

@@ -9,6 +9,9 @@ internal sealed class SessionParameters
 
     public string TargetName { get; set; } = "";
 
+    /// <summary>The CHAP user that the initiator has proved to be, and how; null without authentication.</summary>
+    public Authenticated? Authenticated { get; set; }
+
     public bool IsDiscovery { get; set; }
 
     /// <summary>What was settled for the connection that these were negotiated on.</summary>

@@ -16,6 +16,9 @@ internal readonly ref struct LoginRequestPdu(ReadOnlySpan<byte> pdu)
 
     public BasicHeader Header => new(_pdu);
 
+    /// <summary>The request without its text, for later.</summary>
+    public byte[] ToArray() => _pdu.ToArray();
+
     public bool Transit => (_pdu[BasicHeader.FlagsOffset] & TransitBit) != 0;
 
     public bool Continue => (_pdu[BasicHeader.FlagsOffset] & BasicHeader.ContinueBit) != 0;

@@ -9,11 +9,11 @@ sealed class Node
 {
     public const string TargetName = "iqn.2026-11.example:disks";
 
-    public Node(IscsiOptions? options = null, int segmentBytes = 4096)
+    public Node(IscsiOptions? options = null, int segmentBytes = 4096, RandomFill? random = null)
     {
         Device = new FakeBackstore(segmentBytes);
         Target = new ScsiTarget(TargetName, [new LogicalUnit(0, Device)]);
-        Server = new IscsiServer(options ?? new IscsiOptions());
+        Server = new IscsiServer(options ?? new IscsiOptions()) { Random = random ?? System.Security.Cryptography.RandomNumberGenerator.Fill };
         IscsiTarget = new IscsiTarget(Target);
         Server.Add(IscsiTarget);
     }
