@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Unicode;
 
 namespace Scuse.Iscsi.Negotiation;
 
@@ -35,13 +36,20 @@ internal static class TextPairs
                 return false;
             }
 
+            ReadOnlySpan<byte> key = pair[..equals], value = pair[(equals + 1)..];
+            if (key.ContainsAnyExceptInRange((byte)'!', (byte)'~') || !Utf8.IsValid(value))
+            {
+                reason = "a text pair has bytes that are no text"; // what it would be read as is not what was sent
+                return false;
+            }
+
             if (pairs.Count == MaxPairs)
             {
                 reason = $"more than {MaxPairs} text keys in one step";
                 return false;
             }
 
-            pairs.Add(new(Encoding.UTF8.GetString(pair[..equals]), Encoding.UTF8.GetString(pair[(equals + 1)..])));
+            pairs.Add(new(Encoding.UTF8.GetString(key), Encoding.UTF8.GetString(value)));
         }
 
         return true;

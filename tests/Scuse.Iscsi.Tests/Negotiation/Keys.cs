@@ -137,6 +137,13 @@ public class Keys
     [InlineData("KeyNameThatIsMuchTooLongForAnyKeyOfTheStandardAndGoesOnAndOnAndOn=1")]
     public void Malformed_text_is_refused(string text) => Assert.False(TextPairs.TryRead(Encoding.ASCII.GetBytes(text + "\0"), [], out _));
 
+    /// <summary>Else it would be answered with three bytes for each of them, and two names that differ would be read as the same one.</summary>
+    [Theory]
+    [InlineData("582D80803D31")]
+    [InlineData("582D093D31")]
+    [InlineData("496E69746961746F724E616D653D69716EFF")]
+    public void Bytes_that_are_no_text_are_refused(string pair) => Assert.False(TextPairs.TryRead(Convert.FromHexString(pair + "00"), [], out _));
+
     [Fact]
     public void More_keys_than_the_limit_are_refused()
     {
