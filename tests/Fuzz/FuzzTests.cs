@@ -86,6 +86,21 @@ public sealed class FuzzTests : IDisposable
         Assert.Contains("memory is not flat", output);
     }
 
+    [Theory]
+    [InlineData("planted-wrong-disk", "the session that behaves has other data")]
+    [InlineData("planted-kept-memory", "tasks' memory")]
+    public async Task What_one_initiator_does_to_another_or_leaves_behind_is_found_and_its_inputs_find_it_again(string target, string finding)
+    {
+        (int exitCode, string output) = await FuzzAsync("--target", target, "--inputs", "20000", "--seed", "3");
+        Assert.Equal(FuzzCommand.Found, exitCode);
+        Assert.Contains(finding, output);
+
+        (exitCode, output) = await FuzzAsync("--target", target, "--replay", Directory.GetFiles(_results, $"{target}-3-*.bin").Single());
+
+        Assert.Equal(FuzzCommand.Found, exitCode);
+        Assert.Contains(finding, output);
+    }
+
     [Fact]
     public async Task A_planted_second_look_is_found_by_the_second_thread()
     {

@@ -216,8 +216,7 @@ public sealed class EngineManagement
     static PortalStatus PortalOf(Portal portal) => new()
     {
         Address = portal.Address.ToString(),
-        Advertised = portal.Place.Advertised,
-        Tls = portal.IsEncrypted,
+        Advertised = portal.Told.Advertised,
         Connections = portal.Connections,
     };
 

@@ -98,7 +98,7 @@ sealed partial class PortalSet
         int connections = portal.Connections;
         portal.StopListening();
         _portals.Remove(portal);
-        _server.Remove(portal.Place);
+        _server.Remove(portal.Told);
         if (close)
         {
             portal.CloseConnections($"portal {address} was removed");
@@ -135,10 +135,7 @@ sealed partial class PortalSet
     void Enlist(Portal portal)
     {
         _portals.Add(portal);
-        if (portal.IsTold)
-        {
-            _server.Add(portal.Place);
-        }
+        _server.Add(portal.Told);
     }
 
     void Tick(long nowMs)

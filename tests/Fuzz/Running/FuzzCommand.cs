@@ -22,6 +22,8 @@ static class FuzzCommand
         ["attach-messages"] = static () => new AttachMessages(),
         ["engine-answers"] = static () => new EngineAnswers(),
         ["scsi-commands"] = static () => new ScsiCommands(),
+        ["iscsi-pdus"] = static () => new IscsiPdus(),
+        ["iscsi-login-keys"] = static () => new IscsiLoginKeys(),
     };
 
     // Faults that the tests plant to see them found; not among the targets that are listed.
@@ -31,6 +33,8 @@ static class FuzzCommand
         ["planted-overrun"] = static () => new PlantedFault(PlantedFault.Kind.Overrun),
         ["planted-hang"] = static () => new PlantedFault(PlantedFault.Kind.Hang),
         ["planted-leak"] = static () => new PlantedFault(PlantedFault.Kind.Leak),
+        ["planted-wrong-disk"] = static () => new IscsiPdus(IscsiWorld.Fault.WrongDisk),
+        ["planted-kept-memory"] = static () => new IscsiPdus(IscsiWorld.Fault.KeptMemory),
         ["planted-race"] = static () => new PlantedFault(PlantedFault.Kind.Race),
     };
 

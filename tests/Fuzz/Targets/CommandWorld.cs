@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using Scuse.Device;
 using Scuse.Fuzz.Running;
 using Scuse.Scsi;
@@ -339,14 +338,6 @@ sealed class CommandWorld : ITaskTransport
         {
             throw new FuzzFinding(what);
         }
-    }
-
-    /// <summary>Everybody can guess what comes from here.</summary>
-    sealed class NoRandomness : RandomNumberGenerator
-    {
-        public override void GetBytes(byte[] data) => data.AsSpan().Fill(0x5A);
-
-        public override void GetBytes(Span<byte> data) => data.Fill(0x5A);
     }
 
     /// <summary>Keeps reservations as long as the world lasts.</summary>

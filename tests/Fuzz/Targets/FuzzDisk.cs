@@ -34,6 +34,12 @@ sealed class FuzzDisk : IBackstore, IBlockDevice
 
     public bool IsLate { get; set; }
 
+    /// <summary>A fault that can be planted: whose medium writes land on.</summary>
+    public FuzzDisk? WritesTo { get; set; }
+
+    /// <summary>A fault that can be planted: what a task held that was taken away is not given back.</summary>
+    public bool ForgetsAborted { get; set; }
+
     public ReadOnlySpan<byte> Medium => _medium;
 
     public int Prepared { get; private set; }
@@ -94,16 +100,25 @@ sealed class FuzzDisk : IBackstore, IBlockDevice
         // Nobody is told.
     }
 
-    public bool Cancel(ScsiTask task) => false;
+    public bool Cancel(ScsiTask task)
+    {
+        Prepared += ForgetsAborted ? 1 : 0;
+        return false;
+    }
 
     public void Abandon(ScsiTask task)
     {
-        Release(task);
+        if (task.BackstoreState is not null) // one that waits for its blocks has no memory yet
+        {
+            Release(task);
+        }
+
         _submitted.Remove(task);
     }
 
     public void Release(ScsiTask task)
     {
+        IscsiWorld.Require(task.BackstoreState == this, "memory is given back that is not a task's");
         Prepared--;
         task.BackstoreState = null;
     }
@@ -128,7 +143,7 @@ sealed class FuzzDisk : IBackstore, IBlockDevice
         Later(() => into.CopyFrom(_medium.AsSpan((int)offset, into.Length)));
 
     public ValueTask<ScsiResult> WriteAsync(long offset, DataBuffer from, bool forceUnitAccess, CancellationToken aborted) =>
-        Later(() => from.CopyTo(_medium.AsSpan((int)offset, from.Length)));
+        Later(() => from.CopyTo((WritesTo ?? this)._medium.AsSpan((int)offset, from.Length)));
 
     public ValueTask<ScsiResult> FlushAsync(CancellationToken aborted) => Later(static () => { });
 

@@ -13,6 +13,14 @@ ref struct ScriptReader(ReadOnlySpan<byte> script)
 
     public byte C { get; private set; }
 
+    /// <summary>Takes bytes out of the script as they are: as many, or as there are.</summary>
+    public ReadOnlySpan<byte> Take(int count)
+    {
+        ReadOnlySpan<byte> taken = _left[..Math.Min(count, _left.Length)];
+        _left = _left[taken.Length..];
+        return taken;
+    }
+
     public bool Next()
     {
         if (_left.IsEmpty)
