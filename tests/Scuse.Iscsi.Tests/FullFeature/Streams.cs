@@ -74,6 +74,38 @@ public class Streams
             i.SendNop(8, Initiator.Pattern(999), immediate: true);
             i.Receive();
         },
+        ["damage that is recovered from"] = static i =>
+        {
+            i.Login(
+                "ErrorRecoveryLevel=1", "HeaderDigest=CRC32C", "DataDigest=CRC32C", "InitialR2T=No", "FirstBurstLength=4096", "MaxBurstLength=4096",
+                "MaxOutstandingR2T=2", "MaxRecvDataSegmentLength=1001");
+            i.Acknowledges = false;
+            byte[] data = Initiator.Pattern(16384);
+            uint number = i.CmdSN;
+            i.NextDamage = Damage.Data;
+            i.Write(5, 0, 32, data[..1025], final: false);
+            i.SendCommand(ScsiCommandPdu.WriteBit, 5, 16384, Initiator.Cdb(0x2A, 0, 32), data[..1025], final: false, cmdSN: number);
+            i.NextDamage = Damage.Data;
+            i.SendDataOut(5, Initiator.None, 0, 1025, data.AsSpan(1025, 1000), final: false);
+            i.SendDataOut(5, Initiator.None, 1, 2025, data.AsSpan(2025, 2071), final: true);
+            List<Pdu> answers = i.Receive();
+            i.SendSnack(SnackType.DataOrR2T, 5, 1, 1);
+            i.Receive();
+            i.NextDamage = Damage.Data;
+            Writes.AnswerAll(i, data, [.. answers.Where(static pdu => pdu.Opcode == Opcode.R2T)]);
+            i.Read(6, 0, 32);
+            i.Receive();
+            i.SendSnack(SnackType.DataOrR2T, 6, 3, 5);
+            i.SendSnack(SnackType.DataAck, Initiator.None, 2, 0, mark: 6);
+            i.NextDamage = Damage.Data;
+            i.SendText(Initiator.Text("MaxRecvDataSegmentLength=600"));
+            i.CmdSN--;
+            i.SendText(Initiator.Text("MaxRecvDataSegmentLength=600"));
+            i.SendSnack(SnackType.ResegmentedData, 6, 0, 0, mark: 1);
+            i.SendSnack(SnackType.Status, Initiator.None, 0, 0);
+            i.Receive();
+            Assert.Equal(data, i.Device.Disk[..data.Length]);
+        },
         ["late room"] = static i =>
         {
             i.Login("InitialR2T=No", "FirstBurstLength=65536");
@@ -113,9 +145,10 @@ public class Streams
     [MemberData(nameof(Cuts))]
     public void The_same_bytes_come_out_in_whatever_pieces(string scenario, Cut cut, int seed)
     {
-        var whole = new Initiator(new Node());
+        var options = new IscsiOptions { ErrorRecoveryLevel = 1 };
+        var whole = new Initiator(new Node(options));
         Scenarios[scenario](whole);
-        var cutUp = new Initiator(new Node(segmentBytes: cut == Cut.Random ? 512 * seed : 4096), cut, seed);
+        var cutUp = new Initiator(new Node(options, segmentBytes: cut == Cut.Random ? 512 * seed : 4096), cut, seed);
         Scenarios[scenario](cutUp);
         Assert.True(whole.Transcript.AsSpan().SequenceEqual(cutUp.Transcript), $"{scenario}, {cut}, seed {seed}");
         cutUp.Connection.Closed();
