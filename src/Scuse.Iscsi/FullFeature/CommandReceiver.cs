@@ -68,6 +68,12 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
             return SkipSink.Instance;
         }
 
+        if (session.TransferOut.IsOfRetry(task, pdu))
+        {
+            session.Counters.IgnoredDataOuts++;
+            return SkipSink.Instance;
+        }
+
         if (session.TransferOut.Check(task, pdu) is { } problem)
         {
             // RFC 7143 section 7.7: what cannot be made sense of ends in session recovery.

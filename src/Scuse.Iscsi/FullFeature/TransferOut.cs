@@ -52,6 +52,13 @@ internal sealed class TransferOut(SessionParameters parameters, SessionTasks tas
     /// <summary>Whether a Data-Out PDU continues its task's data in order: if not, one before it is missing. RFC 7143 section 7.9.</summary>
     public static bool IsInSequence(IscsiTask task, in DataOutPdu pdu) => pdu.DataSN == task.ExpDataSN && pdu.BufferOffset == (uint)task.NextOffset;
 
+    /// <summary>
+    /// Whether it is unsolicited data that is here already: an initiator that retries a command sends it all once more, since it cannot know whether the
+    /// command is missing or held behind another one that is. RFC 7143 section 7.2.1.
+    /// </summary>
+    public bool IsOfRetry(IscsiTask task, in DataOutPdu pdu) =>
+        RecoversData && !task.BurstOpen && pdu.TargetTransferTag == BasicHeader.ReservedTag;
+
     /// <summary>What is wrong with a Data-Out PDU beside its place in the sequence, or null. It belongs to the task by its tag.</summary>
     public string? Check(IscsiTask task, in DataOutPdu pdu)
     {
@@ -69,7 +76,8 @@ internal sealed class TransferOut(SessionParameters parameters, SessionTasks tas
         }
         else
         {
-            if (task.State != IscsiTaskState.Collecting || task.R2TCount == 0 || task.R2Ts[task.FirstR2T].TargetTransferTag != pdu.TargetTransferTag)
+            if (task.State != IscsiTaskState.Collecting || task.R2TCount == 0
+                || (task.R2Ts[task.FirstR2T].TargetTransferTag != pdu.TargetTransferTag && !TryBringForward(task, pdu.TargetTransferTag)))
             {
                 return $"a Data-Out carries target transfer tag 0x{pdu.TargetTransferTag:X8}, which is not the next one asked for";
             }
@@ -90,6 +98,31 @@ internal sealed class TransferOut(SessionParameters parameters, SessionTasks tas
         return solicited && pdu.Header.Final && task.NextOffset + length != limit
             ? $"a Data-Out sequence ended at {task.NextOffset + length}; it was asked for up to {limit}"
             : null;
+    }
+
+    /// <summary>
+    /// An initiator answers R2Ts in the order that it receives them: a later one comes first when an earlier one was lost on its way. Only between two
+    /// sequences, and only where it can be had again.
+    /// </summary>
+    bool TryBringForward(IscsiTask task, uint targetTransferTag)
+    {
+        if (!RecoversData || task.LacksData || task.ExpDataSN > 0 || task.NextOffset != task.R2Ts[task.FirstR2T].Offset)
+        {
+            return false;
+        }
+
+        for (int i = 1; i < task.R2TCount; i++)
+        {
+            ref OpenR2T later = ref task.R2Ts[(task.FirstR2T + i) % task.R2Ts.Length];
+            if (later.TargetTransferTag == targetTransferTag)
+            {
+                (later, task.R2Ts[task.FirstR2T]) = (task.R2Ts[task.FirstR2T], later);
+                MoveTo(task, task.R2Ts[task.FirstR2T].Offset);
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>A part of the current sequence is missing: what else comes of it is skipped. False when the task cannot go on.</summary>

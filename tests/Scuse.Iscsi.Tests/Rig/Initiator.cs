@@ -73,6 +73,9 @@ sealed class Initiator : IConnectionHost
 
     public uint ExpStatSN { get; set; } = 1;
 
+    /// <summary>What the newest PDU said of the commands that have arrived.</summary>
+    public uint LastExpCmdSN { get; private set; }
+
     public bool HasHeaderDigest { get; set; }
 
     public bool HasDataDigest { get; set; }
@@ -191,6 +194,7 @@ sealed class Initiator : IConnectionHost
         _read = _transcript.Count;
         foreach (Pdu pdu in pdus)
         {
+            LastExpCmdSN = pdu.ExpCmdSN;
             if (Acknowledges && pdu.TakesStatSN && !SerialNumber.IsBefore(pdu.StatSN, ExpStatSN))
             {
                 ExpStatSN = pdu.StatSN + 1;
