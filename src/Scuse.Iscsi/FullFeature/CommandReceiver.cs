@@ -17,6 +17,11 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
         var command = new ScsiCommandPdu(headers);
         BasicHeader header = command.Header;
         Arrival arrival = header.Immediate ? Arrival.Execute : Tasks.Window.Classify(header.CmdSN);
+        if (arrival == Arrival.Ignore && session.Suspended.Any && TryTakeUp(header))
+        {
+            arrival = Arrival.Hold;
+        }
+
         if (arrival == Arrival.Ignore)
         {
             session.Counters.IgnoredRequests++;
@@ -46,6 +51,21 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
         }
 
         return sink;
+    }
+
+    /// <summary>
+    /// A retry on another connection, once the first one is logged out, takes the place of a command that is still held ahead of a gap: it is this
+    /// connection's from now on. RFC 7143 section 7.2.1.
+    /// </summary>
+    bool TryTakeUp(in BasicHeader header)
+    {
+        if (Tasks.Find(header.InitiatorTaskTag) is not { State: IscsiTaskState.Held, Lost.IsLoggedOut: true } held || held.CmdSN != header.CmdSN)
+        {
+            return false;
+        }
+
+        session.Order.Drop(held); // its number stays taken
+        return true;
     }
 
     /// <summary>A command with the whole of its immediate data, which was kept back until its digest was known.</summary>

@@ -87,7 +87,9 @@ internal sealed class SuspendedTasks(IscsiSession session)
         task = session.Tasks.Find(initiatorTaskTag) ?? _answered.FindLast(answered => answered.InitiatorTaskTag == initiatorTaskTag);
         if (task is null)
         {
-            return TaskManagementResponse.TaskDoesNotExist;
+            // Answered on a connection that is there, where its status can be had again.
+            bool isAnswered = session.Connections.Any(connection => connection.FullFeature!.Output.Unacknowledged?.FindTask(initiatorTaskTag) is not null);
+            return isAnswered ? TaskManagementResponse.TaskStillAllegiant : TaskManagementResponse.TaskDoesNotExist;
         }
 
         if (task.Lost is not { IsLoggedOut: true })

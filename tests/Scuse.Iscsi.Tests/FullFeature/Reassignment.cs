@@ -306,6 +306,20 @@ public class Reassignment
     }
 
     [Fact]
+    public void A_retry_takes_up_a_command_that_is_still_held_ahead_of_a_gap()
+    {
+        Initiator broken = LogIn();
+        uint gap = broken.CmdSN++;
+        broken.Write(1, 0, 1, Initiator.Pattern(512));
+        Initiator initiator = Reconnect(broken);
+        initiator.SendCommand(ScsiCommandPdu.WriteBit, 1, 512, Initiator.Cdb(0x2A, 0, 1), Initiator.Pattern(512), cmdSN: gap + 1);
+        initiator.SendNop(2, cmdSN: gap);
+        Assert.Equal([1u, 2u], initiator.Receive().Select(static pdu => pdu.Tag).Order());
+        Assert.Equal(Initiator.Pattern(512), broken.Device.Disk[..512]);
+        Assert.Equal(0, initiator.Connection.Session!.OutstandingTasks);
+    }
+
+    [Fact]
     public void A_reset_ends_tasks_that_have_no_connection()
     {
         Initiator broken = LogIn();

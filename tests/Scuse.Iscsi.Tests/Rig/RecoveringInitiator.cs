@@ -11,6 +11,9 @@ sealed class RecoveringInitiator
 {
     const int Places = 16;
     const int PlaceBlocks = 32; // 16 KiB
+    const uint ClaimOfDoubt = 0xE000_0001;
+    static readonly TaskManagementResponse[] Done = [TaskManagementResponse.FunctionComplete];
+    static readonly TaskManagementResponse[] DoneOrNeedless = [TaskManagementResponse.FunctionComplete, TaskManagementResponse.TaskStillAllegiant];
     readonly Random _random;
     readonly Weather _weather;
     readonly Node _node;
@@ -71,7 +74,7 @@ sealed class RecoveringInitiator
             {
                 Listen(line);
                 Assert.Empty(line.Wire.Connection.CloseReason);
-                if (_random.NextDouble() < _weather.Breaks)
+                if (line.IsCut || _random.NextDouble() < _weather.Breaks)
                 {
                     Break(line);
                 }
@@ -151,6 +154,10 @@ sealed class RecoveringInitiator
             }
 
             Take(line, pdu);
+            if (line.IsCut)
+            {
+                return; // what else came is lost with the line
+            }
         }
 
         // A status counts as received when all its data is there: until then the target has to keep that.
@@ -176,7 +183,7 @@ sealed class RecoveringInitiator
         {
             case Opcode.R2T when command is not null && command.Answered.Add(pdu.R2T.TargetTransferTag):
                 command.R2Ts.Add(pdu.R2T.R2TSN);
-                SendData(line.Wire, command, pdu.R2T);
+                SendData(line, command, pdu.R2T);
                 break;
             case Opcode.DataIn when command is not null:
                 pdu.Data.CopyTo(command.Data, (int)pdu.DataIn.BufferOffset);
@@ -191,7 +198,7 @@ sealed class RecoveringInitiator
                 Conclude(command, pdu.Response.Status, pdu.Response.ExpDataSN);
                 break;
             case Opcode.TaskManagementResponse:
-                Assert.Equal(0, pdu.TaskManagementResponse);
+                Assert.Contains((TaskManagementResponse)pdu.TaskManagementResponse, pdu.Tag == ClaimOfDoubt ? DoneOrNeedless : Done);
                 break;
             case Opcode.Reject when pdu.RejectReason == RejectReason.SnackReject:
                 Assert.NotEqual(SnackType.Status, new SnackPdu(pdu.Data).Type);
@@ -224,12 +231,24 @@ sealed class RecoveringInitiator
         Assert.True(_disk[command.Place].AsSpan().SequenceEqual(command.Data), $"{command} read what was not written");
     }
 
-    void SendData(Initiator wire, Command command, R2TPdu r2t)
+    /// <summary>Brings what was asked for; the line may break in the middle of a PDU.</summary>
+    void SendData(Line line, Command command, R2TPdu r2t)
     {
+        Initiator wire = line.Wire;
         int offset = (int)r2t.BufferOffset, end = offset + (int)r2t.DesiredLength;
         for (uint dataSN = 0; offset < end; dataSN++)
         {
             int length = Math.Min(_random.Next(500, 1500), end - offset);
+            if (_random.NextDouble() < _weather.Breaks)
+            {
+                byte[] header = new byte[48];
+                DataOutPdu.WriteTo(header, offset + length == end, 0, command.Tag, r2t.TargetTransferTag, wire.ExpStatSN, dataSN, (uint)offset, length);
+                byte[] pdu = wire.Sealed(header, new byte[length]); // what comes of it is not to count
+                wire.Feed(pdu.AsSpan(0, _random.Next(1, pdu.Length)));
+                line.IsCut = true;
+                return;
+            }
+
             Harm(wire);
             wire.SendDataOut(command.Tag, r2t.TargetTransferTag, dataSN, offset, command.Data.AsSpan(offset, length), final: offset + length == end);
             offset += length;
@@ -257,6 +276,12 @@ sealed class RecoveringInitiator
             if (command.CmdSN >= _expCmdSN)
             {
                 Send(command);
+            }
+            else if (command.IsInDoubt)
+            {
+                // It was there when its first connection broke, behind a gap; or the retry brought it.
+                command.IsInDoubt = false;
+                command.Line.Wire.SendTaskManagement(TaskManagementFunction.TaskReassign, referenced: command.Tag, tag: ClaimOfDoubt);
             }
             else if (command.IsWrite)
             {
@@ -287,17 +312,11 @@ sealed class RecoveringInitiator
         line.Wire.SendSnack(type, tag, number, 1);
     }
 
-    /// <summary>The line breaks, perhaps in the middle of a PDU; another connection takes its place and claims its tasks. RFC 7143 section 7.2.2.</summary>
+    /// <summary>The line breaks; another connection takes its place and claims its tasks. RFC 7143 section 7.2.2.</summary>
     void Break(Line line)
     {
         Broken++;
-        if (_commands.Find(command => command.Line == line && command.IsWrite) is { } cut)
-        {
-            byte[] header = new byte[48];
-            DataOutPdu.WriteTo(header, true, 0, cut.Tag, cut.Answered.LastOrDefault(), 0, 0, 0, 1024);
-            line.Wire.Feed(line.Wire.Sealed(header, new byte[1024]).AsSpan(0, _random.Next(1, 1100)));
-        }
-
+        line.IsCut = false;
         line.Wire.Connection.Closed();
         line.Wire = _lines[0].Wire.Join(line.Cid, Digests);
         line.Wire.Acknowledges = false;
@@ -306,9 +325,14 @@ sealed class RecoveringInitiator
         Learn(line.Wire.LastExpCmdSN);
         foreach (Command command in _commands)
         {
-            if (command.Line == line && command.CmdSN < _expCmdSN)
+            if (command.Line == line && command.CmdSN >= _expCmdSN)
+            {
+                command.IsInDoubt = true;
+            }
+            else if (command.Line == line)
             {
                 Claims++;
+                command.IsInDoubt = false;
                 line.Wire.SendTaskManagement(TaskManagementFunction.TaskReassign, referenced: command.Tag, expDataSN: command.KeepPrefix());
             }
         }
@@ -322,6 +346,9 @@ sealed class RecoveringInitiator
         public ushort Cid => cid;
 
         public Initiator Wire { get; set; } = wire;
+
+        /// <summary>Whether it has broken in the middle of a PDU.</summary>
+        public bool IsCut { get; set; }
 
         /// <summary>The first status that is not there, or whose data is not.</summary>
         public uint ExpStatSN { get; set; } = NotAcknowledging(wire).ExpStatSN;
@@ -348,6 +375,9 @@ sealed class RecoveringInitiator
 
         /// <summary>Before that number all data is there, and was said to be.</summary>
         public uint FirstDataSN { get; private set; }
+
+        /// <summary>Whether it is not known which connection brought it.</summary>
+        public bool IsInDoubt { get; set; }
 
         public bool HasStatus { get; set; }
 
