@@ -306,8 +306,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
             return LoginStatus.TooManyConnections;
         }
 
-        _session = session;
-        output.Window = session.Tasks.Window;
+        _session = session; // whose numbers are told once the initiator is let in
         Negotiation.IsLeading = false;
         return LoginStatus.Success;
     }
@@ -379,7 +378,12 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
                 return change;
             }
 
-            if (_session is { } joined && !joined.HasRoomFor(_connectionId))
+            if (_session is { } joined && joined.Parameters.Authenticated?.User.Name != _parameters.Authenticated?.User.Name)
+            {
+                return Refuse(LoginStatus.AuthorizationFailure, "the session is another CHAP user's");
+            }
+
+            if (_session is { } joining && !joining.HasRoomFor(_connectionId))
             {
                 return LoginStatus.CannotIncludeInSession; // since the login began
             }

@@ -146,4 +146,17 @@ public class ChapLogins
     [Fact]
     public void Every_host_has_the_algorithms_that_initiators_know() =>
         Assert.All([ChapAlgorithm.Sha1, ChapAlgorithm.Sha256], static algorithm => Assert.True(ChapHash.IsSupported(algorithm)));
+
+    [Fact]
+    public void A_connection_joins_the_session_of_its_own_user_only()
+    {
+        var alice = new Initiator(ChapRig.Node());
+        Assert.Equal(0, alice.LoginAs().Login.Status);
+        IscsiSession session = alice.Connection.Session!;
+        Pdu answer = new Initiator(alice.Node).LoginAs("bob", "another secret of bob", tsih: session.Tsih);
+        ChapRig.MustFail(answer, LoginStatus.AuthorizationFailure);
+        Assert.Equal([alice.Connection], session.Connections);
+        Assert.Equal(0, new Initiator(alice.Node).LoginAs(tsih: session.Tsih).Login.Status);
+        Assert.True(alice.Connection.CloseNow); // the same connection identifier: reinstated
+    }
 }

@@ -60,16 +60,16 @@ static class ChapRig
     }
 
     /// <summary>A whole login as a user, to the answer of its last step.</summary>
-    public static Pdu LoginAs(this Initiator initiator, string user = User, string secret = Secret, string[]? names = null, ulong isid = Initiator.Isid)
+    public static Pdu LoginAs(this Initiator initiator, string user = User, string secret = Secret, string[]? names = null, ulong isid = Initiator.Isid, ushort tsih = 0)
     {
         Step(["AuthMethod=CHAP"], names ?? Initiator.Names);
         Step(["CHAP_A=7"]);
-        initiator.SendLogin(0, 3, transit: true, Initiator.Text($"CHAP_N={user}", Answer(secret)), isid: isid);
+        initiator.SendLogin(0, 3, transit: true, Initiator.Text($"CHAP_N={user}", Answer(secret)), isid: isid, tsih: tsih);
         return initiator.Receive() is [var answer] ? answer : throw new InvalidOperationException("it has to wait for its answer");
 
         void Step(string[] keys, string[]? before = null)
         {
-            initiator.SendLogin(0, 1, transit: false, Initiator.Text([.. before ?? [], .. keys]), isid: isid);
+            initiator.SendLogin(0, 1, transit: false, Initiator.Text([.. before ?? [], .. keys]), isid: isid, tsih: tsih);
             Assert.Equal(0, initiator.ReceiveOne().Login.Status);
         }
     }
