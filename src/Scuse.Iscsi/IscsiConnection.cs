@@ -14,7 +14,8 @@ namespace Scuse.Iscsi;
 /// </summary>
 /// <remarks>
 /// Touched only by the owning reactor. Between <see cref="GetReceiveBuffers"/> and its <see cref="Received"/>, and between
-/// <see cref="GetSendBuffers"/> and its <see cref="Sent"/>, nothing else may be called: the memory named may belong to tasks.
+/// <see cref="GetSendBuffers"/> and its <see cref="Sent"/>, nothing else may be called: the memory named may belong to tasks, and the receive buffer is that of
+/// all connections of the server.
 /// </remarks>
 public sealed class IscsiConnection : IPduHandler
 {
@@ -50,12 +51,15 @@ public sealed class IscsiConnection : IPduHandler
         RemoteIP = IPEndPoint.TryParse(remoteAddress, out IPEndPoint? remote) ? remote.Address : null;
         LocalAddress = localAddress;
         _acceptedMs = _lastHeardMs = _nowMs = nowMs;
-        _reader = new PduReader(this, server.Options.ReceiveBufferBytes);
+        _reader = new PduReader(this, server.ReceiveBuffer);
         _gather = new GatherSink(server.Buffers, OnGathered);
         _output = new OutputQueue(server.Buffers, OnOutputAppeared);
         _login = new LoginExchange(this, server, _output);
         Move(ConnectionEvent.TransportAccepted);
     }
+
+    /// <summary>Its place among the connections that are in login.</summary>
+    internal LinkedListNode<IscsiConnection>? PlaceInLogin { get; set; }
 
     /// <summary>Where the initiator is, for messages.</summary>
     public string RemoteAddress { get; }
@@ -242,6 +246,7 @@ public sealed class IscsiConnection : IPduHandler
         ShouldClose = CloseNow = true;
         _gather.Drop();
         _output.Clear();
+        _server.LeftLogin(this);
         _server.ConnectionClosed();
         Move(ConnectionEvent.CleanedUp);
         _inside--;
@@ -291,6 +296,7 @@ public sealed class IscsiConnection : IPduHandler
 
     internal void LoggedIn(IscsiSession session, TextNegotiation negotiation, ushort connectionId, bool isLengthDeclared)
     {
+        _server.LeftLogin(this);
         _isLengthDeclared = isLengthDeclared;
         ConnectionId = connectionId;
         Session = session;

@@ -45,6 +45,9 @@ public sealed record IscsiOptions
     /// <summary>The most connections at a time, those in login included; one more is closed at once.</summary>
     public int MaxConnections { get; init; } = 2048;
 
+    /// <summary>The most connections in login at a time; one more takes the place of the one that has been for longest.</summary>
+    public int MaxConnectionsInLogin { get; init; } = 512;
+
     /// <summary>The most connections that a session may have at a time; 1 to 65535. RFC 7143 section 13.2.</summary>
     public int MaxConnectionsPerSession { get; init; } = 4;
 
@@ -64,7 +67,7 @@ public sealed record IscsiOptions
     /// </summary>
     public ushort TargetPortalGroupTag { get; init; } = 1;
 
-    /// <summary>The size of a connection's receive buffer, in bytes; at least 4096.</summary>
+    /// <summary>The size of the receive buffer, in bytes, which all connections share; at least 4096.</summary>
     public int ReceiveBufferBytes { get; init; } = 65536;
 
     internal void Validate()
@@ -81,6 +84,7 @@ public sealed record IscsiOptions
         Check(MaxConnectionsPerSession, 1, ushort.MaxValue, nameof(MaxConnectionsPerSession));
         Check(ErrorRecoveryLevel, 0, 2, nameof(ErrorRecoveryLevel));
         Check(Time2RetainSeconds, 0, 3600, nameof(Time2RetainSeconds));
+        Check(MaxConnectionsInLogin, 1, int.MaxValue, nameof(MaxConnectionsInLogin));
         Check(MaxConnections, 1, int.MaxValue, nameof(MaxConnections));
     }
 

@@ -17,6 +17,7 @@ public sealed class IscsiServer
     readonly Dictionary<ushort, IscsiSession> _sessions = [];
     readonly List<IscsiPortal> _portals = [];
     ushort _lastTsih;
+    readonly LinkedList<IscsiConnection> _inLogin = new(); // oldest first
     int _connections;
 
     /// <summary>An entity without targets.</summary>
@@ -47,6 +48,9 @@ public sealed class IscsiServer
     public RandomFill Random { get; init; } = RandomNumberGenerator.Fill;
 
     internal LoginFailures LoginFailures { get; } = new();
+
+    /// <summary>What every connection receives into, one at a time.</summary>
+    internal byte[] ReceiveBuffer => field ??= GC.AllocateUninitializedArray<byte>(Options.ReceiveBufferBytes, pinned: true);
 
     internal PinnedBufferPool Buffers { get; } = new();
 
@@ -84,7 +88,11 @@ public sealed class IscsiServer
     /// <summary>Has discovery tell of a portal no more; connections that came by it go on.</summary>
     public bool Remove(IscsiPortal portal) => _portals.Remove(portal);
 
-    /// <summary>A transport connection was accepted. Beyond <see cref="IscsiOptions.MaxConnections"/> the result says <see cref="IscsiConnection.CloseNow"/>.</summary>
+    /// <summary>
+    /// A transport connection was accepted. When <see cref="IscsiOptions.MaxConnectionsInLogin"/> are in login already, the one that has been for longest is closed: who means to log
+    /// in is done in a few milliseconds, and whoever opens connections to leave them so keeps nobody out. Beyond <see cref="IscsiOptions.MaxConnections"/> the result
+    /// says <see cref="IscsiConnection.CloseNow"/>.
+    /// </summary>
     /// <param name="remoteAddress">The initiator's <c>ip:port</c>, for messages and for access by address.</param>
     /// <param name="localAddress">The <c>ip:port</c> that the initiator reached us at.</param>
     /// <param name="host">Who owns the socket.</param>
@@ -95,6 +103,14 @@ public sealed class IscsiServer
         bool isTooMany = _connections >= Options.MaxConnections;
         _connections++;
         var connection = new IscsiConnection(this, remoteAddress, localAddress, host, nowMs);
+        if (_inLogin.Count >= Options.MaxConnectionsInLogin)
+        {
+            IscsiConnection oldest = _inLogin.First!.Value;
+            LeftLogin(oldest);
+            oldest.FailNow($"newer connections want to log in, and {Options.MaxConnectionsInLogin} at a time may");
+        }
+
+        connection.PlaceInLogin = _inLogin.AddLast(connection);
         if (isTooMany)
         {
             connection.Refuse($"there are {Options.MaxConnections} connections already");
@@ -127,6 +143,16 @@ public sealed class IscsiServer
 
     internal void ConnectionClosed() => _connections--;
 
+    /// <summary>The connection has logged in, or is to be closed.</summary>
+    internal void LeftLogin(IscsiConnection connection)
+    {
+        if (connection.PlaceInLogin is { } place)
+        {
+            connection.PlaceInLogin = null;
+            _inLogin.Remove(place);
+        }
+    }
+
     /// <summary>
     /// A leading login has come to its end: a new session, or null when there are too many. A session of the same initiator port with the same
     /// target is ended first. RFC 7143 section 6.3.5.
@@ -137,8 +163,16 @@ public sealed class IscsiServer
 
         if (_sessions.Count >= Options.MaxSessions)
         {
-            // One that has lost its last connection makes room.
-            _sessions.Values.FirstOrDefault(static session => session.Connections.Count == 0)?.End();
+            // One that has lost its last connection makes room, or the oldest that only asks which targets there are.
+            if (_sessions.Values.FirstOrDefault(static session => session.Connections.Count == 0) is { } lost)
+            {
+                lost.End();
+            }
+            else if (_sessions.Values.Where(static session => session.IsDiscovery).MinBy(static session => session.CreatedMs) is { } discovery)
+            {
+                discovery.EndNow("others want to log in");
+            }
+
             if (_sessions.Count >= Options.MaxSessions)
             {
                 return null;

@@ -1,3 +1,4 @@
+using System.Numerics;
 using Scuse.Iscsi.Pdus;
 
 namespace Scuse.Iscsi.Input;
@@ -6,11 +7,21 @@ namespace Scuse.Iscsi.Input;
 /// Cuts the byte stream of one connection into PDUs and checks their digests. Headers are read in place in the receive buffer; of a data segment, what
 /// lies in the buffer is stored from there and the rest may be received directly where it belongs. A digest is summed up where the bytes came to lie.
 /// </summary>
-internal sealed class PduReader(IPduHandler handler, int bufferBytes)
+/// <remarks>
+/// All connections of a thread share the receive buffer, so that an idle one costs next to nothing: what a connection leaves in it, at most a part of a header with its additional
+/// segments or of what stands behind a data segment, is kept aside until more has come.
+/// </remarks>
+/// <param name="handler">What the PDUs are for.</param>
+/// <param name="buffer">The receive buffer; nobody else touches it between <see cref="GetBuffers"/> and the end of its <see cref="Received"/>.</param>
+internal sealed class PduReader(IPduHandler handler, byte[] buffer)
 {
-    readonly byte[] _buffer = GC.AllocateUninitializedArray<byte>(bufferBytes, pinned: true);
-    int _start;
+    const int SmallestRest = 64;
+
+    readonly byte[] _buffer = buffer;
+    int _start; // in the buffer, while Received runs
     int _end;
+    byte[] _rest = [];
+    int _restLength;
 
     ISegmentSink? _sink; // not null: inside a data segment
     int _segmentLeft;
@@ -44,7 +55,7 @@ internal sealed class PduReader(IPduHandler handler, int bufferBytes)
     {
         int count = 0;
         _directOffered = 0;
-        if (_sink is { } sink && _segmentLeft > 0 && _start == _end && buffers.Length > 1)
+        if (_sink is { } sink && _segmentLeft > 0 && _restLength == 0 && buffers.Length > 1)
         {
             Span<Memory<byte>> direct = buffers[..^1];
             if (_isSummed)
@@ -64,8 +75,8 @@ internal sealed class PduReader(IPduHandler handler, int bufferBytes)
             }
         }
 
-        MoveRemainderToFront();
-        buffers[count++] = _buffer.AsMemory(_end);
+        _rest.AsSpan(0, _restLength).CopyTo(_buffer);
+        buffers[count++] = _buffer.AsMemory(_restLength);
         return count;
     }
 
@@ -85,8 +96,10 @@ internal sealed class PduReader(IPduHandler handler, int bufferBytes)
             _sink!.Advance(direct);
         }
 
-        _end += count - direct;
+        _start = 0;
+        _end = _restLength + count - direct;
         Parse();
+        KeepRest();
     }
 
     void Parse()
@@ -243,18 +256,14 @@ internal sealed class PduReader(IPduHandler handler, int bufferBytes)
         }
     }
 
-    void MoveRemainderToFront()
+    void KeepRest()
     {
-        if (_start == _end)
+        _restLength = _end - _start;
+        if (_restLength > _rest.Length)
         {
-            _start = _end = 0;
+            _rest = new byte[Math.Max(SmallestRest, (int)BitOperations.RoundUpToPowerOf2((uint)_restLength))];
         }
-        else if (_start > 0)
-        {
-            // At most a header with its additional segments, or what stands behind a data segment: what is longer was stored.
-            _buffer.AsSpan(_start.._end).CopyTo(_buffer);
-            _end -= _start;
-            _start = 0;
-        }
+
+        _buffer.AsSpan(_start, _restLength).CopyTo(_rest);
     }
 }

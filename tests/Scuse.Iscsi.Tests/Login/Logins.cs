@@ -207,6 +207,39 @@ public class Logins
     }
 
     [Fact]
+    public void Beyond_the_connections_allowed_in_login_the_oldest_of_them_makes_room()
+    {
+        var node = new Node(new IscsiOptions { MaxConnectionsInLogin = 2 });
+        Initiator loggedIn = new Initiator(node).Login();
+        var oldest = new Initiator(node);
+        var older = new Initiator(node);
+
+        var newest = new Initiator(node);
+
+        Assert.True(oldest.Connection.CloseNow);
+        Assert.Contains("2 at a time", Assert.Single(oldest.CloseRequests), StringComparison.Ordinal);
+        Assert.False(older.Connection.ShouldClose);
+        Assert.False(loggedIn.Connection.ShouldClose);
+        oldest.Connection.Closed();
+        newest.SendLogin(1, 3, transit: true, Initiator.Text(Initiator.Names), isid: 5);
+        Assert.Equal(0, newest.ReceiveOne().Login.Status);
+    }
+
+    [Fact]
+    public void A_discovery_session_makes_room_for_a_login_when_there_are_too_many()
+    {
+        var node = new Node(new IscsiOptions { MaxSessions = 1 });
+        var asking = new Initiator(node);
+        asking.SendLogin(1, 3, transit: true, Initiator.Text("InitiatorName=iqn.x", "SessionType=Discovery"));
+        Assert.Equal(0, asking.ReceiveOne().Login.Status);
+
+        new Initiator(node).Login();
+
+        Assert.True(asking.Connection.CloseNow);
+        Assert.Single(node.Server.Sessions);
+    }
+
+    [Fact]
     public void A_login_that_takes_too_long_is_closed()
     {
         var initiator = new Initiator(new Node());
