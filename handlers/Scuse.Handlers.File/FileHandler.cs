@@ -20,27 +20,35 @@ public sealed class FileHandler : BlockHandler
     const int LockWaitMs = 2000;
     const int LockRetryMs = 20;
 
+    static readonly TimeSpan s_followPeriod = TimeSpan.FromSeconds(1);
+
     static readonly byte[] s_zeros = new byte[ZerosLength];
 
     readonly SafeFileHandle _file;
+    readonly string _folder;
     readonly bool _isReadOnly;
     readonly bool _isThick;
+
+    readonly TaskCompletionSource _closing = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    Task _watching = Task.CompletedTask;
+    long _sizeBytes;
 
     // False once the file system has said that it cannot tell what is cached.
     volatile bool _cachedReads = true;
     volatile bool _syncFailed;
 
-    FileHandler(SafeFileHandle file, long sizeBytes, int blockSize, bool isThick, bool isReadOnly)
+    FileHandler(SafeFileHandle file, string folder, long sizeBytes, int blockSize, bool isThick, bool isReadOnly)
     {
         _file = file;
-        SizeBytes = sizeBytes;
+        _folder = folder;
+        _sizeBytes = sizeBytes;
         BlockSize = blockSize;
         _isThick = isThick;
         _isReadOnly = isReadOnly;
     }
 
-    /// <inheritdoc/>
-    public override long SizeBytes { get; }
+    /// <summary>The file's length in whole blocks; with <c>size=</c> what that says.</summary>
+    public override long SizeBytes => Interlocked.Read(ref _sizeBytes);
 
     /// <inheritdoc/>
     public override int BlockSize { get; }
@@ -53,7 +61,7 @@ public sealed class FileHandler : BlockHandler
 
     /// <inheritdoc/>
     public override BlockDeviceFeatures Features =>
-        BlockDeviceFeatures.Flush | BlockDeviceFeatures.WriteZeroes | (_isThick ? BlockDeviceFeatures.None : BlockDeviceFeatures.Unmap | BlockDeviceFeatures.Extents);
+        BlockDeviceFeatures.Flush | BlockDeviceFeatures.WriteZeroes | (_isThick ? BlockDeviceFeatures.None : BlockDeviceFeatures.Unmap | BlockDeviceFeatures.Extents | BlockDeviceFeatures.Resources);
 
     /// <summary>
     /// Opens a file as a spec such as <c>/data/a.img?size=10G</c> says. With a size the file is created where there is none, and grown where
@@ -74,7 +82,14 @@ public sealed class FileHandler : BlockHandler
                 Reserve(file, parts.Path, size);
             }
 
-            return new FileHandler(file, size, parts.BlockSize, parts.IsThick, parts.IsReadOnly);
+            string folder = Path.GetDirectoryName(Path.GetFullPath(parts.Path)) ?? "/";
+            var disk = new FileHandler(file, folder, size, parts.BlockSize, parts.IsThick, parts.IsReadOnly);
+            if (parts.SizeBytes is null)
+            {
+                disk._watching = disk.FollowLengthAsync();
+            }
+
+            return disk;
         }
         catch
         {
@@ -197,11 +212,34 @@ public sealed class FileHandler : BlockHandler
         return new BlockExtent(IsMapped: true, end > offset ? Math.Min(length, end - offset + BlockSize - 1) / BlockSize * BlockSize : length);
     }
 
-    /// <inheritdoc/>
-    public override ValueTask CloseAsync()
+    /// <summary>The room that the file takes up, and what its file system has left, which is not this disk's alone.</summary>
+    public override async ValueTask<BlockResources> GetResourcesAsync(CancellationToken aborted)
     {
+        await LeaveServingThread();
+        return new BlockResources(FileRange.GetAllocatedBytes(_file), new DriveInfo(_folder).AvailableFreeSpace, IsShared: true);
+    }
+
+    /// <inheritdoc/>
+    public override async ValueTask CloseAsync()
+    {
+        _closing.TrySetResult();
+        await _watching.ConfigureAwait(false);
         _file.Dispose();
-        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Somebody may make the file longer while it is served, and the disk with it. Looked at now and then: being told of changes by the kernel would cost something at every write.</summary>
+    async Task FollowLengthAsync()
+    {
+        while (await Task.WhenAny(_closing.Task, Task.Delay(s_followPeriod)).ConfigureAwait(false) != _closing.Task)
+        {
+            long length = FileRange.GetLength(_file);
+            long size = length - (length % BlockSize);
+            if (size > 0 && size != SizeBytes)
+            {
+                Interlocked.Exchange(ref _sizeBytes, size);
+                SizeChanged();
+            }
+        }
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]

@@ -39,7 +39,7 @@ public sealed class MemoryHandler : BlockHandler
     public bool IsThick { get; init; }
 
     /// <inheritdoc/>
-    public override BlockDeviceFeatures Features => IsThick ? base.Features & ~(BlockDeviceFeatures.Unmap | BlockDeviceFeatures.Extents) : base.Features;
+    public override BlockDeviceFeatures Features => IsThick ? base.Features & ~(BlockDeviceFeatures.Unmap | BlockDeviceFeatures.Extents | BlockDeviceFeatures.Resources) : base.Features;
 
     /// <inheritdoc/>
     public override string Product => "memory";
@@ -120,6 +120,10 @@ public sealed class MemoryHandler : BlockHandler
 
     /// <inheritdoc/>
     public override ValueTask<BlockExtent> GetExtentAsync(long offset, long length, CancellationToken aborted) => new(_written.Find(offset, length));
+
+    /// <summary>What has been written; and the memory that the machine could give before it would have to swap, which others may take as well.</summary>
+    public override ValueTask<BlockResources> GetResourcesAsync(CancellationToken aborted) =>
+        new(new BlockResources(_written.CountBytes(), MachineMemory.ReadAvailableBytes(), IsShared: true));
 
     /// <inheritdoc/>
     public override ValueTask CloseAsync()

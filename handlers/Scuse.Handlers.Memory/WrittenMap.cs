@@ -67,6 +67,18 @@ sealed class WrittenMap
         return new BlockExtent(isWritten, Math.Min(length, (next << _shift) - offset));
     }
 
+    /// <summary>How many bytes hold data: whole pieces.</summary>
+    public long CountBytes()
+    {
+        long pieces = 0;
+        foreach (ulong word in _words)
+        {
+            pieces += BitOperations.PopCount(word);
+        }
+
+        return Math.Min(pieces << _shift, _sizeBytes);
+    }
+
     void Set(long first, long end, bool isWritten)
     {
         for (long piece = first; piece < end;)

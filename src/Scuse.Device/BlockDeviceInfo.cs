@@ -21,6 +21,9 @@ public enum BlockDeviceFeatures
 
     /// <summary>It can tell which blocks hold data and which are unmapped: GET LBA STATUS says so.</summary>
     Extents = 16,
+
+    /// <summary>It can tell how much room it takes up and how much more there is: the Logical Block Provisioning log page says so, and thresholds watch it.</summary>
+    Resources = 32,
 }
 
 /// <summary>Size, shape and identity of a block device: what the device server needs to answer for it.</summary>

@@ -46,6 +46,9 @@ enum CommandNeeds : ushort
 
     /// <summary>The Extents feature: without it the command does not exist.</summary>
     ExtentsFeature = 2048,
+
+    /// <summary>It works through so many blocks as it names, many of them perhaps: how long that takes nobody can say beforehand.</summary>
+    TakesLong = 4096,
 }
 
 /// <summary>Does one command; the needs of its table entry are already met.</summary>
@@ -95,12 +98,12 @@ static class CommandTable
         Entry("28 F8 FF FF FF FF 00 FF FF 04", TransferDirection.In, Reads, ReadWriteCommands.Read),
         Entry("2A F8 FF FF FF FF 00 FF FF 04", TransferDirection.Out, Writes, ReadWriteCommands.Write),
         Entry("2E F6 FF FF FF FF 00 FF FF 04", TransferDirection.Out, Writes, VerifyCommands.WriteAndVerify),
-        Entry("2F F6 FF FF FF FF 00 FF FF 04", TransferDirection.Out, Reads, VerifyCommands.Verify),
-        Entry("34 02 FF FF FF FF 00 FF FF 04", TransferDirection.None, Reads, CacheCommands.PreFetch),
+        Entry("2F F6 FF FF FF FF 00 FF FF 04", TransferDirection.Out, Reads | CommandNeeds.TakesLong, VerifyCommands.Verify),
+        Entry("34 02 FF FF FF FF 00 FF FF 04", TransferDirection.None, Reads | CommandNeeds.TakesLong, CacheCommands.PreFetch),
         Entry("35 02 FF FF FF FF 00 FF FF 04", TransferDirection.None, CommandNeeds.Medium, CacheCommands.SynchronizeCache),
         Entry("37 00 1F 00 00 00 00 FF FF 04", TransferDirection.In, CommandNeeds.None, DefectCommands.ReadDefectData10),
-        Entry("41 FE FF FF FF FF 00 FF FF 04", TransferDirection.Out, Writes, WriteSameCommands.WriteSame),
-        Entry("42 01 00 00 00 00 00 FF FF 04", TransferDirection.Out, Writes | CommandNeeds.UnmapFeature, UnmapCommands.Unmap),
+        Entry("41 FE FF FF FF FF 00 FF FF 04", TransferDirection.Out, Writes | CommandNeeds.TakesLong, WriteSameCommands.WriteSame),
+        Entry("42 01 00 00 00 00 00 FF FF 04", TransferDirection.Out, Writes | CommandNeeds.TakesLong | CommandNeeds.UnmapFeature, UnmapCommands.Unmap),
         Entry("48 A1 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize, SanitizeCommands.Overwrite, ServiceAction.SanitizeOverwrite),
         Entry("48 A2 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize | CommandNeeds.UnmapFeature | CommandNeeds.ExtentsFeature, SanitizeCommands.BlockErase, ServiceAction.SanitizeBlockErase),
         Entry("48 1F 00 00 00 00 00 FF FF 04", TransferDirection.Out, Sanitize, SanitizeCommands.ExitFailureMode, ServiceAction.SanitizeExitFailureMode),
@@ -113,10 +116,10 @@ static class CommandTable
         Entry("8A F8 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, ReadWriteCommands.Write),
         Entry("8B F8 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes | CommandNeeds.Atomic, AtomicCommands.OrWrite),
         Entry("8E F6 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, VerifyCommands.WriteAndVerify),
-        Entry("8F F6 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Reads, VerifyCommands.Verify),
-        Entry("90 02 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.None, Reads, CacheCommands.PreFetch),
+        Entry("8F F6 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Reads | CommandNeeds.TakesLong, VerifyCommands.Verify),
+        Entry("90 02 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.None, Reads | CommandNeeds.TakesLong, CacheCommands.PreFetch),
         Entry("91 02 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.None, CommandNeeds.Medium, CacheCommands.SynchronizeCache),
-        Entry("93 FF FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, WriteSameCommands.WriteSame),
+        Entry("93 FF FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes | CommandNeeds.TakesLong, WriteSameCommands.WriteSame),
         Entry("9C F8 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes | CommandNeeds.Atomic | CommandNeeds.AtomicWrites, AtomicCommands.WriteAtomic),
         Entry("9E 10 FF FF FF FF FF FF FF FF FF FF FF FF 01 04", TransferDirection.In, CommandNeeds.None, CapacityCommands.ReadCapacity16, ServiceAction.ReadCapacity16),
         Entry("9E 12 FF FF FF FF FF FF FF FF FF FF FF FF 00 04", TransferDirection.In, CommandNeeds.Medium, CapacityCommands.GetLbaStatus, ServiceAction.GetLbaStatus),
@@ -128,7 +131,7 @@ static class CommandTable
         Entry("A8 F8 FF FF FF FF FF FF FF FF 00 04", TransferDirection.In, Reads, ReadWriteCommands.Read),
         Entry("AA F8 FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, ReadWriteCommands.Write),
         Entry("AE F6 FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Writes, VerifyCommands.WriteAndVerify),
-        Entry("AF F6 FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Reads, VerifyCommands.Verify),
+        Entry("AF F6 FF FF FF FF FF FF FF FF 00 04", TransferDirection.Out, Reads | CommandNeeds.TakesLong, VerifyCommands.Verify),
         Entry("B7 1F 00 00 00 00 FF FF FF FF 00 04", TransferDirection.In, CommandNeeds.None, DefectCommands.ReadDefectData12),
     ];
 

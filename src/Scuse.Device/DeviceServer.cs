@@ -42,6 +42,8 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
     // The FORMAT UNIT or SANITIZE that is under way or has failed. Set when commands are kept off, so that each finds it or is over before it.
     volatile MediumWork? _mediumWork;
 
+    readonly ThresholdWatch _thresholds = new();
+
     // A failure of work that went on after its command was answered. Set by whoever completes that work, taken once by the next command.
     DeferredError? _deferredError;
 
@@ -50,6 +52,9 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
 
     /// <summary>Whether every write is to be durable before it is answered, as if FUA were set. SBC-3 clause 6.5.5, WCE.</summary>
     public bool WritesThrough => !_mode.WriteCache && _device.Info.Has(BlockDeviceFeatures.Flush);
+
+    /// <summary>Whether answered writes may still be in a volatile cache.</summary>
+    internal bool HasVolatileWrites => _mode.WriteCache && _device.Info.Has(BlockDeviceFeatures.Flush) && !_device.Info.Has(BlockDeviceFeatures.ReadOnly);
 
     /// <summary>Whether START STOP UNIT has stopped the unit: commands that access the medium are then refused with 02/04/02. SBC-3 clause 5.25.</summary>
     public bool IsStopped
@@ -76,6 +81,40 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
         get => Clock.Source;
         set => Clock.Source = value;
     }
+
+    /// <summary>
+    /// The most that a command takes before it is failed, in seconds; 0: nobody says. REPORT SUPPORTED OPERATION CODES recommends a time-out that is longer than that, except for what
+    /// may take as long as it likes.
+    /// </summary>
+    public uint CommandLimitSeconds { get; set; }
+
+    /// <summary>
+    /// Whether initiators are told of the room behind a thin disk that can tell (<see cref="BlockDeviceFeatures.Resources"/>): by the Logical Block Provisioning log page, and by thresholds, so
+    /// that <see cref="CheckThresholdsAsync"/> has to be called now and then while <see cref="WatchesThresholds"/>.
+    /// </summary>
+    public bool TellsResources { get; init; }
+
+    /// <summary>Whether an initiator wants to be told when a threshold is reached.</summary>
+    public bool WatchesThresholds => _mode is { ReportsThresholds: true } mode && (mode.AvailableThreshold.IsEnabled || mode.UsedThreshold.IsEnabled);
+
+    /// <summary>The INFORMATION of THIN PROVISIONING SOFT THRESHOLD REACHED: where in the Logical Block Provisioning mode page the threshold stands that was reached last. SBC-5 clause 4.7.3.7.6.</summary>
+    public byte ReachedThresholdOffset => _thresholds.ReachedOffset;
+
+    /// <summary>
+    /// Looks whether a threshold has been reached that had not been, and if so raises an attention for every I_T nexus. One that was reached is told again when the value has left it meanwhile, or
+    /// the unit was reset.
+    /// </summary>
+    public async ValueTask CheckThresholdsAsync()
+    {
+        if (WatchesThresholds && HasResources(_device.Info) && await _device.GetResourcesAsync(CancellationToken.None).ConfigureAwait(false) is { } resources
+            && _thresholds.Check(_mode, resources))
+        {
+            RaiseAttention(AdditionalSense.ThinProvisioningSoftThresholdReached, null);
+        }
+    }
+
+    /// <summary>Whether there is room to tell of.</summary>
+    internal bool HasResources(BlockDeviceInfo info) => TellsResources && info.Has(BlockDeviceFeatures.Unmap | BlockDeviceFeatures.Resources);
 
     /// <summary>How much was read and written: counted here, or by whoever has reads and writes done elsewhere after <see cref="TryCheckTransfer"/>.</summary>
     public IoStatistics Statistics { get; } = new();
@@ -337,6 +376,7 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
     {
         _isStopped = false;
         _mode = SavedMode;
+        _thresholds.Reset();
     }
 
     /// <summary>
@@ -347,7 +387,7 @@ public sealed class DeviceServer(IBlockDevice device, bool keepsAtomicCommandsAp
     /// <param name="list">Its parameter list.</param>
     public void FollowModeSelect(ReadOnlySpan<byte> cdb, ReadOnlySpan<byte> list)
     {
-        ModeParameters after = ModePages.Follow(list, isTen: cdb[0] == OperationCode.ModeSelect10, _device.Info, _mode);
+        ModeParameters after = ModePages.Follow(list, isTen: cdb[0] == OperationCode.ModeSelect10, new ModeDevice(_device.Info, CanSave, HasResources(_device.Info)), _mode);
         Control = after.Control;
     }
 

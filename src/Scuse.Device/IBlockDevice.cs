@@ -40,6 +40,9 @@ public interface IBlockDevice
     /// <param name="aborted">Set when nobody waits for the answer any more.</param>
     ValueTask<BlockExtent> GetExtentAsync(long offset, long length, CancellationToken aborted) => new(new BlockExtent(IsMapped: true, length));
 
+    /// <summary>How much room the device takes up, and how much more there is; null when it cannot tell this time. Called only with <see cref="BlockDeviceFeatures.Resources"/>.</summary>
+    ValueTask<BlockResources?> GetResourcesAsync(CancellationToken aborted) => new((BlockResources?)null);
+
     /// <summary>
     /// Rents working memory for a compound command (a pattern to write, data to compare); the device chooses where, so that
     /// <see cref="ReadAsync"/> and <see cref="WriteAsync"/> need no further copy. May wait until there is room.
@@ -51,6 +54,12 @@ public interface IBlockDevice
 /// <param name="IsMapped">Whether they hold data; if not, they read as zeros.</param>
 /// <param name="LengthBytes">How many bytes they have.</param>
 public readonly record struct BlockExtent(bool IsMapped, long LengthBytes);
+
+/// <summary>The room behind a thin disk.</summary>
+/// <param name="UsedBytes">How much the disk takes up.</param>
+/// <param name="AvailableBytes">How much more there is for it.</param>
+/// <param name="IsShared">Whether others may take from what is available.</param>
+public readonly record struct BlockResources(long UsedBytes, long AvailableBytes, bool IsShared);
 
 /// <summary>Working memory from <see cref="IBlockDevice.RentAsync"/>; disposing gives it back.</summary>
 /// <param name="data">The memory.</param>

@@ -12,6 +12,15 @@ public sealed record ModeParameters
     /// </summary>
     public bool WriteCache { get; init; } = true;
 
+    /// <summary>LBPERE of the Read-Write Error Recovery mode page: thresholds of the Logical Block Provisioning mode page are reported. SBC-5 clause 6.5.10.</summary>
+    public bool ReportsThresholds { get; init; }
+
+    /// <summary>The threshold for what is available, armed decreasing. SBC-5 clause 6.5.9.2.</summary>
+    public ResourceThreshold AvailableThreshold { get; init; }
+
+    /// <summary>The threshold for what is used, armed increasing.</summary>
+    public ResourceThreshold UsedThreshold { get; init; }
+
     /// <summary>The Control mode page.</summary>
     public ControlSettings Control { get; init; } = ControlSettings.Default;
 }

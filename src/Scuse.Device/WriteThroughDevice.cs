@@ -23,6 +23,8 @@ sealed class WriteThroughDevice(IBlockDevice device) : IBlockDevice
 
     public ValueTask<BlockExtent> GetExtentAsync(long offset, long length, CancellationToken aborted) => device.GetExtentAsync(offset, length, aborted);
 
+    public ValueTask<BlockResources?> GetResourcesAsync(CancellationToken aborted) => device.GetResourcesAsync(aborted);
+
     public ValueTask<WorkBuffer> RentAsync(int length, CancellationToken aborted) => device.RentAsync(length, aborted);
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]

@@ -29,7 +29,9 @@ public abstract class BlockHandler
     /// <summary>The device as it was asked for; set before anything else is called, but after the constructor.</summary>
     protected internal DeviceInfo Device { get; internal set; } = new() { Name = "disk" };
 
-    /// <summary>Capacity in bytes, a multiple of <see cref="BlockSize"/>; what was asked for unless overridden. Read once, after opening.</summary>
+    /// <summary>
+    /// Capacity in bytes, a multiple of <see cref="BlockSize"/>; what was asked for unless overridden. Read once, after opening, and again after <see cref="SizeChanged"/>.
+    /// </summary>
     public virtual long SizeBytes => Device.SizeBytes;
 
     /// <summary>Logical block length in bytes, 512 or 4096; what was asked for unless overridden. Read once, after opening.</summary>
@@ -55,13 +57,14 @@ public abstract class BlockHandler
 
     /// <summary>
     /// What it can do beyond reading and writing: found from which of <see cref="FlushAsync"/>, <see cref="UnmapAsync"/>,
-    /// <see cref="WriteZeroesAsync"/> and <see cref="GetExtentAsync"/> are overridden. Override it where that depends on what lies beneath.
+    /// <see cref="WriteZeroesAsync"/>, <see cref="GetExtentAsync"/> and <see cref="GetResourcesAsync"/> are overridden. Override it where that depends on what lies beneath.
     /// </summary>
     public virtual BlockDeviceFeatures Features =>
         (Overrides(FlushAsync) ? BlockDeviceFeatures.Flush : BlockDeviceFeatures.None)
         | (Overrides((Func<long, long, CancellationToken, ValueTask>)UnmapAsync) ? BlockDeviceFeatures.Unmap : BlockDeviceFeatures.None)
         | (Overrides((Func<long, long, bool, CancellationToken, ValueTask>)WriteZeroesAsync) ? BlockDeviceFeatures.WriteZeroes : BlockDeviceFeatures.None)
-        | (Overrides((Func<long, long, CancellationToken, ValueTask<BlockExtent>>)GetExtentAsync) ? BlockDeviceFeatures.Extents : BlockDeviceFeatures.None);
+        | (Overrides((Func<long, long, CancellationToken, ValueTask<BlockExtent>>)GetExtentAsync) ? BlockDeviceFeatures.Extents : BlockDeviceFeatures.None)
+        | (Overrides((Func<CancellationToken, ValueTask<BlockResources>>)GetResourcesAsync) ? BlockDeviceFeatures.Resources : BlockDeviceFeatures.None);
 
     /// <summary>Fills all of <paramref name="into"/> from <paramref name="offset"/> on. What was never written reads as zeros.</summary>
     public abstract ValueTask ReadAsync(long offset, DataBuffer into, CancellationToken aborted);
@@ -94,6 +97,13 @@ public abstract class BlockHandler
         throw new NotSupportedException("GetExtentAsync is not overridden, and Features says that it can be called");
 
     /// <summary>
+    /// How much room the disk takes up in its store, and how much more the store has for it. Initiators of a disk with <see cref="UnmapAsync"/> are told, and can have themselves warned before it
+    /// is full. Without an override they are not.
+    /// </summary>
+    public virtual ValueTask<BlockResources> GetResourcesAsync(CancellationToken aborted) =>
+        throw new NotSupportedException("GetResourcesAsync is not overridden, and Features says that it can be called");
+
+    /// <summary>
     /// Tells of task management, LOGICAL UNIT RESET and the like, after the abort tokens of the commands concerned have been set. Commands go on meanwhile;
     /// nothing waits for the returned task but <see cref="CloseAsync"/>.
     /// </summary>
@@ -104,6 +114,16 @@ public abstract class BlockHandler
     /// lost, as on a real disk.
     /// </summary>
     public virtual ValueTask CloseAsync() => ValueTask.CompletedTask;
+
+    /// <summary>
+    /// Says that <see cref="SizeBytes"/> has another value now: initiators are told, without an interruption. Where the disk has become smaller, commands that were checked by the old size may
+    /// still come; they fail as the handler has them fail. On any thread, from opening to closing.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The new size is not a positive multiple of the block size.</exception>
+    protected void SizeChanged() => SizeHasChanged?.Invoke();
+
+    /// <summary>Who is told that the size has changed.</summary>
+    internal Action? SizeHasChanged { get; set; }
 
     static bool Overrides(Delegate method) => method.Method.DeclaringType != typeof(BlockHandler);
 

@@ -146,9 +146,10 @@ sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log
     async Task<ServingEnd?> ServeAsync(AttachSession session, CommandServer server, IDisposable turn)
     {
         RegionGrant? grant;
+        ReadyMessage ready = server.Ready;
         try
         {
-            grant = await session.ReportReadyAsync(server.Ready).ConfigureAwait(false);
+            grant = await session.ReportReadyAsync(ready).ConfigureAwait(false);
         }
         catch (AttachException failure) when (failure.Problem == AttachProblem.NoTarget && _asked!.KeepSeconds > 0)
         {
@@ -176,10 +177,12 @@ sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log
         ServingEnd end;
         try
         {
+            server.TellSizes(session.TellSize, ready.SizeBytes);
             end = await ring.Ended.ConfigureAwait(false);
         }
         finally
         {
+            server.TellSizes(null, ready.SizeBytes);
             lock (_lock)
             {
                 _ring = null;

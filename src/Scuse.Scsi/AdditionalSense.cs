@@ -177,6 +177,9 @@ public static class AdditionalSense
     /// <summary>SANITIZE COMMAND FAILED.</summary>
     public const ushort SanitizeCommandFailed = 0x3103;
 
+    /// <summary>THIN PROVISIONING SOFT THRESHOLD REACHED.</summary>
+    public const ushort ThinProvisioningSoftThresholdReached = 0x3807;
+
     /// <summary>SAVING PARAMETERS NOT SUPPORTED.</summary>
     public const ushort SavingParametersNotSupported = 0x3900;
 

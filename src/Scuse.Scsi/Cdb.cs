@@ -83,6 +83,19 @@ public static class Cdb
     public static int WriteGetLbaStatus(Span<byte> cdb, ulong lba, uint allocationLength) =>
         WriteBlocks16(cdb, OperationCode.ServiceActionIn16, ServiceAction.GetLbaStatus, lba, allocationLength);
 
+    /// <summary>Writes a LOG SENSE CDB for the current values of a page. Returns its length in bytes. SPC-4 clause 6.8.</summary>
+    public static int WriteLogSense(Span<byte> cdb, byte page, ushort allocationLength)
+    {
+        const int length = 10, pageOffset = 2, allocationLengthOffset = 7;
+        const byte cumulative = 0x40;
+        cdb = cdb[..length];
+        cdb.Clear();
+        cdb[0] = OperationCode.LogSense;
+        cdb[pageOffset] = (byte)(cumulative | page);
+        BinaryPrimitives.WriteUInt16BigEndian(cdb[allocationLengthOffset..], allocationLength);
+        return length;
+    }
+
     static int WriteBlocks16(Span<byte> cdb, byte opcode, byte flags, ulong lba, uint blockCount)
     {
         const int length = 16, lbaOffset = 2, blockCountOffset = 10;

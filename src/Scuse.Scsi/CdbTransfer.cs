@@ -62,6 +62,14 @@ public readonly record struct CdbTransfer(TransferDirection Direction, long Leng
             _ => null,
         };
 
+    /// <summary>
+    /// Whether data beyond what the CDB asks for makes the command another one than was meant: COMPARE AND WRITE, whose data are two halves, and WRITE SAME with a block.
+    /// </summary>
+    public static bool MeansAllOfItsData(ReadOnlySpan<byte> cdb) =>
+        !cdb.IsEmpty
+        && (cdb[0] == OperationCode.CompareAndWrite
+            || (BlockTransferCdb.TryParse(cdb, out BlockTransferCdb blocks) && blocks is { Kind: BlockCommandKind.WriteSame, Ndob: false }));
+
     static CdbTransfer DescribeBlocks(in BlockTransferCdb cdb, int blockSize)
     {
         long all = (long)cdb.BlockCount * blockSize;

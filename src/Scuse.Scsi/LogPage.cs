@@ -6,6 +6,9 @@ public static class LogPage
     /// <summary>Supported Log Pages; with <see cref="AllSubpages"/> Supported Log Pages and Subpages.</summary>
     public const byte SupportedPages = 0x00;
 
+    /// <summary>Logical Block Provisioning. SBC-5 clause 6.4.5.</summary>
+    public const byte LogicalBlockProvisioning = 0x0C;
+
     /// <summary>General Statistics and Performance.</summary>
     public const byte GeneralStatistics = 0x19;
 

@@ -15,6 +15,9 @@ public static class ModePage
     /// <summary>Informational Exceptions Control.</summary>
     public const byte InformationalExceptionsControl = 0x1C;
 
+    /// <summary>The subpage of <see cref="InformationalExceptionsControl"/> that is the Logical Block Provisioning mode page. SBC-5 clause 6.5.9.</summary>
+    public const byte ProvisioningSubpage = 0x02;
+
     /// <summary>Asks for all pages.</summary>
     public const byte All = 0x3F;
 

@@ -13,11 +13,15 @@ public sealed class LogicalUnit
     /// <summary>The most parameter data or compound-command data that one task may hold in the engine, in bytes.</summary>
     public const int MaxControlBytes = 32 << 20;
 
+    /// <summary>How long after a command the thresholds of a thin disk are looked at, if an initiator wants to hear of them: often enough for a person to act, seldom enough not to matter.</summary>
+    const int ThresholdCheckMs = 1000;
+
     readonly Queue<ScsiTask> _waitingForControlMemory = new();
     readonly List<ScsiTask> _scratch = [];
     readonly BlockGuard _blocks = new();
     readonly AcaConditions _aca = new();
     readonly TaskOrder _order;
+    readonly ThresholdTimer _thresholdTimer;
     long _controlBytes;
     bool _isStartingWaiting;
 
@@ -29,6 +33,7 @@ public sealed class LogicalUnit
         Backstore = backstore;
         Reservations = new Reservations(this);
         _order = new TaskOrder(_aca);
+        _thresholdTimer = new ThresholdTimer(this);
         backstore.Bind(this);
         if (backstore.IsOpen)
         {
@@ -180,9 +185,14 @@ public sealed class LogicalUnit
             return false;
         }
 
-        Finish(task, ScsiResult.Check(SenseKey.UnitAttention, code));
+        Finish(task, ScsiResult.Check(AttentionSense(code)));
         return true;
     }
+
+    SenseData AttentionSense(ushort code) => new(SenseKey.UnitAttention, code)
+    {
+        Information = code == AdditionalSense.ThinProvisioningSoftThresholdReached ? Backstore.DeviceServer.ReachedThresholdOffset : null,
+    };
 
     void Route(ScsiTask task)
     {
@@ -338,11 +348,10 @@ public sealed class LogicalUnit
             TransferDirection.Unknown => task.ExpectedDataIn,
             _ => 0,
         };
-        // Of no blocks it would be done, GOOD, and nothing compared: but who brings data for it has meant some, more than the byte can say.
-        if (task.Cdb[0] == OperationCode.CompareAndWrite && dataOut == 0 && task.ExpectedDataOut > 0)
+        // Who brings more than the CDB asks for has meant something else by it: here what would be done with the rest left out is not what was meant.
+        if (task.ExpectedDataOut > dataOut && CdbTransfer.MeansAllOfItsData(task.Cdb))
         {
-            const int blockCountOffset = 13;
-            Finish(task, ScsiResult.Check(SenseData.InvalidFieldInCdb(blockCountOffset)));
+            Finish(task, ScsiResult.Check(SenseData.InvalidFieldInCdb(CdbTransfer.BlockCountOffset(task.Cdb)!.Value)));
             return false;
         }
 
@@ -492,7 +501,7 @@ public sealed class LogicalUnit
     {
         OperationCode.ReportLuns => ReportLuns.Execute(task.Cdb, Target.LogicalUnitNumbers, task.DataIn),
         OperationCode.RequestSense when task.Nexus.TryGetAttention(Number, clear: true, out ushort code) =>
-            PendingSense.Execute(task.Cdb, new SenseData(SenseKey.UnitAttention, code), task.DataIn),
+            PendingSense.Execute(task.Cdb, AttentionSense(code), task.DataIn),
         _ when !HasWholeCdb(task) => ScsiResult.Check(SenseData.InvalidFieldInCdb(0)),
         OperationCode.MaintenanceIn when (task.Cdb[1] & ServiceAction.Mask) == ServiceAction.ReportTargetPortGroups =>
             PortGroupCommands.Report(Target.PortGroup, task.Cdb, task.DataIn),
@@ -739,6 +748,11 @@ public sealed class LogicalUnit
             TellTokens(task); // of those that were made while it was under way
         }
 
+        if (Backstore is { IsOpen: true, DeviceServer.WatchesThresholds: true } && !_thresholdTimer.IsSet)
+        {
+            Timers.Set(_thresholdTimer, NowMs + ThresholdCheckMs);
+        }
+
         Timers.Clear(task.Timer);
         Tasks.Remove(task.Place);
         if (!_blocks.IsIdle)
@@ -928,5 +942,32 @@ public sealed class LogicalUnit
         }
 
         Finish(task, ScsiResult.Check(SenseKey.NotReady, AdditionalSense.CommunicationFailure));
+    }
+
+    // ---- thresholds of a thin disk ----
+
+    /// <summary>Void: what goes wrong here is nobody's command; the next check comes with the next one.</summary>
+    async void CheckThresholds()
+    {
+        if (!Backstore.IsOpen || Backstore.IsRefusing)
+        {
+            return;
+        }
+
+        try
+        {
+            await Backstore.DeviceServer.CheckThresholdsAsync();
+        }
+#pragma warning disable CA1031 // a device that cannot tell
+        catch (Exception)
+#pragma warning restore CA1031
+        {
+            // it is asked again
+        }
+    }
+
+    sealed class ThresholdTimer(LogicalUnit unit) : WheelTimer
+    {
+        protected internal override void Due(long nowMs) => unit.CheckThresholds();
     }
 }

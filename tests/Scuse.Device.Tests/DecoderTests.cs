@@ -25,7 +25,7 @@ public sealed class DecoderTests : IDisposable
     {
         var unit = kind switch
         {
-            "thin" => new Unit(),
+            "thin" => Unit.WithResources(),
             "thick" => new Unit(BlockDeviceFeatures.Flush),
             "large blocks" => new Unit(blockSize: 4096),
             _ => new Unit(BlockDeviceFeatures.ReadOnly),
@@ -67,7 +67,9 @@ public sealed class DecoderTests : IDisposable
         Assert.Contains("Maximum compare and write length: 128 blocks", limits, StringComparison.Ordinal);
         Assert.Contains("Maximum unmap LBA count: 1048576", limits, StringComparison.Ordinal);
         Assert.Contains("Non-rotating medium", await Page(0xB1), StringComparison.Ordinal);
-        Assert.Contains("Provisioning type: 2 (thin provisioned)", await Page(0xB2), StringComparison.Ordinal);
+        string provisioning = await Page(0xB2);
+        Assert.Contains("Provisioning type: 2 (thin provisioned)", provisioning, StringComparison.Ordinal);
+        Assert.Contains("Threshold exponent: 11", provisioning, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -84,6 +86,7 @@ public sealed class DecoderTests : IDisposable
     [Theory]
     [InlineData("4D 00 40 00 00 00 00 10 00 00", "Supported log pages  [0x0]")]
     [InlineData("4D 00 40 FF 00 00 00 10 00 00", "0x00,0xff   Supported log pages and subpages")]
+    [InlineData("4D 00 4C 00 00 00 00 10 00 00", "Available LBA mapping threshold")]
     [InlineData("4D 00 59 00 00 00 00 10 00 00", "number of read commands = 1")]
     [InlineData("4D 00 6F 00 00 00 00 10 00 00", "IE asc = 0x0, ascq = 0x0")]
     public async Task Every_log_page_is_understood(string cdb, string says)

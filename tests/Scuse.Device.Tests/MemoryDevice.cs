@@ -100,6 +100,11 @@ sealed class MemoryDevice(BlockDeviceInfo info) : IBlockDevice
 
     public ValueTask<BlockExtent> GetExtentAsync(long offset, long length, CancellationToken aborted) => new(Extents?.Invoke(offset) ?? new BlockExtent(true, length));
 
+    /// <summary>What it says of the room behind it; null: it cannot tell.</summary>
+    public BlockResources? Resources { get; set; }
+
+    public ValueTask<BlockResources?> GetResourcesAsync(CancellationToken aborted) => new(Resources);
+
     // In pieces of odd lengths, and dirty, as real working memory may be.
     public async ValueTask<WorkBuffer> RentAsync(int length, CancellationToken aborted)
     {

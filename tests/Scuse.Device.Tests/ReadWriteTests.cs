@@ -190,13 +190,26 @@ public sealed class ReadWriteTests
     }
 
     [Fact]
-    public async Task FUA_and_DPO_of_a_read_change_nothing()
+    public async Task FUA_of_a_read_makes_durable_what_it_shows_and_DPO_changes_nothing_SBC_3_5_11()
     {
         var unit = new Unit();
 
         (await unit.Do("28 18 00 00 00 00 00 00 01 00")).AssertGood();
+        (await unit.Do("28 10 00 00 00 00 00 00 01 00")).AssertGood();
 
-        Assert.Equal([Call.Read], unit.Calls);
+        Assert.Equal([Call.Read, Call.Flush, Call.Read], unit.Calls);
+    }
+
+    [Fact]
+    public async Task What_cannot_be_made_durable_is_not_shown_with_FUA()
+    {
+        var unit = new Unit();
+        unit.Device.FailNext(Call.Flush, ScsiResult.Check(SenseKey.MediumError, AdditionalSense.WriteError));
+
+        Answer answer = await unit.Do("28 08 00 00 00 00 00 00 01 00");
+
+        Assert.Equal("03/0C/00", answer.Sense);
+        Assert.Equal(0, answer.Result.DataInLength);
     }
 
     [Theory]

@@ -75,6 +75,20 @@ public sealed class SupportedCommandsTests
         Assert.Equal(Unit.Hex(expected), (await new Unit().Do(start + " 00 00 10 00 00 00")).AssertGood().Data);
 
     [Theory]
+    [InlineData("A3 0C 81 28 00 00", 45)] // READ(10): 15 seconds longer than it can take
+    [InlineData("A3 0C 82 48 00 01", 0)] // SANITIZE: as long as it takes
+    [InlineData("A3 0C 81 2F 00 00", 0)] // VERIFY(10): of how many blocks?
+    public async Task The_recommended_time_out_is_longer_than_a_command_can_take_SPC_4_6_35_4(string start, int seconds)
+    {
+        var unit = new Unit();
+        unit.Server.CommandLimitSeconds = 30;
+
+        byte[] data = (await unit.Do(start + " 00 00 10 00 00 00")).AssertGood().Data;
+
+        Assert.Equal([0x00, 0x0A, 0, 0, 0, 0, 0, 0, 0, 0, 0, (byte)seconds], data[^12..]);
+    }
+
+    [Theory]
     [InlineData("A3 0C 01 9E 00 00")]
     [InlineData("A3 0C 02 28 00 00")]
     [InlineData("A3 0C 04 28 00 00")]

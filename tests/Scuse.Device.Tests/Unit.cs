@@ -19,11 +19,18 @@ sealed class Unit
     {
     }
 
-    public Unit(BlockDeviceInfo info)
+    public Unit(BlockDeviceInfo info, bool tellsResources = false)
     {
         Device = new MemoryDevice(info);
-        Server = new DeviceServer(Device);
+        Server = new DeviceServer(Device) { TellsResources = tellsResources };
     }
+
+    /// <summary>A thin disk that tells of the room behind it: 2 MiB and a byte are used, somewhat more than 7 MiB available, to others as well.</summary>
+    public static Unit WithResources(int blockSize = 512) => new(
+        new BlockDeviceInfo { SizeBytes = 128L * blockSize, BlockSize = blockSize, Features = AllFeatures | BlockDeviceFeatures.Resources, Serial = "SN-0001" }, tellsResources: true)
+    {
+        Device = { Resources = new BlockResources((2 << 20) + 1, (7 << 20) + 4096, IsShared: true) },
+    };
 
     public MemoryDevice Device { get; }
 

@@ -20,13 +20,35 @@ public sealed class VerifyTests
 
     [Theory]
     [MemberData(nameof(VerifiesOfBlocks3To4))]
-    public async Task BYTCHK_00_reads_the_medium_SBC_3_5_29(string cdb)
+    public async Task BYTCHK_00_has_the_cache_written_and_reads_the_medium_SBC_3_5_29(string cdb)
     {
         var unit = new Unit();
 
         (await unit.Do(With(cdb, "00"))).AssertGood();
 
-        Assert.Equal([(Call.Read, 3L * 512, 1024L)], unit.Device.Calls!);
+        Assert.Equal([(Call.Flush, 0L, 0L), (Call.Read, 3L * 512, 1024L)], unit.Device.Calls!);
+    }
+
+    [Theory]
+    [InlineData(BlockDeviceFeatures.None)]
+    [InlineData(BlockDeviceFeatures.Flush | BlockDeviceFeatures.ReadOnly)]
+    public async Task Without_a_cache_there_is_nothing_to_be_written(BlockDeviceFeatures features)
+    {
+        var unit = new Unit(features);
+
+        (await unit.Do("2F 00 00 00 00 03 00 00 02 00")).AssertGood();
+
+        Assert.Equal([Call.Read], unit.Calls);
+    }
+
+    [Fact]
+    public async Task A_cache_that_cannot_be_written_fails_the_verification()
+    {
+        var unit = new Unit();
+        unit.Device.FailNext(Call.Flush, ScsiResult.Check(SenseKey.MediumError, AdditionalSense.WriteError));
+
+        Assert.Equal("03/0C/00", (await unit.Do("2F 00 00 00 00 03 00 00 02 00")).Sense);
+        Assert.Equal([Call.Flush], unit.Calls);
     }
 
     [Fact]
@@ -80,7 +102,7 @@ public sealed class VerifyTests
         Answer answer = await unit.Do("8F 02 00 00 00 00 00 00 00 00 00 00 10 01 00 00", data);
 
         Assert.Equal((2UL << 20) + 5, answer.Result.Sense.Information);
-        Assert.Equal([1L << 20, 1L << 20, 512L], unit.Device.Calls!.Select(call => call.Length));
+        Assert.Equal([0, 1L << 20, 1L << 20, 512L], unit.Device.Calls!.Select(call => call.Length)); // a flush first
         Assert.Equal(1 << 20, unit.Device.LongestRent);
     }
 
@@ -92,7 +114,7 @@ public sealed class VerifyTests
 
         (await unit.Do("2F 02 00 00 00 00 00 00 04 00", content[..700])).AssertGood();
 
-        Assert.Equal([(Call.Read, 0L, 512L)], unit.Device.Calls!);
+        Assert.Equal([(Call.Flush, 0L, 0L), (Call.Read, 0L, 512L)], unit.Device.Calls!);
     }
 
     [Fact]
@@ -193,7 +215,7 @@ public sealed class VerifyTests
         ScsiResult result = await unit.Server.ExecuteAsync(command);
 
         Assert.Equal(SenseKey.AbortedCommand, result.Sense.Key);
-        Assert.Equal([Call.Read], unit.Calls);
+        Assert.Equal([Call.Flush, Call.Read], unit.Calls);
         Assert.Equal(0, unit.Device.RentedBuffers);
     }
 

@@ -91,6 +91,7 @@ public sealed class StaleDataTests : IDisposable
         ScsiTask verify = _disk.Initiator.Send(Cdbs.Verify10(0, 8), dataOut: Block);
         verify.DataOut.CopyFrom(Enumerable.Repeat(Secret, Block).ToArray());
         _disk.Target.DataArrived(verify);
+        handler.Answer(handler.TakeOne()); // a flush
         HandlerCommand read = handler.TakeOne();
         handler.Data(read).Fill(Secret);
         handler.Answer(read);
@@ -107,6 +108,7 @@ public sealed class StaleDataTests : IDisposable
         ReadSecret(_disk, handler, _disk.Initiator, Block);
         ScsiTask verify = _disk.Initiator.Send(Cdbs.Verify10(0, 8), dataOut: Block);
         _disk.Target.DataArrived(verify);
+        handler.Answer(handler.TakeOne()); // a flush
 
         HandlerCommand read = handler.TakeOne();
 

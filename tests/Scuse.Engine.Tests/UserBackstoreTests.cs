@@ -370,6 +370,32 @@ public sealed class UserBackstoreTests : IDisposable
     }
 
     [Fact]
+    public void A_device_that_grows_while_it_is_served_is_a_unit_attention_and_can_be_read_to_its_new_end()
+    {
+        TestHandler handler = _disk.Attach();
+        _disk.Backstore.Resize(handler.Link, 2 << 20);
+
+        _disk.Initiator.Send(Cdbs.TestUnitReady);
+        Assert.Equal("06/2A/09", _disk.Initiator.Outcome);
+        _disk.Initiator.Send(Cdbs.Read10(4095, 1), dataIn: 512);
+
+        Assert.Equal(1, handler.TakeOne().Data.Length);
+    }
+
+    [Fact]
+    public void The_size_of_a_handler_that_serves_no_more_means_nothing()
+    {
+        TestHandler dead = _disk.Attach();
+        _disk.Backstore.Detach(dead.Link, "killed");
+        _disk.Attach();
+        _disk.Backstore.Resize(dead.Link, 2 << 20);
+
+        _disk.Initiator.Send(Cdbs.TestUnitReady);
+
+        Assert.Equal("Good", _disk.Initiator.Outcome);
+    }
+
+    [Fact]
     public void Data_is_still_sent_from_the_region_of_a_handler_that_has_died()
     {
         TestHandler dead = _disk.Attach();

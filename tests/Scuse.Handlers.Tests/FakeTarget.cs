@@ -230,6 +230,9 @@ sealed class FakeTarget : IDisposable
     public int Kept => _ring.Kept;
 
     /// <summary>Frees what the handler's next message names.</summary>
+    /// <summary>The size that the handler says next.</summary>
+    public long ReceiveSize() => ((SizeMessage)Receive()!).SizeBytes;
+
     public ushort[] FreeKept()
     {
         ushort[] ids = ((FreeKeptMessage)Receive()!).Ids;

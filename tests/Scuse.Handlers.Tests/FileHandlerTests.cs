@@ -1,3 +1,4 @@
+using Microsoft.Win32.SafeHandles;
 using System.Diagnostics;
 using Scuse.Device;
 using Scuse.Handlers.File;
@@ -28,6 +29,45 @@ public sealed class FileHandlerTests : IDisposable
         await disk.UnmapAsync(65536, 65536, default);
         Assert.Equal(new BlockExtent(false, 1 << 20), await disk.GetExtentAsync(0, 1 << 20, default));
         await disk.CloseAsync();
+    }
+
+    [Fact]
+    public async Task Without_a_size_the_disk_grows_with_its_file_while_it_is_served()
+    {
+        await System.IO.File.WriteAllBytesAsync(Image, new byte[1 << 20], TestContext.Current.CancellationToken);
+        FileHandler disk = await FileHandler.OpenAsync(Image, s_device);
+        using (SafeFileHandle file = FileRange.Open(Image)) // which takes no lock
+        {
+            Assert.Equal(0, FileRange.SetLength(file, (2 << 20) + 100));
+        }
+
+        await EventuallyAsync(() => disk.SizeBytes == 2 << 20); // whole blocks
+        await disk.CloseAsync();
+    }
+
+    static async Task EventuallyAsync(Func<bool> isSo)
+    {
+        for (int i = 0; i < 100 && !isSo(); i++)
+        {
+            await Task.Delay(100, TestContext.Current.CancellationToken);
+        }
+
+        Assert.True(isSo());
+    }
+
+    [Fact]
+    public async Task It_tells_the_room_that_the_file_takes_up_and_what_the_file_system_has_left()
+    {
+        FileHandler disk = await FileHandler.OpenAsync($"{Image}?size=4M", s_device);
+        BlockResources before = await disk.GetResourcesAsync(default);
+        await disk.WriteAsync(0, new DataBuffer(new byte[1 << 20]), WriteFlags.None, default);
+        await disk.FlushAsync(default);
+        BlockResources after = await disk.GetResourcesAsync(default);
+        await disk.CloseAsync();
+
+        Assert.Equal(0, before.UsedBytes);
+        Assert.InRange(after.UsedBytes, 1 << 20, 2 << 20);
+        Assert.True(after is { AvailableBytes: > 0, IsShared: true });
     }
 
     [Fact]
@@ -174,7 +214,7 @@ public sealed class FileHandlerTests : IDisposable
         Assert.Equal(ScsiStatus.Good, target.Execute(flush.AsSpan(0, Cdb.WriteSynchronizeCache16(flush))).Status);
 
         Assert.Equal(data, target.Read(16, 8).Data);
-        Assert.Equal(["flush", "unmap", "writeZeroes", "extents"], target.Ready!.Features);
+        Assert.Equal(["flush", "unmap", "writeZeroes", "extents", "resources"], target.Ready!.Features);
         Assert.Equal("file", target.Ready.Product);
         target.RemoveDevice();
         Assert.Equal(0, await target.ExitCode());

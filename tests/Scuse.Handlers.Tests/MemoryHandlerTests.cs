@@ -31,6 +31,21 @@ public sealed class MemoryHandlerTests
     }
 
     [Fact]
+    public async Task It_tells_how_much_has_been_written_and_not_given_back()
+    {
+        using var cancellation = new CancellationTokenSource();
+        var disk = new MemoryHandler(1 << 20, 512);
+        await disk.WriteAsync(0, new DataBuffer(new byte[65536]), WriteFlags.None, cancellation.Token);
+        await disk.UnmapAsync(0, 4096, cancellation.Token);
+
+        BlockResources resources = await disk.GetResourcesAsync(cancellation.Token);
+        await disk.CloseAsync();
+
+        Assert.Equal(65536 - 4096, resources.UsedBytes);
+        Assert.True(resources is { AvailableBytes: > 0, IsShared: true });
+    }
+
+    [Fact]
     public async Task Never_written_and_unmapped_blocks_read_as_zeros()
     {
         MemoryHandler disk = MemoryHandler.Open("1M", s_device);
@@ -94,7 +109,7 @@ public sealed class MemoryHandlerTests
 
     [Fact]
     public void It_offers_unmap_and_zero_writes_and_needs_no_flush() =>
-        Assert.Equal(BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes | BlockDeviceFeatures.Extents, MemoryHandler.Open("1M", s_device).Features);
+        Assert.Equal(BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes | BlockDeviceFeatures.Extents | BlockDeviceFeatures.Resources, MemoryHandler.Open("1M", s_device).Features);
 
     [Fact]
     public void A_thick_disk_offers_no_unmap_and_a_read_only_one_says_so()

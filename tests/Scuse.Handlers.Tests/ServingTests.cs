@@ -1,4 +1,5 @@
 using Scuse.Ring;
+using Scuse.Ring.Attach;
 using Scuse.Scsi;
 
 namespace Scuse.Handlers.Tests;
@@ -17,6 +18,20 @@ public sealed class ServingTests
 
         Assert.Equal(ScsiStatus.Good, read.Status);
         Assert.Equal(s_pattern, read.Data);
+    }
+
+    [Fact]
+    public void A_new_size_is_told_to_the_target_and_holds_at_once()
+    {
+        GrowingDisk disk = null!;
+        using FakeTarget target = new FakeTarget().Serve(device => disk = new GrowingDisk(device), new DeviceMessage { Device = "disk", SizeBytes = 1 << 20, Level = "all" });
+        disk.GrowTo(2 << 20);
+
+        Assert.Equal(2 << 20, target.ReceiveSize());
+        Answer capacity = target.Execute([0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0], dataInLength: 8);
+
+        Assert.Equal([0, 0, 0x0F, 0xFF, 0, 0, 0x02, 0], capacity.Data);
+        Assert.Throws<InvalidOperationException>(() => disk.GrowTo(513));
     }
 
     [Fact]

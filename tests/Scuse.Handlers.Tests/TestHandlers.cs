@@ -101,6 +101,28 @@ sealed class ScriptedDisk(DeviceInfo device, Func<ValueTask> read) : ArrayDisk(d
 }
 
 /// <summary>A raw device that does what the test says.</summary>
+/// <summary>A disk of zeros that can be given another size.</summary>
+sealed class GrowingDisk(DeviceInfo device) : BlockHandler
+{
+    long _size = device.SizeBytes;
+
+    public override long SizeBytes => _size;
+
+    public void GrowTo(long size)
+    {
+        _size = size;
+        SizeChanged();
+    }
+
+    public override ValueTask ReadAsync(long offset, DataBuffer into, CancellationToken aborted)
+    {
+        into.Clear();
+        return ValueTask.CompletedTask;
+    }
+
+    public override ValueTask WriteAsync(long offset, DataBuffer from, WriteFlags flags, CancellationToken aborted) => ValueTask.CompletedTask;
+}
+
 sealed class RawDevice(Func<ScsiCommand, CommandResult> execute) : CommandHandler
 {
     public List<TaskManagementNotice> Notices { get; } = [];

@@ -94,6 +94,10 @@ public sealed class AttachMessageTests
     }
 
     [Fact]
+    public void A_new_size_is_what_was_said() =>
+        Assert.Equal(2L << 40, Assert.IsType<SizeMessage>(AttachMessage.Parse(new SizeMessage { SizeBytes = 2L << 40 }.ToBytes())).SizeBytes);
+
+    [Fact]
     public void Kept_commands_are_given_back_by_a_list_of_their_ids()
     {
         byte[] packet = new FreeKeptMessage { Ids = [1, 65535] }.ToBytes();

@@ -52,7 +52,7 @@ public sealed partial class ProtocolSupportTests
     [Fact]
     public void Every_page_that_a_disk_has_is_there_and_no_other()
     {
-        var disk = new ServingBackstore(PassLevel.Io, new BlockDeviceInfo { SizeBytes = 65536, Serial = "PAGES-1", Features = BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.Extents });
+        var disk = new ServingBackstore(PassLevel.Io, new BlockDeviceInfo { SizeBytes = 65536, Serial = "PAGES-1", Features = BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.Extents | BlockDeviceFeatures.Resources });
         var initiator = new Initiator(new ScsiTarget("iqn.2026-11.example:pages", [new LogicalUnit(0, disk)]));
 
         byte[] vpd = DataOf(initiator, [OperationCode.Inquiry, 1, VpdPage.SupportedPages, 0x02, 0, 0]);

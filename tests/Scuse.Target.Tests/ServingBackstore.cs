@@ -19,7 +19,7 @@ sealed class ServingBackstore : IBackstore, IBlockDevice
             Medium[i] = (byte)(i / info.BlockSize + 1);
         }
 
-        DeviceServer = new DeviceServer(this) { TargetCommands = Target.TargetCommands.All, HasCopyManager = true };
+        DeviceServer = new DeviceServer(this) { TargetCommands = Target.TargetCommands.All, HasCopyManager = true, TellsResources = true };
         _handler = level == PassLevel.Io ? DeviceServer : new DeviceServer(this, keepsAtomicCommandsApart: true) { TargetCommands = Target.TargetCommands.All, HasCopyManager = true };
     }
 
@@ -103,6 +103,11 @@ sealed class ServingBackstore : IBackstore, IBlockDevice
         Medium.AsSpan((int)offset, (int)length).Clear();
         return new(ScsiResult.Good);
     }
+
+    /// <summary>What it says of the room behind it.</summary>
+    public BlockResources? Resources { get; set; }
+
+    public ValueTask<BlockResources?> GetResourcesAsync(CancellationToken aborted) => new(Resources);
 
     public ValueTask<WorkBuffer> RentAsync(int length, CancellationToken aborted) => new(new WorkBuffer(new DataBuffer(new byte[length]), null, null));
 }

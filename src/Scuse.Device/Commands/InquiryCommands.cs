@@ -31,7 +31,7 @@ static class InquiryCommands
         }
         else
         {
-            length = VpdPages.Write(data, cdb[PageCodeOffset], info, server.TargetPortDesignators.Span, server.HasCopyManager);
+            length = VpdPages.Write(data, cdb[PageCodeOffset], info, server.TargetPortDesignators.Span, server.HasCopyManager, server.HasResources(info));
         }
 
         return length == 0

@@ -16,7 +16,9 @@ static class LogCommands
     const byte DisableSave = 0x80, SubpageFormat = 0x40, UnsavedBinaryList = 0x23;
 
     /// <summary>In ascending order; each without subpages.</summary>
-    static ReadOnlySpan<byte> Supported => [LogPage.SupportedPages, LogPage.GeneralStatistics, LogPage.InformationalExceptions];
+    static ReadOnlySpan<byte> Supported(DeviceServer server, BlockDeviceInfo info) => server.HasResources(info)
+        ? [LogPage.SupportedPages, LogPage.LogicalBlockProvisioning, LogPage.GeneralStatistics, LogPage.InformationalExceptions]
+        : [LogPage.SupportedPages, LogPage.GeneralStatistics, LogPage.InformationalExceptions];
 
     public static ValueTask<ScsiResult> LogSense(DeviceServer server, BlockDeviceInfo info, in DeviceCommand command)
     {
@@ -29,7 +31,7 @@ static class LogCommands
 
         // PC makes no difference: lists have neither thresholds nor default values. SPC-4 clause 7.3.2.2.2.
         byte code = (byte)(cdb[PageOffset] & PageCodeMask), subpage = cdb[SubpageOffset];
-        if (!Supported.Contains(code))
+        if (!Supported(server, info).Contains(code))
         {
             return ControlResponse.RefuseField(PageOffset);
         }
@@ -40,6 +42,11 @@ static class LogCommands
         }
 
         ushort pointer = ReadUInt16BigEndian(cdb[ParameterPointerOffset..]);
+        if (code == LogPage.LogicalBlockProvisioning)
+        {
+            return pointer > ThresholdSets.Used ? ControlResponse.RefuseField(ParameterPointerOffset) : SendProvisioningAsync(server.Device, pointer, command);
+        }
+
         Span<byte> page = stackalloc byte[ControlResponse.MaxLength];
         page.Clear();
         Span<byte> body = page[HeaderLength..];
@@ -47,17 +54,39 @@ static class LogCommands
         {
             LogPage.GeneralStatistics => WriteGeneralStatistics(body, pointer, server.Statistics, info),
             LogPage.InformationalExceptions => WriteInformationalExceptions(body, pointer),
-            _ => WriteSupported(body, withSubpages: subpage == LogPage.AllSubpages),
+            _ => WriteSupported(body, Supported(server, info), withSubpages: subpage == LogPage.AllSubpages),
         };
-        if (bodyLength == 0)
-        {
-            return ControlResponse.RefuseField(ParameterPointerOffset); // beyond the last parameter
-        }
+        return bodyLength == 0
+            ? ControlResponse.RefuseField(ParameterPointerOffset) // beyond the last parameter
+            : Send(page, code, subpage, bodyLength, command);
+    }
 
+    static ValueTask<ScsiResult> Send(Span<byte> page, byte code, byte subpage, int bodyLength, in DeviceCommand command)
+    {
         page[0] = (byte)(code | (subpage != LogPage.NoSubpage ? SubpageFormat : 0) | (code != LogPage.SupportedPages ? DisableSave : 0));
         page[1] = subpage;
         WriteUInt16BigEndian(page[2..], (ushort)bodyLength);
-        return ControlResponse.Send(command, page[..(HeaderLength + bodyLength)], ReadUInt16BigEndian(cdb[LengthOffset..]));
+        return ControlResponse.Send(command, page[..(HeaderLength + bodyLength)], ReadUInt16BigEndian(command.Cdb.Span[LengthOffset..]));
+    }
+
+    // SBC-5 clause 6.4.5. A device that cannot tell this time fails the command rather than say that there is nothing.
+    static async ValueTask<ScsiResult> SendProvisioningAsync(IBlockDevice device, ushort pointer, DeviceCommand command)
+    {
+        if (await device.GetResourcesAsync(command.Aborted).ConfigureAwait(false) is not { } resources)
+        {
+            return ScsiResult.Check(SenseKey.HardwareError, AdditionalSense.InternalTargetFailure);
+        }
+
+        byte[] page = new byte[HeaderLength + (2 * ThresholdSets.ParameterLength)];
+        int at = HeaderLength;
+        if (pointer <= ThresholdSets.Available)
+        {
+            ThresholdSets.Write(page.AsSpan(at), ThresholdSets.Available, resources);
+            at += ThresholdSets.ParameterLength;
+        }
+
+        ThresholdSets.Write(page.AsSpan(at), ThresholdSets.Used, resources);
+        return await Send(page, LogPage.LogicalBlockProvisioning, LogPage.NoSubpage, at + ThresholdSets.ParameterLength - HeaderLength, command).ConfigureAwait(false);
     }
 
     public static ValueTask<ScsiResult> LogSelect(DeviceServer server, BlockDeviceInfo info, in DeviceCommand command)
@@ -73,7 +102,7 @@ static class LogCommands
         }
 
         byte code = (byte)(cdb[PageOffset] & PageCodeMask);
-        if (!Supported.Contains(code))
+        if (!Supported(server, info).Contains(code))
         {
             return ControlResponse.RefuseField(PageOffset);
         }
@@ -103,16 +132,16 @@ static class LogCommands
     }
 
     // SPC-4 clauses 7.3.16 and 7.3.17.
-    static int WriteSupported(Span<byte> body, bool withSubpages)
+    static int WriteSupported(Span<byte> body, ReadOnlySpan<byte> supported, bool withSubpages)
     {
         if (!withSubpages)
         {
-            Supported.CopyTo(body);
-            return Supported.Length;
+            supported.CopyTo(body);
+            return supported.Length;
         }
 
         int at = 0;
-        foreach (byte code in Supported)
+        foreach (byte code in supported)
         {
             body[at] = code;
             at += 2;

@@ -50,7 +50,7 @@ static class ModeCommands
         try
         {
             ModeParameters before = server.Mode, after = before;
-            if (list is not null && !ModePages.TryApply(list, isTen, info, before, out after, out SenseData refusal))
+            if (list is not null && !ModePages.TryApply(list, isTen, DeviceOf(server, info), before, out after, out SenseData refusal))
             {
                 return ScsiResult.Check(refusal);
             }
@@ -145,23 +145,22 @@ static class ModeCommands
             return false;
         }
 
-        // There are no subpages, so a request for all of them gives the pages themselves.
-        if (cdb[SubpageOffset] is not (ModePage.NoSubpage or ModePage.AllSubpages))
-        {
-            refusal = SenseData.InvalidFieldInCdb(SubpageOffset);
-            return false;
-        }
-
         ModeParameters parameters = control switch
         {
             ModePageControl.Default => ModeParameters.Default,
             ModePageControl.Saved => server.SavedMode,
             _ => server.Mode,
         };
-        length = ModePages.Write(pages, (byte)(cdb[PageOffset] & pageCodeMask), control, parameters, info, server.CanSave);
-        refusal = length == 0 ? SenseData.InvalidFieldInCdb(PageOffset) : default;
+        byte code = (byte)(cdb[PageOffset] & pageCodeMask), subpage = cdb[SubpageOffset];
+        ModeDevice device = DeviceOf(server, info);
+        bool isOneOfAll = code == ModePage.All && subpage is not (ModePage.NoSubpage or ModePage.AllSubpages); // which is reserved
+        length = isOneOfAll ? 0 : ModePages.Write(pages, code, subpage, control, parameters, device);
+        bool hasCode = length == 0 && (isOneOfAll || ModePages.Write(pages, code, ModePage.NoSubpage, control, parameters, device) > 0);
+        refusal = length == 0 ? SenseData.InvalidFieldInCdb(hasCode ? SubpageOffset : PageOffset) : default;
         return length != 0;
     }
+
+    static ModeDevice DeviceOf(DeviceServer server, BlockDeviceInfo info) => new(info, server.CanSave, server.HasResources(info));
 
     // DEVICE-SPECIFIC PARAMETER of a direct access device. SBC-3 clause 6.5.1.
     static byte DeviceSpecificParameter(DeviceServer server, BlockDeviceInfo info)

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Scuse.Scsi;
 
 namespace Scuse.Device.Commands;
@@ -18,39 +19,50 @@ enum ModePageControl
     Saved = 3,
 }
 
+/// <summary>What the mode pages of a device hang on.</summary>
+/// <param name="Info">The device.</param>
+/// <param name="CanSave">Whether what is changed can be kept.</param>
+/// <param name="HasResources">Whether it tells of the room behind it.</param>
+readonly record struct ModeDevice(BlockDeviceInfo Info, bool CanSave, bool HasResources);
+
 /// <summary>The mode pages of the device. SPC-4 clause 7.5, SBC-3 clause 6.5.</summary>
 static class ModePages
 {
     /// <summary>The longest page there is, header included.</summary>
-    public const int MaxPageLength = 20;
+    public const int MaxPageLength = 32;
 
-    const int HeaderLength = ModePageView.HeaderLength;
+    /// <summary>Where the threshold for what is available stands in the Logical Block Provisioning mode page.</summary>
+    public const int AvailableThresholdOffset = 16;
+
+    /// <summary>Where the threshold for what is used stands there.</summary>
+    public const int UsedThresholdOffset = 24;
 
     /// <summary>In ascending order.</summary>
     static readonly Page[] Pages =
     [
-        new(ModePage.ReadWriteErrorRecovery, 12),
+        new(ModePage.ReadWriteErrorRecovery, 12) { Values = WriteRecovery, Changeable = WriteChangeableRecovery, Read = ReadRecovery },
         new(ModePage.Caching, 20) { Values = WriteCaching, Changeable = WriteChangeableCaching, Read = ReadCaching },
         new(ModePage.Control, 12) { Values = WriteControl, Changeable = WriteChangeableControl, Read = ReadControl },
         new(ModePage.InformationalExceptionsControl, 12) { Values = WriteExceptions },
+        new(ModePage.InformationalExceptionsControl, 32, ModePage.ProvisioningSubpage) { Values = WriteProvisioning, Changeable = WriteChangeableProvisioning, Read = ReadProvisioning },
     ];
 
-    delegate void Writer(Span<byte> page, ModeParameters parameters, BlockDeviceInfo info);
+    delegate void Writer(Span<byte> page, ModeParameters parameters, ModeDevice device);
 
-    delegate ModeParameters Reader(ReadOnlySpan<byte> page, ModeParameters before, BlockDeviceInfo info);
+    delegate ModeParameters Reader(ReadOnlySpan<byte> page, ModeParameters before, ModeDevice device);
 
     /// <summary>
     /// Writes a page, or all, into cleared memory: the values in <paramref name="parameters"/>, or the mask of what can be changed. Returns the length in bytes, or 0
     /// when there is no such page.
     /// </summary>
-    public static int Write(Span<byte> pages, byte code, ModePageControl control, ModeParameters parameters, BlockDeviceInfo info, bool canSave)
+    public static int Write(Span<byte> pages, byte code, byte subpage, ModePageControl control, ModeParameters parameters, ModeDevice device)
     {
         int length = 0;
         foreach (Page page in Pages)
         {
-            if (code == ModePage.All || code == page.Code)
+            if ((code == ModePage.All || code == page.Code) && (subpage == ModePage.AllSubpages || subpage == page.Subpage) && IsThere(page, device))
             {
-                WriteOne(pages[length..], page, control, parameters, info, canSave);
+                WriteOne(pages[length..], page, control, parameters, device);
                 length += page.Length;
             }
         }
@@ -62,7 +74,7 @@ static class ModePages
     /// What the parameters are once a parameter list of MODE SELECT is applied to them. False when it asks for what cannot be had; the refusal points at the byte.
     /// SPC-4 clause 6.11.
     /// </summary>
-    public static bool TryApply(ReadOnlySpan<byte> bytes, bool isTen, BlockDeviceInfo info, ModeParameters before, out ModeParameters after, out SenseData refusal)
+    public static bool TryApply(ReadOnlySpan<byte> bytes, bool isTen, ModeDevice device, ModeParameters before, out ModeParameters after, out SenseData refusal)
     {
         after = before;
         refusal = new SenseData(SenseKey.IllegalRequest, AdditionalSense.ParameterListLengthError);
@@ -71,7 +83,7 @@ static class ModePages
             return false;
         }
 
-        if (FirstFault(list, info) is { } fault)
+        if (FirstFault(list, device.Info) is { } fault)
         {
             refusal = SenseData.InvalidFieldInParameterList(fault);
             return false;
@@ -81,7 +93,7 @@ static class ModePages
         bool isCut;
         for (; list.TryReadPage(at, out ModePageView page, out isCut); at += page.Bytes.Length)
         {
-            if (!TryApplyPage(page, info, ref after, out int faultInPage))
+            if (!TryApplyPage(page, device, ref after, out int faultInPage))
             {
                 refusal = SenseData.InvalidFieldInParameterList(at + faultInPage);
                 return false;
@@ -92,7 +104,7 @@ static class ModePages
     }
 
     /// <summary>What a list that was accepted by somebody else changes of the parameters; what does not fit here is passed over.</summary>
-    public static ModeParameters Follow(ReadOnlySpan<byte> bytes, bool isTen, BlockDeviceInfo info, ModeParameters before)
+    public static ModeParameters Follow(ReadOnlySpan<byte> bytes, bool isTen, ModeDevice device, ModeParameters before)
     {
         if (!ModeParameterList.TryParse(bytes, isTen, out ModeParameterList list))
         {
@@ -103,9 +115,9 @@ static class ModePages
         int at = list.PagesOffset;
         for (; list.TryReadPage(at, out ModePageView view, out _); at += view.Bytes.Length)
         {
-            if (Find(view) is { } page && page.Length == view.Bytes.Length)
+            if (Find(view, device) is { } page && page.Length == view.Bytes.Length)
             {
-                after = page.Read(view.Bytes, after, info);
+                after = page.Read(view.Bytes, after, device);
             }
         }
 
@@ -146,10 +158,10 @@ static class ModePages
             : null;
     }
 
-    static bool TryApplyPage(in ModePageView view, BlockDeviceInfo info, ref ModeParameters parameters, out int fault)
+    static bool TryApplyPage(in ModePageView view, ModeDevice device, ref ModeParameters parameters, out int fault)
     {
         fault = 0;
-        if (Find(view) is not { } page)
+        if (Find(view, device) is not { } page)
         {
             fault = view.IsSubpage && Array.Exists(Pages, IsCode(view.Code)) ? 1 : 0;
             return false;
@@ -164,9 +176,9 @@ static class ModePages
         Span<byte> current = stackalloc byte[MaxPageLength], mask = stackalloc byte[MaxPageLength];
         current.Clear();
         mask.Clear();
-        page.Values(current, parameters, info);
-        page.Changeable(mask, parameters, info);
-        for (int i = HeaderLength; i < page.Length; i++)
+        page.Values(current, parameters, device);
+        page.Changeable(mask, parameters, device);
+        for (int i = page.HeaderLength; i < page.Length; i++)
         {
             if (((view.Bytes[i] ^ current[i]) & ~mask[i]) != 0)
             {
@@ -181,17 +193,20 @@ static class ModePages
             return false;
         }
 
-        parameters = page.Read(view.Bytes, parameters, info);
+        parameters = page.Read(view.Bytes, parameters, device);
         return true;
     }
 
     static Predicate<Page> IsCode(byte code) => page => page.Code == code;
 
-    static Page? Find(in ModePageView view)
+    /// <summary>Thresholds are there where there is room to tell of.</summary>
+    static bool IsThere(Page page, ModeDevice device) => page.Subpage == ModePage.NoSubpage || device.HasResources;
+
+    static Page? Find(in ModePageView view, ModeDevice device)
     {
         foreach (Page page in Pages)
         {
-            if (page.Code == view.Code && !view.IsSubpage)
+            if (page.Code == view.Code && page.Subpage == view.Subpage && page.IsSubpage == view.IsSubpage && IsThere(page, device))
             {
                 return page;
             }
@@ -202,46 +217,67 @@ static class ModePages
 
     // ---- MODE SENSE ----
 
-    static void WriteOne(Span<byte> bytes, Page page, ModePageControl control, ModeParameters parameters, BlockDeviceInfo info, bool canSave)
+    static void WriteOne(Span<byte> bytes, Page page, ModePageControl control, ModeParameters parameters, ModeDevice device)
     {
         Span<byte> mask = stackalloc byte[MaxPageLength];
         mask.Clear();
-        page.Changeable(mask, parameters, info);
+        page.Changeable(mask, parameters, device);
         if (control == ModePageControl.Changeable)
         {
             mask[..page.Length].CopyTo(bytes);
         }
         else
         {
-            page.Values(bytes, parameters, info);
+            page.Values(bytes, parameters, device);
         }
 
         // A page of which nothing changes has nothing to be saved.
-        bool isSavable = canSave && mask.ContainsAnyExcept((byte)0);
-        bytes[0] = (byte)(page.Code | (isSavable ? ModePageView.CanBeSaved : 0));
-        bytes[1] = (byte)(page.Length - HeaderLength);
+        bool isSavable = device.CanSave && mask.ContainsAnyExcept((byte)0);
+        bytes[0] = (byte)(page.Code | (isSavable ? ModePageView.CanBeSaved : 0) | (page.IsSubpage ? ModePageView.SubpageFormat : 0));
+        if (page.IsSubpage)
+        {
+            bytes[1] = page.Subpage;
+            BinaryPrimitives.WriteUInt16BigEndian(bytes[2..], (ushort)(page.Length - page.HeaderLength));
+        }
+        else
+        {
+            bytes[1] = (byte)(page.Length - page.HeaderLength);
+        }
     }
+
+    // ---- Read-Write Error Recovery mode page. SBC-5 clause 6.5.10 ----
+
+    const int LbpereOffset = 7;
+    const byte Lbpere = 0x80;
+
+    static void WriteRecovery(Span<byte> page, ModeParameters parameters, ModeDevice device) =>
+        page[LbpereOffset] = device.HasResources && parameters.ReportsThresholds ? Lbpere : (byte)0;
+
+    static void WriteChangeableRecovery(Span<byte> page, ModeParameters parameters, ModeDevice device) => page[LbpereOffset] = device.HasResources ? Lbpere : (byte)0;
+
+    static ModeParameters ReadRecovery(ReadOnlySpan<byte> page, ModeParameters before, ModeDevice device) =>
+        device.HasResources ? before with { ReportsThresholds = (page[LbpereOffset] & Lbpere) != 0 } : before;
 
     // ---- Caching mode page. SBC-3 clause 6.5.5 ----
 
     const byte Wce = 0x04;
 
-    static void WriteCaching(Span<byte> page, ModeParameters parameters, BlockDeviceInfo info) =>
-        page[2] = info.Has(BlockDeviceFeatures.Flush) && parameters.WriteCache ? Wce : (byte)0;
+    static void WriteCaching(Span<byte> page, ModeParameters parameters, ModeDevice device) =>
+        page[2] = device.Info.Has(BlockDeviceFeatures.Flush) && parameters.WriteCache ? Wce : (byte)0;
 
     // Without a cache there is nothing to switch.
-    static void WriteChangeableCaching(Span<byte> page, ModeParameters parameters, BlockDeviceInfo info) =>
-        page[2] = info.Has(BlockDeviceFeatures.Flush) ? Wce : (byte)0;
+    static void WriteChangeableCaching(Span<byte> page, ModeParameters parameters, ModeDevice device) =>
+        page[2] = device.Info.Has(BlockDeviceFeatures.Flush) ? Wce : (byte)0;
 
-    static ModeParameters ReadCaching(ReadOnlySpan<byte> page, ModeParameters before, BlockDeviceInfo info) =>
-        info.Has(BlockDeviceFeatures.Flush) ? before with { WriteCache = (page[2] & Wce) != 0 } : before;
+    static ModeParameters ReadCaching(ReadOnlySpan<byte> page, ModeParameters before, ModeDevice device) =>
+        device.Info.Has(BlockDeviceFeatures.Flush) ? before with { WriteCache = (page[2] & Wce) != 0 } : before;
 
     // ---- Control mode page. SPC-4 clause 7.5.8 ----
 
     const int TstShift = 5, QueueErrorShift = 1;
     const byte TstMask = 0xE0, TstPerNexus = 1 << TstShift, DSense = 0x04, QueueErrorMask = 0x06, Swp = 0x08, Tas = 0x40;
 
-    static void WriteControl(Span<byte> page, ModeParameters parameters, BlockDeviceInfo info)
+    static void WriteControl(Span<byte> page, ModeParameters parameters, ModeDevice device)
     {
         const byte unrestrictedReordering = 0x10;
         ControlSettings control = parameters.Control;
@@ -253,7 +289,7 @@ static class ModePages
         page[9] = 0xFF;
     }
 
-    static void WriteChangeableControl(Span<byte> page, ModeParameters parameters, BlockDeviceInfo info)
+    static void WriteChangeableControl(Span<byte> page, ModeParameters parameters, ModeDevice device)
     {
         page[2] = TstMask | DSense;
         page[3] = QueueErrorMask;
@@ -267,7 +303,7 @@ static class ModePages
         : (page[3] & QueueErrorMask) >> QueueErrorShift == 2 ? 3
         : null;
 
-    static ModeParameters ReadControl(ReadOnlySpan<byte> page, ModeParameters before, BlockDeviceInfo info)
+    static ModeParameters ReadControl(ReadOnlySpan<byte> page, ModeParameters before, ModeDevice device)
     {
         int queueError = (page[3] & QueueErrorMask) >> QueueErrorShift;
         return before with
@@ -285,15 +321,55 @@ static class ModePages
 
     // ---- Informational Exceptions Control mode page. SPC-4 clause 7.5.12 ----
 
-    static void WriteExceptions(Span<byte> page, ModeParameters parameters, BlockDeviceInfo info)
+    static void WriteExceptions(Span<byte> page, ModeParameters parameters, ModeDevice device)
     {
         const byte dExcpt = 0x08;
         page[2] = dExcpt; // none are reported
     }
 
-    /// <summary>A page: its values after the header, the mask of those that can be changed, and how it is read; all zero and fixed unless said otherwise.</summary>
-    sealed record Page(byte Code, int Length)
+    // ---- Logical Block Provisioning mode page. SBC-5 clause 6.5.9. SITUA is 0: every nexus is told ----
+
+    const byte ThresholdEnabled = 0x80, ArmedIncreasing = 0x01;
+    const int ThresholdCountOffset = 4;
+
+    static void WriteProvisioning(Span<byte> page, ModeParameters parameters, ModeDevice device)
     {
+        WriteThreshold(page[AvailableThresholdOffset..], parameters.AvailableThreshold, ThresholdSets.Available, arming: 0);
+        WriteThreshold(page[UsedThresholdOffset..], parameters.UsedThreshold, ThresholdSets.Used, ArmedIncreasing);
+    }
+
+    static void WriteThreshold(Span<byte> descriptor, ResourceThreshold threshold, byte resource, byte arming)
+    {
+        descriptor[0] = (byte)((threshold.IsEnabled ? ThresholdEnabled : 0) | arming); // THRESHOLD TYPE 000b: in sets
+        descriptor[1] = resource;
+        BinaryPrimitives.WriteUInt32BigEndian(descriptor[ThresholdCountOffset..], threshold.Count);
+    }
+
+    static void WriteChangeableProvisioning(Span<byte> page, ModeParameters parameters, ModeDevice device)
+    {
+        foreach (int at in (ReadOnlySpan<int>)[AvailableThresholdOffset, UsedThresholdOffset])
+        {
+            page[at] = ThresholdEnabled;
+            BinaryPrimitives.WriteUInt32BigEndian(page[(at + ThresholdCountOffset)..], uint.MaxValue);
+        }
+    }
+
+    static ModeParameters ReadProvisioning(ReadOnlySpan<byte> page, ModeParameters before, ModeDevice device) => before with
+    {
+        AvailableThreshold = ReadThreshold(page[AvailableThresholdOffset..]),
+        UsedThreshold = ReadThreshold(page[UsedThresholdOffset..]),
+    };
+
+    static ResourceThreshold ReadThreshold(ReadOnlySpan<byte> descriptor) =>
+        new((descriptor[0] & ThresholdEnabled) != 0, BinaryPrimitives.ReadUInt32BigEndian(descriptor[ThresholdCountOffset..]));
+
+    /// <summary>A page: its values after the header, the mask of those that can be changed, and how it is read; all zero and fixed unless said otherwise.</summary>
+    sealed record Page(byte Code, int Length, byte Subpage = ModePage.NoSubpage)
+    {
+        public bool IsSubpage => Subpage != ModePage.NoSubpage;
+
+        public int HeaderLength => IsSubpage ? ModePageView.SubpageHeaderLength : ModePageView.HeaderLength;
+
         public Writer Values { get; init; } = static (_, _, _) => { };
 
         public Writer Changeable { get; init; } = static (_, _, _) => { };

@@ -23,6 +23,11 @@ static class ReadWriteCommands
         }
 
         ValueTask<ScsiResult> reading = server.Device.ReadAsync(range.OffsetBytes, command.DataIn.Slice(0, fit), command.Aborted);
+        if (cdb.Fua && server.HasVolatileWrites)
+        {
+            return FinishDurablyAsync(server, reading, asked, command.Aborted);
+        }
+
         return reading.IsCompletedSuccessfully ? new(WithDataIn(reading.Result, asked)) : FinishReadAsync(reading, asked);
     }
 
@@ -44,6 +49,14 @@ static class ReadWriteCommands
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     static async ValueTask<ScsiResult> FinishReadAsync(ValueTask<ScsiResult> reading, int asked) =>
         WithDataIn(await reading.ConfigureAwait(false), asked);
+
+    // FUA: what is shown must be on the medium. Flushed afterwards, so that what was written in between is so too. SBC-3 clause 5.11.
+    static async ValueTask<ScsiResult> FinishDurablyAsync(DeviceServer server, ValueTask<ScsiResult> reading, int asked, CancellationToken aborted)
+    {
+        ScsiResult read = await reading.ConfigureAwait(false);
+        ScsiResult flushed = read.IsGood ? await server.Device.FlushAsync(aborted).ConfigureAwait(false) : read;
+        return WithDataIn(flushed.IsGood ? read : flushed, asked);
+    }
 
     static ScsiResult WithDataIn(in ScsiResult result, int dataInLength) => result with { DataInLength = result.IsGood ? dataInLength : 0 };
 }

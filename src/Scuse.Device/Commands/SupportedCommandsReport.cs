@@ -36,12 +36,12 @@ static class SupportedCommandsReport
         else if (options <= OneEitherWay)
         {
             ushort serviceAction = BinaryPrimitives.ReadUInt16BigEndian(cdb[ServiceActionOffset..]);
-            if (!TryFind(server, info, options, cdb[OpcodeOffset], serviceAction, out SupportedCommand? found))
+            if (!TryFind(server, info, options, cdb[OpcodeOffset], serviceAction, out SupportedCommand? found, out uint recommendedSeconds))
             {
                 return ControlResponse.RefuseField(OptionsOffset);
             }
 
-            length = WriteOne(data, found, withTimeouts);
+            length = WriteOne(data, found, withTimeouts, recommendedSeconds);
         }
         else
         {
@@ -60,20 +60,20 @@ static class SupportedCommandsReport
         {
             if (entry.ExistsIn(server, info))
             {
-                at += WriteDescriptor(data[at..], entry.Command, withTimeouts);
+                at += WriteDescriptor(data[at..], entry.Command, withTimeouts, RecommendedSeconds(server, entry.Needs));
             }
         }
 
         foreach (SupportedCommand other in server.TargetCommands)
         {
-            at += WriteDescriptor(data[at..], other, withTimeouts);
+            at += WriteDescriptor(data[at..], other, withTimeouts, RecommendedSeconds(server, other));
         }
 
         BinaryPrimitives.WriteInt32BigEndian(data, at - headerLength);
         return at;
     }
 
-    static int WriteDescriptor(Span<byte> descriptor, SupportedCommand command, bool withTimeouts)
+    static int WriteDescriptor(Span<byte> descriptor, SupportedCommand command, bool withTimeouts, uint recommendedSeconds)
     {
         const int length = 8;
         const byte servActV = 0x01, ctdp = 0x02;
@@ -81,11 +81,11 @@ static class SupportedCommandsReport
         BinaryPrimitives.WriteUInt16BigEndian(descriptor[2..], command.ServiceAction ?? 0);
         descriptor[5] = (byte)((command.ServiceAction is null ? 0 : servActV) | (withTimeouts ? ctdp : 0));
         BinaryPrimitives.WriteUInt16BigEndian(descriptor[6..], (ushort)command.Usage.Length);
-        return length + (withTimeouts ? WriteTimeouts(descriptor[length..]) : 0);
+        return length + (withTimeouts ? WriteTimeouts(descriptor[length..], recommendedSeconds) : 0);
     }
 
     // One_command parameter data. SPC-4 clause 6.35.3.
-    static int WriteOne(Span<byte> data, SupportedCommand? command, bool withTimeouts)
+    static int WriteOne(Span<byte> data, SupportedCommand? command, bool withTimeouts, uint recommendedSeconds)
     {
         const int headerLength = 4;
         const byte notSupported = 0x01, asStandard = 0x03, ctdp = 0x80;
@@ -100,39 +100,53 @@ static class SupportedCommandsReport
         BinaryPrimitives.WriteUInt16BigEndian(data[2..], (ushort)usage.Length);
         usage.CopyTo(data[headerLength..]);
         int length = headerLength + usage.Length;
-        return length + (withTimeouts ? WriteTimeouts(data[length..]) : 0);
+        return length + (withTimeouts ? WriteTimeouts(data[length..], recommendedSeconds) : 0);
     }
 
-    // Command timeouts descriptor: all zero for not indicated, since they depend on what is behind the device. SPC-4 clause 6.35.4.
-    static int WriteTimeouts(Span<byte> descriptor)
+    // Command timeouts descriptor. How long a command takes as a rule depends on what is behind the device; when it has failed at the latest the caller may know. SPC-4 clause 6.35.4.
+    static int WriteTimeouts(Span<byte> descriptor, uint recommendedSeconds)
     {
+        const int recommendedOffset = 8;
         BinaryPrimitives.WriteUInt16BigEndian(descriptor, TimeoutsLength - sizeof(ushort));
+        BinaryPrimitives.WriteUInt32BigEndian(descriptor[recommendedOffset..], recommendedSeconds); // RECOMMENDED COMMAND TIMEOUT
         return TimeoutsLength;
     }
 
+    // The limit counts while the device is at work; what it cannot know of is the way of the data. 0: not indicated.
+    static uint RecommendedSeconds(DeviceServer server, CommandNeeds needs)
+    {
+        const uint marginSeconds = 15;
+        bool isLimited = server.CommandLimitSeconds != 0 && (needs & (CommandNeeds.StartsMediumWork | CommandNeeds.TakesLong)) == 0;
+        return isLimited ? server.CommandLimitSeconds + marginSeconds : 0;
+    }
+
+    static uint RecommendedSeconds(DeviceServer server, SupportedCommand ofTheTarget) =>
+        RecommendedSeconds(server, ofTheTarget.Opcode == OperationCode.ThirdPartyCopyOut ? CommandNeeds.TakesLong : CommandNeeds.None);
+
     // False when the reporting option does not fit the operation code; true with null when there is no such command. SPC-4 table 243.
-    static bool TryFind(DeviceServer server, BlockDeviceInfo info, int options, byte opcode, ushort serviceAction, out SupportedCommand? found)
+    static bool TryFind(DeviceServer server, BlockDeviceInfo info, int options, byte opcode, ushort serviceAction, out SupportedCommand? found, out uint recommendedSeconds)
     {
         found = null;
+        recommendedSeconds = 0;
         bool isKnown = false, hasServiceActions = false;
         foreach (CommandEntry entry in CommandTable.Entries)
         {
             if (entry.ExistsIn(server, info))
             {
-                Consider(entry.Command, ref found);
+                Consider(entry.Command, RecommendedSeconds(server, entry.Needs), ref found, ref recommendedSeconds);
             }
         }
 
         foreach (SupportedCommand other in server.TargetCommands)
         {
-            Consider(other, ref found);
+            Consider(other, RecommendedSeconds(server, other), ref found, ref recommendedSeconds);
         }
 
         return !isKnown
             || options == OneEitherWay
             || hasServiceActions == (options == OneWithServiceAction);
 
-        void Consider(SupportedCommand command, ref SupportedCommand? match)
+        void Consider(SupportedCommand command, uint seconds, ref SupportedCommand? match, ref uint secondsOfMatch)
         {
             if (command.Opcode != opcode)
             {
@@ -142,7 +156,10 @@ static class SupportedCommandsReport
             isKnown = true;
             hasServiceActions |= command.ServiceAction is not null;
             bool matches = options == OneWithoutServiceActions || (command.ServiceAction ?? 0) == serviceAction;
-            match ??= matches ? command : null;
+            if (match is null && matches)
+            {
+                (match, secondsOfMatch) = (command, seconds);
+            }
         }
     }
 }

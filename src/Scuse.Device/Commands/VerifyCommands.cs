@@ -51,7 +51,17 @@ static class VerifyCommands
             CompareRepeated => command.DataOut.Slice(0, info.BlockSize),
             _ => DataBuffer.Empty,
         };
-        return VerifyAsync(server.Device, info, range, cdb.ByteCheck, expected, command.Aborted);
+        return server.HasVolatileWrites
+            ? FlushAndVerifyAsync(server.Device, info, range, cdb.ByteCheck, expected, command.Aborted)
+            : VerifyAsync(server.Device, info, range, cdb.ByteCheck, expected, command.Aborted);
+    }
+
+    // What is verified is the medium, so what a cache has that is newer has to be there first. SBC-4 clause 4.15.8.
+    static async ValueTask<ScsiResult> FlushAndVerifyAsync(
+        IBlockDevice device, BlockDeviceInfo info, BlockRange range, int byteCheck, DataBuffer expected, CancellationToken aborted)
+    {
+        ScsiResult flushed = await device.FlushAsync(aborted).ConfigureAwait(false);
+        return flushed.IsGood ? await VerifyAsync(device, info, range, byteCheck, expected, aborted).ConfigureAwait(false) : flushed;
     }
 
     public static ValueTask<ScsiResult> WriteAndVerify(DeviceServer server, BlockDeviceInfo info, in DeviceCommand command)

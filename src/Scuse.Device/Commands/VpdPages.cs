@@ -19,7 +19,7 @@ static class VpdPages
     ];
 
     /// <summary>Writes a page into cleared memory. Returns its length in bytes, or 0 when there is no such page.</summary>
-    public static int Write(Span<byte> page, byte code, BlockDeviceInfo info, ReadOnlySpan<byte> targetPortDesignators, bool hasCopyManager)
+    public static int Write(Span<byte> page, byte code, BlockDeviceInfo info, ReadOnlySpan<byte> targetPortDesignators, bool hasCopyManager, bool hasResources)
     {
         Span<byte> body = page[VpdPage.HeaderLength..];
         int bodyLength;
@@ -47,7 +47,7 @@ static class VpdPages
                 bodyLength = WriteBlockDeviceCharacteristics(page, info);
                 break;
             case VpdPage.LogicalBlockProvisioning:
-                bodyLength = WriteLogicalBlockProvisioning(page, info);
+                bodyLength = WriteLogicalBlockProvisioning(page, info, hasResources);
                 break;
             default:
                 return 0;
@@ -157,12 +157,13 @@ static class VpdPages
     }
 
     // SBC-3 clause 6.6.6.
-    static int WriteLogicalBlockProvisioning(Span<byte> page, BlockDeviceInfo info)
+    static int WriteLogicalBlockProvisioning(Span<byte> page, BlockDeviceInfo info, bool hasResources)
     {
         const int bodyLength = 4;
         const byte lbpu = 0x80, lbpws = 0x40, lbpws10 = 0x20, lbprz = 0x04, thinProvisioned = 0x02;
         if (info.Has(BlockDeviceFeatures.Unmap))
         {
+            page[4] = hasResources ? ThresholdSets.Exponent(info.BlockSize) : (byte)0;
             page[5] = lbpu | lbpws | lbpws10 | lbprz;
             page[6] = thinProvisioned;
         }

@@ -6,7 +6,7 @@ namespace Scuse.Engine.Backstores;
 
 /// <summary>
 /// The block device that the engine's device server sees at pass level io: each call is a command over the ring. Only reads, writes, flushes,
-/// unmaps, zero-writes and what is mapped are asked of the handler.
+/// unmaps, zero-writes, what is mapped and how much room there is are asked of the handler.
 /// </summary>
 sealed class RingBlockDevice(UserBackstore backstore) : IBlockDevice
 {
@@ -68,6 +68,17 @@ sealed class RingBlockDevice(UserBackstore backstore) : IBlockDevice
         return isAnswer
             ? new BlockExtent((response[statusOffset] & statusMask) == mapped, Math.Min(length, (long)blocks * Info.BlockSize))
             : new BlockExtent(IsMapped: true, length);
+    }
+
+    /// <summary>LOG SENSE, the Logical Block Provisioning page.</summary>
+    public async ValueTask<BlockResources?> GetResourcesAsync(CancellationToken aborted)
+    {
+        const int responseLength = 256;
+        byte[] cdb = new byte[Cdb.Length(OperationCode.LogSense)];
+        Cdb.WriteLogSense(cdb, LogPage.LogicalBlockProvisioning, responseLength);
+        byte[] response = new byte[responseLength];
+        ScsiResult result = await backstore.CallAsync(cdb, default, new DataBuffer(response));
+        return result.IsGood ? ThresholdSets.Read(response.AsSpan(0, Math.Clamp(result.DataInLength, 0, responseLength))) : null;
     }
 
     /// <summary>Compound commands work in plain memory; each part of theirs is copied into the data area when its turn has come.</summary>

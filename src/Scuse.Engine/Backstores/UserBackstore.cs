@@ -561,6 +561,8 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
             TargetCommands = TargetCommands.All,
             HasCopyManager = true,
             TimeSource = TimeProvider.System,
+            TellsResources = true,
+            CommandLimitSeconds = (uint)(_unit.CommandTimeoutMs / 1000),
         };
         if (level == PassLevel.Io && _stateStore is { } store && _deviceServer.Store is null)
         {
@@ -593,6 +595,19 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         }
 
         GoOn();
+    }
+
+    /// <summary>The device has another size while it is served: initiators are told, and commands that come from now on are measured by it.</summary>
+    /// <param name="link">The region of the handler that says so; of one that serves no more it means nothing.</param>
+    /// <param name="sizeBytes">The new size.</param>
+    public void Resize(HandlerLink link, long sizeBytes)
+    {
+        if (link == Link && _info is { } info && info.SizeBytes != sizeBytes)
+        {
+            _info = info with { SizeBytes = sizeBytes };
+            _journal.Resized(sizeBytes);
+            _unit.CapacityChanged();
+        }
     }
 
     /// <summary>The handler is gone. What it had taken and not answered is kept for the next one, or ended, by policy.</summary>

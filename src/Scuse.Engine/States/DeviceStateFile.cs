@@ -88,8 +88,19 @@ sealed record KeptMode
 
     public required bool SoftwareWriteProtect { get; init; }
 
+    /// <summary>LBPERE; null in what older versions kept.</summary>
+    public bool? ReportsThresholds { get; init; }
+
+    /// <summary>The thresholds of the Logical Block Provisioning mode page: their counts where they are enabled.</summary>
+    public uint? AvailableThreshold { get; init; }
+
+    public uint? UsedThreshold { get; init; }
+
     public static KeptMode Of(ModeParameters mode) => new()
     {
+        ReportsThresholds = mode.ReportsThresholds,
+        AvailableThreshold = mode.AvailableThreshold.IsEnabled ? mode.AvailableThreshold.Count : null,
+        UsedThreshold = mode.UsedThreshold.IsEnabled ? mode.UsedThreshold.Count : null,
         WriteCache = mode.WriteCache,
         DescriptorSense = mode.Control.DescriptorSense,
         TaskSetPerNexus = mode.Control.TaskSetPerNexus,
@@ -104,6 +115,9 @@ sealed record KeptMode
         : new ModeParameters
         {
             WriteCache = WriteCache,
+            ReportsThresholds = ReportsThresholds ?? false,
+            AvailableThreshold = new ResourceThreshold(AvailableThreshold is not null, AvailableThreshold ?? 0),
+            UsedThreshold = new ResourceThreshold(UsedThreshold is not null, UsedThreshold ?? 0),
             Control = new ControlSettings
             {
                 DescriptorSense = DescriptorSense,

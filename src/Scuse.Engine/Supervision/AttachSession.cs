@@ -153,9 +153,17 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
             case FreeKeptMessage kept when Link is { } link:
                 Slot!.FreeKept(link, kept.Ids);
                 return null;
+            case SizeMessage size when Link is { } link:
+                if (size.SizeBytes <= 0 || size.SizeBytes % Slot!.BlockSize != 0)
+                {
+                    return $"a size of {size.SizeBytes} bytes, which is not a positive multiple of the block size of {Slot!.BlockSize}";
+                }
+
+                Slot.Resize(link, size.SizeBytes);
+                return null;
             case ReadyMessage or FailedMessage when Phase == AttachPhase.Leaving && Link is null:
                 return null; // it was under way when the handler was told to go
-            case HelloMessage or ReadyMessage or FailedMessage or FreeKeptMessage:
+            case HelloMessage or ReadyMessage or FailedMessage or FreeKeptMessage or SizeMessage:
                 return "a message out of its order";
             default:
                 return null; // types of later versions are ignored
@@ -283,6 +291,7 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
                 ReadyMessage.FeatureUnmap => BlockDeviceFeatures.Unmap,
                 ReadyMessage.FeatureWriteZeroes => BlockDeviceFeatures.WriteZeroes,
                 ReadyMessage.FeatureExtents => BlockDeviceFeatures.Extents,
+                ReadyMessage.FeatureResources => BlockDeviceFeatures.Resources,
                 ReadyMessage.FeatureReadOnly => BlockDeviceFeatures.ReadOnly,
                 _ => BlockDeviceFeatures.None,
             };

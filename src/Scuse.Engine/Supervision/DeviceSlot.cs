@@ -162,6 +162,9 @@ sealed class DeviceSlot
         }
     });
 
+    /// <summary>The device has another size now.</summary>
+    public void Resize(HandlerLink link, long sizeBytes) => _reactor.Post(() => _backstore.Resize(link, sizeBytes));
+
     /// <summary>A connection has ended.</summary>
     public void OnClosed(AttachSession session, string reason, bool byPeer)
     {

@@ -145,6 +145,18 @@ sealed class AttachSession : IControlChannel, IDisposable
         }
     }
 
+    /// <summary>Says that the device has another size; a target that is gone need not know.</summary>
+    internal void TellSize(long sizeBytes)
+    {
+        try
+        {
+            Send(new SizeMessage { SizeBytes = sizeBytes });
+        }
+        catch (AttachException)
+        {
+        }
+    }
+
     public void Dispose() => _socket.Dispose();
 
     void Send(AttachMessage message)

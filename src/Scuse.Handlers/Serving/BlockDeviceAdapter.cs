@@ -8,7 +8,13 @@ namespace Scuse.Serving;
 /// <summary>Shows a <see cref="BlockHandler"/> to the device server: exceptions become results, and what completes at once allocates nothing.</summary>
 sealed class BlockDeviceAdapter(BlockHandler handler, BlockDeviceInfo info, ErrorLog log) : IBlockDevice
 {
-    public BlockDeviceInfo Info { get; } = info;
+    volatile BlockDeviceInfo _info = info;
+
+    public BlockDeviceInfo Info
+    {
+        get => _info;
+        set => _info = value;
+    }
 
     public ValueTask<ScsiResult> ReadAsync(long offset, DataBuffer into, CancellationToken aborted)
     {
@@ -80,6 +86,19 @@ sealed class BlockDeviceAdapter(BlockHandler handler, BlockDeviceInfo info, Erro
         {
             Translate("question what is mapped", failure, log, aborted);
             return new BlockExtent(IsMapped: true, length);
+        }
+    }
+
+    public async ValueTask<BlockResources?> GetResourcesAsync(CancellationToken aborted)
+    {
+        try
+        {
+            return await handler.GetResourcesAsync(aborted).ConfigureAwait(false);
+        }
+        catch (Exception failure)
+        {
+            Translate("question how much room there is", failure, log, aborted);
+            return null;
         }
     }
 

@@ -17,6 +17,13 @@ abstract class CommandServer
 
     internal int BlockSize => Ready.BlockSize;
 
+    /// <summary>
+    /// From now on the target is told of every new size, at once if it has another than <paramref name="known"/> already; with null nobody is told. The size goes into <see cref="Ready"/> either way.
+    /// </summary>
+    internal virtual void TellSizes(Action<long>? tell, long known)
+    {
+    }
+
     /// <summary>Starts a command; true when its result is in the slot already, otherwise the slot comes to <see cref="Finish"/> later.</summary>
     internal abstract bool TryStart(CommandSlot slot);
 
@@ -160,7 +167,13 @@ abstract class CommandServer<TResult>(ErrorLog log) : CommandServer
 sealed class BlockCommandServer : CommandServer<ScsiResult>
 {
     readonly BlockHandler _handler;
+    readonly BlockDeviceAdapter _device;
     readonly DeviceServer _server;
+
+    // Under the lock: sizes are told in their order.
+    readonly Lock _sizeLock = new();
+    Action<long>? _tellSize;
+    volatile ReadyMessage _ready;
 
     internal BlockCommandServer(BlockHandler handler, DeviceInfo device, string askedLevel, ErrorLog log)
         : base(log)
@@ -174,7 +187,7 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
 
         if (!features.HasFlag(BlockDeviceFeatures.Unmap))
         {
-            features &= ~BlockDeviceFeatures.Extents; // all of it is mapped
+            features &= ~(BlockDeviceFeatures.Extents | BlockDeviceFeatures.Resources); // all of it is mapped
         }
 
         int blockSize = handler.BlockSize;
@@ -198,13 +211,15 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
             info = info with { MaxTransferBytes = handler.MaxTransferBytes };
         }
 
-        _server = new DeviceServer(new BlockDeviceAdapter(handler, info, log), keepsAtomicCommandsApart: true)
+        _device = new BlockDeviceAdapter(handler, info, log);
+        _server = new DeviceServer(_device, keepsAtomicCommandsApart: true)
         {
             TimeSource = TimeProvider.System,
+            TellsResources = askedLevel != ReadyMessage.LevelAll, // to the target, which watches thresholds; nobody does so at level all
             HasCopyManager = true, // the target's, which copies at this level too
             StartInBackground = static work => ThreadPool.QueueUserWorkItem(static work => work(), work, preferLocal: false),
         };
-        Ready = new ReadyMessage
+        _ready = new ReadyMessage
         {
             SizeBytes = sizeBytes,
             BlockSize = blockSize,
@@ -215,9 +230,37 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
             MaxTransferBytes = handler.MaxTransferBytes,
             AtomicWriteBytes = handler.AtomicWriteBytes,
         };
+        handler.SizeHasChanged = SizeHasChanged;
     }
 
-    internal override ReadyMessage Ready { get; }
+    internal override ReadyMessage Ready => _ready;
+
+    void SizeHasChanged()
+    {
+        lock (_sizeLock)
+        {
+            long sizeBytes = _handler.SizeBytes;
+            CheckShape(sizeBytes, BlockSize);
+            if (sizeBytes != _ready.SizeBytes)
+            {
+                _ready = _ready with { SizeBytes = sizeBytes };
+                _device.Info = _device.Info with { SizeBytes = sizeBytes };
+                _tellSize?.Invoke(sizeBytes);
+            }
+        }
+    }
+
+    internal override void TellSizes(Action<long>? tell, long known)
+    {
+        lock (_sizeLock)
+        {
+            _tellSize = tell;
+            if (_ready.SizeBytes != known)
+            {
+                tell?.Invoke(_ready.SizeBytes);
+            }
+        }
+    }
 
     protected override ValueTask<ScsiResult> ExecuteAsync(in ScsiCommand command) =>
         _server.ExecuteAsync(new DeviceCommand(command.Cdb, command.DataOut, command.DataIn, command.Aborted));
@@ -269,6 +312,11 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
         if (features.HasFlag(BlockDeviceFeatures.Extents))
         {
             names.Add(ReadyMessage.FeatureExtents);
+        }
+
+        if (features.HasFlag(BlockDeviceFeatures.Resources))
+        {
+            names.Add(ReadyMessage.FeatureResources);
         }
 
         if (features.HasFlag(BlockDeviceFeatures.ReadOnly))

@@ -21,6 +21,7 @@ namespace Scuse.Ring.Attach;
 [JsonDerivedType(typeof(RemoveMessage), "remove")]
 [JsonDerivedType(typeof(ReleaseMessage), "release")]
 [JsonDerivedType(typeof(FreeKeptMessage), "freeKept")]
+[JsonDerivedType(typeof(SizeMessage), "size")]
 public record AttachMessage
 {
     /// <summary>The protocol's version, the only one there is.</summary>
@@ -127,6 +128,9 @@ public sealed record ReadyMessage : AttachMessage
     /// <summary>Feature: GET LBA STATUS tells which blocks hold data.</summary>
     public const string FeatureExtents = "extents";
 
+    /// <summary>Feature: LOG SENSE of the Logical Block Provisioning page tells how much room is used and available.</summary>
+    public const string FeatureResources = "resources";
+
     /// <summary>Feature: writes fail.</summary>
     public const string FeatureReadOnly = "readOnly";
 
@@ -213,6 +217,13 @@ public sealed record FreeKeptMessage : AttachMessage
     /// <summary>Their ids; each has to be one that is kept.</summary>
     [AllowNull]
     public ushort[] Ids { get; set => field = value ?? []; } = [];
+}
+
+/// <summary>Handler to target, while it serves: the device has another size now. Commands go on; what they ask for beyond a new end is the handler's to refuse until the target has read this.</summary>
+public sealed record SizeMessage : AttachMessage
+{
+    /// <summary>Capacity in bytes, a positive multiple of the block size that <c>ready</c> said.</summary>
+    public required long SizeBytes { get; init; }
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, AllowOutOfOrderMetadataProperties = true)]
