@@ -101,6 +101,27 @@ public sealed class DataTests : PeerTest
     }
 
     [Fact]
+    public async Task A_file_that_is_made_longer_makes_the_disk_larger_while_it_is_served()
+    {
+        Needs.Libiscsi("iscsi-readcapacity16");
+        string file = TemporaryFile("growing.img");
+        await File.WriteAllBytesAsync(file, new byte[1 << 20], TestContext.Current.CancellationToken);
+        ScuseServe serve = await ServeAsync($"file:{file}");
+
+        (await Peer.RunAsync("truncate", "-s", "3M", file)).OrThrow();
+
+        string capacity = "";
+        for (int i = 0; i < 50 && !capacity.Contains("Total size:3145728", StringComparison.Ordinal); i++)
+        {
+            await Task.Delay(100, TestContext.Current.CancellationToken);
+            capacity = (await Peer.RunAsync("iscsi-readcapacity16", serve.Url)).OrThrow().Output;
+        }
+
+        Assert.Contains("Total size:3145728", capacity);
+        Assert.Contains("the device has 3145728 bytes now", serve.Log);
+    }
+
+    [Fact]
     public async Task Several_initiators_on_several_LUNs_do_not_disturb_one_another()
     {
         Needs.Qemu();

@@ -1,5 +1,5 @@
-using Microsoft.Win32.SafeHandles;
 using System.Diagnostics;
+using Microsoft.Win32.SafeHandles;
 using Scuse.Device;
 using Scuse.Handlers.File;
 using Scuse.Linux;
