@@ -15,7 +15,7 @@ public static class ThirdPartyCopyLimits
     /// <summary>What one segment may copy, in bytes: as much as its block count can say at 4096 bytes a block.</summary>
     public const int MaxSegmentBytes = 256 << 20;
 
-    /// <summary>How many copies there may be at a time.</summary>
+    /// <summary>How many copies an I_T nexus may have under way at a time.</summary>
     public const int MaxConcurrentCopies = 16;
 
     /// <summary>How many ranges of blocks POPULATE TOKEN or WRITE USING TOKEN may name: MAXIMUM RANGE DESCRIPTORS.</summary>

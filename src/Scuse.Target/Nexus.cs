@@ -33,6 +33,9 @@ public sealed class Nexus
     /// <summary>Its copies, for RECEIVE COPY RESULTS.</summary>
     internal CopyOperations Copies { get; } = new();
 
+    /// <summary>How many of its copies are under way.</summary>
+    internal int CopiesUnderWay { get; set; }
+
     /// <summary>How many logical units have a unit attention condition pending: zero lets the data path skip the look-up.</summary>
     internal int PendingAttentions { get; private set; }
 

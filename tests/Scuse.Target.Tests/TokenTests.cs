@@ -60,10 +60,10 @@ public sealed class TokenTests
 
     // ---- commands ----
 
-    ScsiTask Send(byte serviceAction, byte[] list, int lun, Initiator? by = null)
+    ScsiTask Send(byte serviceAction, byte[] list, int lun, Initiator? by = null, byte listIdentifier = 7)
     {
         by ??= _initiator;
-        byte[] cdb = [0x83, serviceAction, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0];
+        byte[] cdb = [0x83, serviceAction, 0, 0, 0, 0, 0, 0, 0, listIdentifier, 0, 0, 0, 0, 0, 0];
         BinaryPrimitives.WriteUInt32BigEndian(cdb.AsSpan(10), (uint)list.Length);
         ScsiTask task = by.Send(cdb, dataOut: list.Length, lun: lun);
         if (by.Wanted.Remove(task))
@@ -398,11 +398,11 @@ public sealed class TokenTests
 
     // ---- IMMED ----
 
-    ScsiTask WriteInBackground(byte[] token)
+    ScsiTask WriteInBackground(byte[] token, byte listIdentifier = 7, Initiator? by = null)
     {
         byte[] list = WriteList(token, 0, (50, 4));
         list[2] = 0x01; // IMMED
-        return Send(WriteUsing, list, lun: 1);
+        return Send(WriteUsing, list, lun: 1, by, listIdentifier);
     }
 
     [Fact]
@@ -442,6 +442,17 @@ public sealed class TokenTests
         Assert.Empty(_destination.Submitted);
         Assert.All(_target.LogicalUnits, unit => Assert.Equal(0, unit.TaskCount));
         Assert.Equal(0, _target.Timers.Count);
+    }
+
+    [Fact]
+    public void One_nexus_has_so_many_copies_at_a_time_and_leaves_others_theirs()
+    {
+        byte[] token = Token((10, 4));
+        var other = new Initiator(_target, "iqn.2026-11.example:b,i,0x000000000002");
+        string[] outcomes = [.. Enumerable.Range(0, ThirdPartyCopyLimits.MaxConcurrentCopies + 1).Select(i => Initiator.OutcomeOf(WriteInBackground(token, (byte)i)))];
+
+        Assert.Equal(Enumerable.Repeat("Good", ThirdPartyCopyLimits.MaxConcurrentCopies).Append("Busy"), outcomes);
+        Assert.Equal("Good", Initiator.OutcomeOf(WriteInBackground(token, 0, other)));
     }
 
     [Fact]

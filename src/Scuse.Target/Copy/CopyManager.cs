@@ -21,6 +21,9 @@ sealed class CopyManager(ScsiTarget target)
     const int ListIdentifierOffset = 6, ParameterListLengthOffset = 10;
     const byte BlockDevice = 0x00;
 
+    /// <summary>How many copies there may be at a time, of all nexuses: each has a piece of memory. That one nexus alone cannot have them all, the limit for each sees to.</summary>
+    const int MaxUnderWay = 8 * ThirdPartyCopyLimits.MaxConcurrentCopies;
+
     readonly TokenCopies _tokenCopies = new(target, target.Tokens);
     readonly List<CopyOperation> _background = [];
     int _underWay;
@@ -83,7 +86,7 @@ sealed class CopyManager(ScsiTarget target)
             return new(ScsiResult.Check(SenseKey.IllegalRequest, AdditionalSense.OperationInProgress));
         }
 
-        if (_underWay == ThirdPartyCopyLimits.MaxConcurrentCopies)
+        if (operation.Nexus.CopiesUnderWay == ThirdPartyCopyLimits.MaxConcurrentCopies || _underWay == MaxUnderWay)
         {
             return new(ScsiResult.With(ScsiStatus.Busy));
         }
@@ -107,6 +110,7 @@ sealed class CopyManager(ScsiTarget target)
     async ValueTask<ScsiResult> RunAsync(CopyOperation operation, Func<CopyOperation, CancellationToken, ValueTask<ScsiResult>> copy, CancellationToken aborted)
     {
         _underWay++;
+        operation.Nexus.CopiesUnderWay++;
         ScsiResult result = ScsiResult.Check(SenseKey.CopyAborted, AdditionalSense.None);
         try
         {
@@ -116,6 +120,7 @@ sealed class CopyManager(ScsiTarget target)
         finally
         {
             _underWay--;
+            operation.Nexus.CopiesUnderWay--;
             operation.Result = result;
         }
     }

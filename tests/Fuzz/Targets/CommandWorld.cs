@@ -33,7 +33,7 @@ sealed class CommandWorld : ITaskTransport
         _poison = poison;
         _disks =
         [
-            Disk(PassLevel.Io, 64, 512, BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes),
+            Disk(PassLevel.Io, 64, 512, BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes | BlockDeviceFeatures.Resources),
             Disk(PassLevel.All, 64, 512, BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes),
             Disk(PassLevel.Io, 16, 4096, BlockDeviceFeatures.ReadOnly),
             Disk(PassLevel.Io, 16, 4096, BlockDeviceFeatures.None),

@@ -28,7 +28,7 @@ sealed class FuzzDisk : IBackstore, IBlockDevice
             _medium[i] = (byte)(i * 31 >> 3);
         }
 
-        DeviceServer = new DeviceServer(this);
+        DeviceServer = new DeviceServer(this) { TellsResources = true };
         _handler = new DeviceServer(this, keepsAtomicCommandsApart: true);
     }
 
@@ -152,6 +152,13 @@ sealed class FuzzDisk : IBackstore, IBlockDevice
 
     public ValueTask<ScsiResult> WriteZeroesAsync(long offset, long length, bool mayUnmap, CancellationToken aborted) =>
         Later(() => _medium.AsSpan((int)offset, (int)length).Clear());
+
+    /// <summary>The more of the disk is not zeros, the more room it takes up.</summary>
+    public ValueTask<BlockResources?> GetResourcesAsync(CancellationToken aborted)
+    {
+        long used = _medium.Length - _medium.AsSpan().Count((byte)0);
+        return new(new BlockResources(used << 10, (_medium.Length - used) << 10, IsShared: true));
+    }
 
     public ValueTask<WorkBuffer> RentAsync(int length, CancellationToken aborted)
     {
