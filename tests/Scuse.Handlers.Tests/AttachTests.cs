@@ -44,13 +44,13 @@ public sealed class AttachTests
     }
 
     [Fact]
-    public void A_device_that_the_operator_wants_read_only_offers_nothing_that_writes()
+    public void A_device_that_the_operator_wants_read_only_stays_thin_and_is_asked_for_no_zeros()
     {
         using FakeTarget target = new();
 
         target.Serve(device => new FullDisk(device), new DeviceMessage { Device = "disk", SizeBytes = 1 << 20, ReadOnly = true });
 
-        Assert.Equal(["flush", "readOnly"], target.Ready!.Features);
+        Assert.Equal(["flush", "unmap", "readOnly"], target.Ready!.Features);
     }
 
     [Fact]

@@ -182,7 +182,7 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
         BlockDeviceFeatures features = handler.Features | (handler.IsReadOnly || device.ReadOnly ? BlockDeviceFeatures.ReadOnly : BlockDeviceFeatures.None);
         if (features.HasFlag(BlockDeviceFeatures.ReadOnly))
         {
-            features &= ~(BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes);
+            features &= ~BlockDeviceFeatures.WriteZeroes; // what is thin stays so, though nothing can be unmapped
         }
 
         if (!features.HasFlag(BlockDeviceFeatures.Unmap))
