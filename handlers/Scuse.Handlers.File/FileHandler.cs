@@ -234,7 +234,8 @@ public sealed class FileHandler : BlockHandler
         {
             long length = FileRange.GetLength(_file);
             long size = length - (length % BlockSize);
-            if (size > 0 && size != SizeBytes)
+            bool isReserved = !_isThick || _isReadOnly || size <= SizeBytes || FileRange.Allocate(_file, 0, size) >= 0;
+            if (size > 0 && size != SizeBytes && isReserved)
             {
                 Interlocked.Exchange(ref _sizeBytes, size);
                 SizeChanged();

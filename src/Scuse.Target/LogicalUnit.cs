@@ -23,7 +23,7 @@ public sealed class LogicalUnit
     readonly TaskOrder _order;
     readonly ThresholdTimer _thresholdTimer;
     long _controlBytes;
-    bool _isStartingWaiting;
+    bool _isStartingWaiting, _isCheckingThresholds;
 
     /// <summary>A logical unit with a number, over a backstore.</summary>
     public LogicalUnit(int number, IBackstore backstore)
@@ -949,11 +949,12 @@ public sealed class LogicalUnit
     /// <summary>Void: what goes wrong here is nobody's command; the next check comes with the next one.</summary>
     async void CheckThresholds()
     {
-        if (!Backstore.IsOpen || Backstore.IsRefusing)
+        if (_isCheckingThresholds || !Backstore.IsOpen || Backstore.IsRefusing)
         {
-            return;
+            return; // while there is no handler, one question waits for the next and no more
         }
 
+        _isCheckingThresholds = true;
         try
         {
             await Backstore.DeviceServer.CheckThresholdsAsync();
@@ -963,6 +964,10 @@ public sealed class LogicalUnit
 #pragma warning restore CA1031
         {
             // it is asked again
+        }
+        finally
+        {
+            _isCheckingThresholds = false;
         }
     }
 
