@@ -132,7 +132,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
     static bool IsSame(HandlerLaunch one, HandlerLaunch other) => one.Program == other.Program && one.Arguments.SequenceEqual(other.Arguments);
 
     /// <summary>Where initiators connect, with the ports that were picked.</summary>
-    public IReadOnlyList<IscsiPortal> Portals => [.. _portals.All.Select(static portal => portal.Told)];
+    public IReadOnlyList<IscsiPortal> Portals => [.. _portals.All.Select(static portal => portal.Place)];
 
     /// <summary>What an operator can ask of it while it runs.</summary>
     public EngineManagement Management { get; }

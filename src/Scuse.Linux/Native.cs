@@ -15,6 +15,7 @@ namespace Scuse.Linux;
 static unsafe partial class Native
 {
     internal const int AF_UNIX = 1;
+    internal const int SOCK_STREAM = 1;
     internal const int SOCK_SEQPACKET = 5;
     internal const int SOCK_NONBLOCK = 0x800;
     internal const int SOCK_CLOEXEC = 0x80000;

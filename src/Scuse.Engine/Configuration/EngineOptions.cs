@@ -68,7 +68,19 @@ public sealed record PortalOptions(IPEndPoint Address)
 
     /// <summary>The <c>host:port</c> that discovery tells initiators, where it differs from the address they came by.</summary>
     public string? Advertised { get; init; }
+
+    /// <summary>
+    /// For initiators and proxies that begin with TLS; null: plain TCP. Discovery tells of such a portal only where <see cref="Advertised"/> says what: nothing in it could tell
+    /// an initiator that TLS is spoken there.
+    /// </summary>
+    public TlsOptions? Tls { get; init; }
 }
+
+/// <summary>The certificates of a portal that speaks TLS. They are read when the portal is opened.</summary>
+/// <param name="CertificateFile">The engine's certificate in PEM, with those between it and its authority behind it.</param>
+/// <param name="KeyFile">Its private key in PEM, not encrypted; null: in the same file.</param>
+/// <param name="ClientAuthorityFile">The authorities in PEM of which one must have signed the initiator's certificate; null: it needs none.</param>
+public sealed record TlsOptions(string CertificateFile, string? KeyFile = null, string? ClientAuthorityFile = null);
 
 /// <summary>One logical unit as configured.</summary>
 public sealed record LunOptions

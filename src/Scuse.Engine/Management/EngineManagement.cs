@@ -216,7 +216,8 @@ public sealed class EngineManagement
     static PortalStatus PortalOf(Portal portal) => new()
     {
         Address = portal.Address.ToString(),
-        Advertised = portal.Told.Advertised,
+        Advertised = portal.Place.Advertised,
+        Tls = portal.IsEncrypted,
         Connections = portal.Connections,
     };
 

@@ -226,6 +226,9 @@ public sealed record PortalStatus
     /// <summary>What discovery tells instead; null: the address.</summary>
     public string? Advertised { get; init; }
 
+    /// <summary>Whether it speaks TLS.</summary>
+    public required bool Tls { get; init; }
+
     /// <summary>How many connections came by it and are open.</summary>
     public required int Connections { get; init; }
 }

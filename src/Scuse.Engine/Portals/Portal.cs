@@ -19,6 +19,7 @@ sealed partial class Portal : IEventSource, IDisposable
     readonly IscsiServer _server;
     readonly int _loopbackSendBufferBytes;
     readonly ILogger _logger;
+    readonly TlsGate? _tls;
     readonly HashSet<ConnectionSocket> _connections = [];
     readonly List<ConnectionSocket> _scratch = [];
     int _registration = -1;
@@ -32,6 +33,7 @@ sealed partial class Portal : IEventSource, IDisposable
         _reactor = reactor;
         _server = server;
         _logger = logger;
+        _tls = options.Tls is { } tls ? new TlsGate(tls, reactor, Admit, logger) : null;
         _listener = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
@@ -48,6 +50,7 @@ sealed partial class Portal : IEventSource, IDisposable
         catch (SocketException exception)
         {
             _listener.Dispose();
+            _tls?.Dispose();
             throw new EngineException(
                 exception.SocketErrorCode == SocketError.AddressAlreadyInUse
                     ? $"portal {address}: the port is in use; choose another with --portal, or port 0 for a free one"
@@ -56,14 +59,21 @@ sealed partial class Portal : IEventSource, IDisposable
         }
 
         Address = (IPEndPoint)_listener.LocalEndPoint!;
-        Told = new IscsiPortal(Address, options.Advertised);
+        Place = new IscsiPortal(Address, options.Advertised);
+        IsTold = _tls is null || options.Advertised is not null;
     }
 
     /// <summary>The address listened on, with the port that was picked.</summary>
     public IPEndPoint Address { get; }
 
-    /// <summary>What discovery tells of it.</summary>
-    public IscsiPortal Told { get; }
+    /// <summary>Where initiators find it.</summary>
+    public IscsiPortal Place { get; }
+
+    /// <summary>Whether discovery tells of it.</summary>
+    public bool IsTold { get; }
+
+    /// <summary>Whether it speaks TLS.</summary>
+    public bool IsEncrypted => _tls is not null;
 
     /// <summary>How many connections have come by it and are open.</summary>
     public int Connections => _connections.Count;
@@ -100,7 +110,14 @@ sealed partial class Portal : IEventSource, IDisposable
                 return;
             }
 
-            Accept(socket);
+            if (_tls is { } tls)
+            {
+                tls.Take(socket);
+            }
+            else
+            {
+                Accept(socket);
+            }
         }
     }
 
@@ -116,15 +133,32 @@ sealed partial class Portal : IEventSource, IDisposable
                 socket.SendBufferSize = _loopbackSendBufferBytes;
             }
 
-            var connection = new ConnectionSocket(
-                _reactor, socket, _server, socket.LocalEndPoint!.ToString()!, remote.ToString(), _logger, closed => _connections.Remove(closed));
-            _connections.Add(connection);
-            connection.Flush(); // one too many is closed here
+            Begin(socket, remote, (IPEndPoint)socket.LocalEndPoint!);
         }
         catch (SocketException)
         {
             socket.Dispose(); // it was gone before it was here
         }
+    }
+
+    /// <summary>A connection that has passed the TLS handshake.</summary>
+    void Admit(Socket socket, IPEndPoint remote, IPEndPoint local)
+    {
+        if (_registration < 0)
+        {
+            socket.Dispose(); // the portal was closed meanwhile
+            return;
+        }
+
+        socket.Blocking = false;
+        Begin(socket, remote, local);
+    }
+
+    void Begin(Socket socket, IPEndPoint remote, IPEndPoint local)
+    {
+        var connection = new ConnectionSocket(_reactor, socket, _server, local.ToString(), remote.ToString(), _logger, closed => _connections.Remove(closed));
+        _connections.Add(connection);
+        connection.Flush(); // one too many is closed here
     }
 
     public void Tick(long nowMs)
@@ -163,6 +197,7 @@ sealed partial class Portal : IEventSource, IDisposable
         }
 
         _listener.Dispose();
+        _tls?.Dispose();
     }
 
     public void Dispose() => StopListening();

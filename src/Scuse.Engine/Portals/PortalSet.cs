@@ -98,7 +98,7 @@ sealed partial class PortalSet
         int connections = portal.Connections;
         portal.StopListening();
         _portals.Remove(portal);
-        _server.Remove(portal.Told);
+        _server.Remove(portal.Place);
         if (close)
         {
             portal.CloseConnections($"portal {address} was removed");
@@ -135,7 +135,10 @@ sealed partial class PortalSet
     void Enlist(Portal portal)
     {
         _portals.Add(portal);
-        _server.Add(portal.Told);
+        if (portal.IsTold)
+        {
+            _server.Add(portal.Place);
+        }
     }
 
     void Tick(long nowMs)

@@ -23,8 +23,8 @@ static class PortalCommand
             ShowAsync(engine!, "portals", ControlJson.Default.IReadOnlyListPortalStatus, asJson, Show, cancellation);
 
         static void Show(IReadOnlyList<PortalStatus> portals) => Report.Table(
-            ["ADDRESS", "ADVERTISED", ">CONNECTIONS"],
-            portals.Select(static portal => (IReadOnlyList<string?>)[portal.Address, portal.Advertised, Report.Number(portal.Connections)]));
+            ["ADDRESS", "ADVERTISED", "TLS", ">CONNECTIONS"],
+            portals.Select(static portal => (IReadOnlyList<string?>)[portal.Address, portal.Advertised, portal.Tls ? "yes" : "no", Report.Number(portal.Connections)]));
     }
 
     sealed class AddCommand : ControlCommand
@@ -40,7 +40,7 @@ static class PortalCommand
         protected override async Task AnswerAsync(ControlClient? engine, ParseResult parsed, bool asJson, CancellationToken cancellation)
         {
             string spec = parsed.GetValue(_portal)!;
-            _ = PortalSpec.Parse(spec); // a mistake is the command line's, not the engine's
+            spec = PortalSpec.Format(PortalSpec.Parse(spec)); // a mistake is the command line's, not the engine's, and files are found from here
             using var content = new StringContent(JsonSerializer.Serialize(new PortalRequest(spec), ControlJson.Default.PortalRequest), Encoding.UTF8, "application/json");
             string text = await engine!.PostAsync("portals", content, cancellation);
             Say(text, asJson, static portal => $"portal {portal.Address} was added");

@@ -3,19 +3,49 @@ using Scuse.Engine;
 
 namespace Scuse.Cli.Serving;
 
-/// <summary>A portal as the command line and the control interface write it: <c>ADDRESS:PORT[?advertise=HOST:PORT]</c>.</summary>
+/// <summary>A portal as the command line and the control interface write it: <c>ADDRESS:PORT[?advertise=HOST:PORT&amp;tls=CERTIFICATE&amp;key=KEY&amp;client-ca=AUTHORITIES]</c>; the files are in PEM.</summary>
 static class PortalSpec
 {
-    public const string Usage = "ADDRESS:PORT[?advertise=HOST:PORT]";
+    public const string Usage = "ADDRESS:PORT[?advertise=HOST:PORT&tls=CERT.PEM&key=KEY.PEM&client-ca=CA.PEM]";
 
-    const string Advertise = "advertise";
+    const string Advertise = "advertise", Tls = "tls", Key = "key", ClientAuthority = "client-ca";
 
     /// <exception cref="FormatException">It is wrong; the message is one line for a person.</exception>
     public static PortalOptions Parse(string text)
     {
-        HandlerSpec spec = HandlerSpec.Parse(text, Advertise);
-        return new PortalOptions(ParseAddress(spec.Main)) { Advertised = spec.Get(Advertise) };
+        HandlerSpec spec = HandlerSpec.Parse(text, Advertise, Tls, Key, ClientAuthority);
+        string? certificate = File(spec, Tls), key = File(spec, Key), authority = File(spec, ClientAuthority);
+        if (certificate is null && (key ?? authority) is not null)
+        {
+            throw new FormatException($"portal '{text}' has {(key is null ? ClientAuthority : Key)} but no {Tls}");
+        }
+
+        return new PortalOptions(ParseAddress(spec.Main))
+        {
+            Advertised = spec.Get(Advertise),
+            Tls = certificate is null ? null : new TlsOptions(certificate, key, authority),
+        };
     }
+
+    /// <summary>A portal as <see cref="Parse"/> takes it.</summary>
+    public static string Format(PortalOptions portal)
+    {
+        string[] options =
+        [
+            .. portal.Advertised is { } advertised ? [$"{Advertise}={advertised}"] : Array.Empty<string>(),
+            .. portal.Tls is { } tls ? [$"{Tls}={tls.CertificateFile}"] : Array.Empty<string>(),
+            .. portal.Tls?.KeyFile is { } key ? [$"{Key}={key}"] : Array.Empty<string>(),
+            .. portal.Tls?.ClientAuthorityFile is { } authority ? [$"{ClientAuthority}={authority}"] : Array.Empty<string>(),
+        ];
+        return options.Length == 0 ? portal.Address.ToString() : $"{portal.Address}?{string.Join('&', options)}";
+    }
+
+    static string? File(HandlerSpec spec, string key) => spec.Get(key) switch
+    {
+        "" => throw new FormatException($"{key} in '{spec.Text}' names no file"),
+        { } path => Path.GetFullPath(path), // the control interface's engine has another folder
+        null => null,
+    };
 
     /// <exception cref="FormatException">It is wrong; the message is one line for a person.</exception>
     public static IPEndPoint ParseAddress(string text) =>
