@@ -8,6 +8,7 @@ using Scuse.Engine.Reservations;
 using Scuse.Engine.States;
 using Scuse.Engine.Supervision;
 using Scuse.Iscsi;
+using Scuse.Iscsi.Access;
 using Scuse.Target;
 
 namespace Scuse.Engine;
@@ -71,8 +72,8 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         }
 
         _target = new ScsiTarget(options.TargetName, units, options.Iscsi.TargetPortalGroupTag);
-        var server = new IscsiServer(options.Iscsi);
-        server.Add(new IscsiTarget(_target));
+        var server = new IscsiServer(options.Iscsi) { DiscoveryAccess = RulesOf(options.DiscoveryAccess) };
+        server.Add(new IscsiTarget(_target, RulesOf(options.Access)));
         _reactor.AddTicker(server.Tick);
         _portals = new PortalSet(options.Portals, _reactor, server, options.LoopbackSendBufferBytes, _logger);
         Management = new EngineManagement(this, options, _reactor, server, _portals, memory, backstores);
@@ -95,6 +96,18 @@ public sealed partial class ScuseEngine : IAsyncDisposable
             _portals.StopListening();
             _attach.Dispose();
             throw;
+        }
+    }
+
+    static TargetAccess RulesOf(AccessOptions access)
+    {
+        try
+        {
+            return access.ToRules();
+        }
+        catch (FormatException exception)
+        {
+            throw new EngineException(exception.Message, exception);
         }
     }
 

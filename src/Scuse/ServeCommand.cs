@@ -28,6 +28,9 @@ static class ServeCommand
         var group = new Option<int>("--portal-group") { Description = "The tag of the group that all portals are of; engines that offer the same target have different ones", HelpName = "TAG", DefaultValueFactory = _ => 1 };
         var advertise = new Option<string?>("--advertise") { Description = "What discovery tells initiators of every portal that says nothing else", HelpName = "HOST:PORT" };
         var target = new Option<string?>("--target") { Description = "The target's name", HelpName = "IQN" };
+        var chapFile = new Option<string?>("--chap-file") { Description = "A file with the users and secrets that initiators prove to know (CHAP); nobody but its owner may read it. docs/access.md shows it", HelpName = "FILE" };
+        var initiator = new Option<string[]>("--initiator") { Description = "Lets only these initiators log in: a name with * and ? for others, or an address with or without /PREFIX; can be given several times", HelpName = "PATTERN" };
+        var allowAnyone = new Option<bool>("--allow-anyone") { Description = "Lets everybody log in who reaches a portal from other machines: for a network that is yours alone" };
         var socket = new Option<string?>("--socket") { Description = "Where handlers attach", HelpName = "PATH" };
         var control = new Option<string?>("--control") { Description = "Where operators ask; PATH of --socket with .control when not given", HelpName = "PATH" };
         var timeout = new Option<int>("--command-timeout") { Description = "Seconds that a command may take before it fails; 0 is for ever", HelpName = "SECONDS", DefaultValueFactory = _ => 30 };
@@ -41,7 +44,7 @@ static class ServeCommand
         var nop = new Option<int>("--nop-interval") { Description = "Seconds that an initiator may be silent before it is asked for a sign of life; 0: it is never asked", HelpName = "SECONDS", DefaultValueFactory = _ => 15 };
         var recovery = new Option<int>("--error-recovery-level") { Description = "The highest iSCSI error recovery level to offer, 0 to 2: from 1 on damaged PDUs are sent again, at 2 commands outlive their connection", HelpName = "LEVEL", DefaultValueFactory = _ => 0 };
         var allocations = new Option<bool>("--report-allocations") { Hidden = true };
-        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, group, advertise, target, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, recovery, spin, allocations };
+        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, group, advertise, target, chapFile, initiator, allowAnyone, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, recovery, spin, allocations };
         command.SetAction(async (parsed, cancellation) =>
         {
             try
@@ -56,8 +59,13 @@ static class ServeCommand
                     .With("qfull", parsed.GetValue(queueFull).ToString(CultureInfo.InvariantCulture))!
                     .With("loss", parsed.GetValue(loss)!)!
                     .With("data", parsed.GetValue(dataArea)!)!;
+                ChapFile? chap = parsed.GetValue(chapFile) is { } file ? ChapFile.Load(file) : null;
+                string[]? initiators = parsed.GetValue(initiator) is { Length: > 0 } patterns ? patterns : null;
                 EngineOptions options = new()
                 {
+                    Access = new AccessOptions { Chap = chap?.ForTarget, Initiators = initiators },
+                    DiscoveryAccess = new AccessOptions { Chap = chap?.ForDiscovery, Initiators = initiators },
+                    AllowAnyone = parsed.GetValue(allowAnyone),
                     Portals = [.. parsed.GetValue(portal)!.Select(PortalSpec.Parse).Select(each => each with { Advertised = each.Advertised ?? parsed.GetValue(advertise) })],
                     SocketPath = parsed.GetValue(socket) ?? AttachSocket.DefaultPath(given, parsed.GetValue(keep) > 0),
                     Luns = LunSpecs.Parse(given, defaults),
@@ -74,6 +82,7 @@ static class ServeCommand
                         NopIntervalMs = (int)TimeSpan.FromSeconds(Math.Min(Positive(parsed.GetValue(nop), "--nop-interval"), 86_400)).TotalMilliseconds,
                     },
                 };
+                CheckAccess(options);
                 options = parsed.GetValue(target) is { } name ? options with { TargetName = TargetNames.Check(name) } : options;
                 return await RunAsync(options, parsed.GetValue(control) ?? ControlSocket.PathFor(options.SocketPath), parsed.GetValue(allocations), cancellation);
             }
@@ -89,6 +98,17 @@ static class ServeCommand
             }
         });
         return command;
+    }
+
+    /// <exception cref="FormatException">The rules are wrong, or there are none where there have to be.</exception>
+    static void CheckAccess(EngineOptions options)
+    {
+        options.Access.ToRules();
+        options.DiscoveryAccess.ToRules();
+        if (options.Portals.Select(portal => Exposure.ProblemOf(options, portal)).FirstOrDefault(static problem => problem is not null) is { } exposed)
+        {
+            throw new FormatException(exposed);
+        }
     }
 
     static async Task<int> RunAsync(EngineOptions options, string controlSocket, bool reportAllocations, CancellationToken cancellation)

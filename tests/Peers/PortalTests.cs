@@ -27,7 +27,7 @@ public sealed class PortalTests : PeerTest
     public async Task A_portal_on_every_address_is_told_by_the_one_that_was_used_and_an_advertised_one_as_it_says()
     {
         Needs.Libiscsi("iscsi-ls");
-        ScuseServe serve = await StartAsync("memory:8M", "--portal", "127.0.0.1:0", "--portal", "0.0.0.0:0", "--portal", "127.0.0.2:0?advertise=disks.example:4000");
+        ScuseServe serve = await StartAsync("memory:8M", "--allow-anyone", "--portal", "127.0.0.1:0", "--portal", "0.0.0.0:0", "--portal", "127.0.0.2:0?advertise=disks.example:4000");
         string everywhere = (await PortalsAsync())[1].Split(':')[^1];
 
         Outcome list = (await Peer.RunAsync("iscsi-ls", serve.PortalUrl)).OrThrow();

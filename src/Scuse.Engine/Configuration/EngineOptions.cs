@@ -16,6 +16,15 @@ public sealed record EngineOptions
     /// <summary>Where initiators connect. Others can be added while the engine runs.</summary>
     public IReadOnlyList<PortalOptions> Portals { get; init; } = [new(new IPEndPoint(IPAddress.Loopback, PortalOptions.DefaultPort))];
 
+    /// <summary>Who may log in to the target.</summary>
+    public AccessOptions Access { get; init; } = new();
+
+    /// <summary>Who may ask which targets there are. Each is told only of those that it may log in to.</summary>
+    public AccessOptions DiscoveryAccess { get; init; } = new();
+
+    /// <summary>Whether it is meant that everybody who reaches a portal from another machine may log in.</summary>
+    public bool AllowAnyone { get; init; }
+
     /// <summary>The path of the socket where handlers attach.</summary>
     public required string SocketPath { get; init; }
 

@@ -109,6 +109,11 @@ public sealed class EngineManagement
     /// <exception cref="ManagementException">It came to nothing: the address cannot be listened on, for one.</exception>
     public Task<PortalStatus> AddPortalAsync(PortalOptions options, CancellationToken cancellation = default) => RefusableAsync(async () =>
     {
+        if (Exposure.ProblemOf(_options, options) is { } problem)
+        {
+            throw new EngineException(problem);
+        }
+
         Portal portal = _portals.Open(options);
         return await AskAsync(
             () =>
@@ -229,6 +234,8 @@ public sealed class EngineManagement
         Isid = $"0x{session.Isid:x12}",
         Tsih = session.Tsih,
         IsDiscovery = session.IsDiscovery,
+        AuthMethod = session.ChapAlgorithm is { } algorithm ? $"CHAP {ChapOptions.NameOf(algorithm)}{(session.IsMutual ? " mutual" : "")}" : "None",
+        User = session.ChapUser,
         Since = At(session.CreatedMs, now),
         Connections = [.. session.Connections.Select(connection => ConnectionOf(connection, now))],
         Outstanding = session.OutstandingTasks,

@@ -195,6 +195,12 @@ public sealed record SessionStatus
     /// <summary>Whether it only asks which targets there are.</summary>
     public required bool IsDiscovery { get; init; }
 
+    /// <summary>How the initiator has proved who it is: <c>None</c>, or CHAP with its algorithm, and whether the target has proved itself, too.</summary>
+    public required string AuthMethod { get; init; }
+
+    /// <summary>The CHAP user that it has proved to be; null when it was not asked.</summary>
+    public string? User { get; init; }
+
     /// <summary>When its first connection was accepted.</summary>
     public required DateTimeOffset Since { get; init; }
 

@@ -11,7 +11,7 @@ sealed class SessionsCommand() : ControlCommand("sessions", "List the initiators
         ShowAsync(engine!, "sessions", ControlJson.Default.IReadOnlyListSessionStatus, asJson, Show, cancellation);
 
     static void Show(IReadOnlyList<SessionStatus> sessions) => Report.Table(
-        [">TSIH", "INITIATOR", "ISID", "ADDRESS", "SINCE", ">CONNECTIONS", ">BUSY", ">COMMANDS", ">READ", ">WRITTEN", "TYPE"],
+        [">TSIH", "INITIATOR", "ISID", "ADDRESS", "SINCE", ">CONNECTIONS", ">BUSY", ">COMMANDS", ">READ", ">WRITTEN", "TYPE", "AUTH", "USER"],
         sessions.Select(static session => (IReadOnlyList<string?>)
         [
             Report.Number(session.Tsih),
@@ -25,5 +25,7 @@ sealed class SessionsCommand() : ControlCommand("sessions", "List the initiators
             Report.Size(session.ReadBytes),
             Report.Size(session.WrittenBytes),
             session.IsDiscovery ? "discovery" : "normal",
+            session.AuthMethod,
+            session.User ?? "",
         ]));
 }

@@ -1,0 +1,126 @@
+using System.Net;
+using System.Text;
+using Scuse.Iscsi.Access;
+
+namespace Scuse.Engine;
+
+/// <summary>Who may log in to a target, or to discovery, as configured.</summary>
+public sealed record AccessOptions
+{
+    /// <summary>
+    /// The initiators that may log in: names in which <c>*</c> and <c>?</c> stand for others, and addresses with or without the length of a prefix. Null: all.
+    /// </summary>
+    public IReadOnlyList<string>? Initiators { get; init; }
+
+    /// <summary>The CHAP users that initiators have to prove to be; null: they need not.</summary>
+    public ChapOptions? Chap { get; init; }
+
+    /// <summary>Whether not everybody who reaches a portal may log in.</summary>
+    public bool IsRestricted => Initiators is not null || Chap is not null;
+
+    /// <summary>The rules for the protocol.</summary>
+    /// <exception cref="FormatException">Something is wrong; the message is one line for the operator, without a secret.</exception>
+    public TargetAccess ToRules() => new() { Initiators = PatternsOf(Initiators), Chap = Chap?.ToRules() };
+
+    internal static IReadOnlyList<InitiatorPattern>? PatternsOf(IReadOnlyList<string>? texts) => texts is null ? null :
+    [
+        .. texts.Select(static text => InitiatorPattern.TryParse(text, out InitiatorPattern? pattern)
+            ? pattern
+            : throw new FormatException($"initiator '{text}' is neither an iSCSI name, such as iqn.2026-11.example:* with its wildcards, nor an address, such as 192.0.2.0/24 with no bit set behind the prefix")),
+    ];
+}
+
+/// <summary>CHAP as configured.</summary>
+public sealed record ChapOptions
+{
+    /// <summary>Who may log in.</summary>
+    public IReadOnlyList<ChapUserOptions> Users { get; init; } = [];
+
+    /// <summary>What the target proves itself with to initiators that ask (mutual CHAP); null: it does not, and refuses them.</summary>
+    public ChapUserOptions? Mutual { get; init; }
+
+    /// <summary>The algorithms allowed, of SHA3-256, SHA-256, SHA-1 and MD5; null: all.</summary>
+    public IReadOnlyList<string>? Algorithms { get; init; }
+
+    /// <exception cref="FormatException">Something is wrong; the message is one line for the operator, without a secret.</exception>
+    internal ChapAuthentication ToRules()
+    {
+        try
+        {
+            return new ChapAuthentication(
+                [.. Users.Select(static user => user.ToUser())], Mutual?.ToUser(), Algorithms is null ? null : [.. Algorithms.Select(AlgorithmOf)]);
+        }
+        catch (ArgumentException exception)
+        {
+            throw new FormatException(WithoutParameter(exception), exception);
+        }
+    }
+
+    static ChapAlgorithm AlgorithmOf(string name) => name.ToUpperInvariant() switch
+    {
+        "SHA3-256" => ChapAlgorithm.Sha3,
+        "SHA-256" => ChapAlgorithm.Sha256,
+        "SHA-1" => ChapAlgorithm.Sha1,
+        "MD5" => ChapAlgorithm.Md5,
+        _ => throw new FormatException($"CHAP algorithm '{name}' is none of SHA3-256, SHA-256, SHA-1, MD5"),
+    };
+
+    internal static string NameOf(ChapAlgorithm algorithm) => algorithm switch
+    {
+        ChapAlgorithm.Sha3 => "SHA3-256",
+        ChapAlgorithm.Sha256 => "SHA-256",
+        ChapAlgorithm.Sha1 => "SHA-1",
+        _ => "MD5",
+    };
+
+    /// <summary>The message as it was written, before the parameter's name was put behind it.</summary>
+    internal static string WithoutParameter(ArgumentException exception) =>
+        exception.ParamName is { } name ? exception.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : exception.Message;
+}
+
+/// <summary>A name with its secret as configured.</summary>
+public sealed record ChapUserOptions
+{
+    /// <summary>The name.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>The secret, 12 to 255 bytes of UTF-8. It is in no text that the record makes of itself.</summary>
+    public required string Secret { get; init; }
+
+    /// <summary>The initiators that may log in as this user, as in <see cref="AccessOptions.Initiators"/>; null: all.</summary>
+    public IReadOnlyList<string>? Initiators { get; init; }
+
+    /// <exception cref="FormatException">Something is wrong; the message is one line for the operator, without a secret.</exception>
+    internal ChapUser ToUser()
+    {
+        try
+        {
+            return new ChapUser(Name, new ChapSecret(Encoding.UTF8.GetBytes(Secret))) { Initiators = AccessOptions.PatternsOf(Initiators) };
+        }
+        catch (ArgumentException exception)
+        {
+            throw new FormatException($"CHAP user '{Name}': {ChapOptions.WithoutParameter(exception)}", exception);
+        }
+    }
+
+    bool PrintMembers(StringBuilder text)
+    {
+        text.Append("Name = ").Append(Name);
+        return true;
+    }
+}
+
+/// <summary>Whether what is configured lets anybody in from other machines.</summary>
+public static class Exposure
+{
+    /// <summary>What is wrong with a portal there, as one line for the operator; null when nothing is.</summary>
+    public static string? ProblemOf(EngineOptions options, PortalOptions portal)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(portal);
+        return options.AllowAnyone || options.Access.IsRestricted || IPAddress.IsLoopback(portal.Address.Address) || portal.Tls?.ClientAuthorityFile is not null
+            ? null
+            : $"portal {portal.Address} is reached from other machines, and anybody there could read and write the disks: say who may log in with --chap-file FILE or "
+                + "--initiator PATTERN, ask for certificates with client-ca=, or say --allow-anyone where the network is yours alone";
+    }
+}

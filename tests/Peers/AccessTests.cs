@@ -1,0 +1,159 @@
+using System.Text.Json.Nodes;
+
+namespace Scuse.Peers;
+
+/// <summary>CHAP and initiator lists, with other people's initiators.</summary>
+public sealed class AccessTests : PeerTest
+{
+    const string User = "alice", Secret = "correct-horse-battery", OwnName = "disks", OwnSecret = "target-secret-123456";
+    const string Finder = "finder", FinderSecret = "secret-of-the-finder";
+
+    static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
+
+    async Task<ScuseServe> ServeWithChapAsync(bool discovery = false, params string[] more)
+    {
+        string file = TemporaryFile("chap.json");
+        string users = $$"""[{ "name": "{{User}}", "secret": "{{Secret}}" }]""";
+        string finders = discovery ? $$""", "discovery": { "users": [{ "name": "{{Finder}}", "secret": "{{FinderSecret}}" }, { "name": "{{User}}", "secret": "{{Secret}}" }] }""" : "";
+        await File.WriteAllTextAsync(file, $$"""{ "users": {{users}}, "mutual": { "name": "{{OwnName}}", "secret": "{{OwnSecret}}" }{{finders}} }""", TestContext.Current.CancellationToken);
+        File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        return await ServeAsync(["memory:32M", "--chap-file", file, "--socket", TemporaryFile("attach.sock"), .. more]);
+    }
+
+    static string As(string user, string secret, string url) => url.Replace("iscsi://", $"iscsi://{user}%{secret}@", StringComparison.Ordinal);
+
+    static string[] Mutual(string name, string secret, params string[] command) =>
+        [$"LIBISCSI_CHAP_TARGET_USERNAME={name}", $"LIBISCSI_CHAP_TARGET_PASSWORD={secret}", .. command];
+
+    static Task<Outcome> InquiryAsync(string url) => Peer.RunAsync(Deadline, "iscsi-inq", url);
+
+    [Fact]
+    public async Task An_initiator_logs_in_with_CHAP_and_the_operator_sees_as_whom()
+    {
+        Needs.Libiscsi("iscsi-inq");
+        Needs.LibiscsiHeaders();
+        ScuseServe serve = await ServeWithChapAsync();
+
+        Assert.Contains("DIRECT_ACCESS", (await InquiryAsync(As(User, Secret, serve.Url))).OrThrow().Output);
+        using IscsiLoad load = await IscsiLoad.StartAsync(As(User, Secret, serve.Url), area: 0, "--no-reconnect");
+        JsonNode session = Assert.Single(JsonNode.Parse((await ScuseAsync("sessions", "--json")).OrThrow().Output)!.AsArray())!;
+        Outcome table = (await ScuseAsync("sessions")).OrThrow();
+        (await load.StopAsync()).AssertUndisturbed();
+
+        Assert.Equal(("CHAP MD5", User), ((string)session["authMethod"]!, (string)session["user"]!)); // all that this version of libiscsi knows
+        Assert.Contains(User, table.Output);
+        Assert.DoesNotContain(Secret, session + table.Output + serve.Log);
+    }
+
+    [Theory]
+    [InlineData(User, "wrong-horse-battery")]
+    [InlineData("mallory", Secret)]
+    [InlineData("", "")]
+    public async Task Wrong_names_and_secrets_and_none_at_all_are_refused_and_logged(string user, string secret)
+    {
+        Needs.Libiscsi("iscsi-inq");
+        Needs.Qemu();
+        ScuseServe serve = await ServeWithChapAsync();
+        string url = user.Length == 0 ? serve.Url : As(user, secret, serve.Url);
+
+        Outcome inquiry = await InquiryAsync(url);
+        Outcome qemu = await Qemu.IoAsync(url, "read 0 4k");
+
+        Assert.NotEqual(0, inquiry.ExitCode);
+        Assert.NotEqual(0, qemu.ExitCode);
+        Assert.Contains("0201 (AuthenticationFailure)", serve.Log);
+        Assert.DoesNotContain(Secret, serve.Log);
+        (await InquiryAsync(As(User, Secret, serve.Url))).OrThrow();
+    }
+
+    [Fact]
+    public async Task An_empty_secret_is_refused()
+    {
+        Needs.Libiscsi("iscsi-inq");
+        ScuseServe serve = await ServeWithChapAsync();
+
+        Outcome inquiry = await Peer.RunAsync(Deadline, "env", $"LIBISCSI_CHAP_USERNAME={User}", "LIBISCSI_CHAP_PASSWORD=", "iscsi-inq", serve.Url);
+
+        Assert.NotEqual(0, inquiry.ExitCode);
+    }
+
+    [Fact]
+    public async Task The_target_proves_itself_and_an_initiator_that_expects_another_goes_away()
+    {
+        Needs.Libiscsi("iscsi-inq");
+        Needs.Qemu();
+        ScuseServe serve = await ServeWithChapAsync();
+        string url = As(User, Secret, serve.Url);
+
+        (await Peer.RunAsync(Deadline, "env", Mutual(OwnName, OwnSecret, "iscsi-inq", url))).OrThrow();
+        (await Peer.RunAsync(Deadline, "env", Mutual(OwnName, OwnSecret, "qemu-io", "-f", "raw", "-t", "none", "-c", "write -P 7 0 1M", "-c", "read -P 7 0 1M", url))).OrThrow();
+        Outcome wrongSecret = await Peer.RunAsync(Deadline, "env", Mutual(OwnName, "another-secret-123", "iscsi-inq", url));
+        Outcome wrongName = await Peer.RunAsync(Deadline, "env", Mutual("other-disks", OwnSecret, "iscsi-inq", url));
+
+        Assert.NotEqual(0, wrongSecret.ExitCode);
+        Assert.NotEqual(0, wrongName.ExitCode);
+    }
+
+    [Fact]
+    public async Task Discovery_asks_for_CHAP_of_its_own()
+    {
+        Needs.Libiscsi("iscsi-ls");
+        ScuseServe serve = await ServeWithChapAsync(discovery: true);
+
+        Outcome none = await Peer.RunAsync(Deadline, "iscsi-ls", serve.PortalUrl);
+        Outcome wrong = await Peer.RunAsync(Deadline, "iscsi-ls", As(Finder, "secret-of-the-looser", serve.PortalUrl));
+        Outcome right = (await Peer.RunAsync(Deadline, "iscsi-ls", As(Finder, FinderSecret, serve.PortalUrl))).OrThrow();
+        Outcome luns = (await Peer.RunAsync(Deadline, "iscsi-ls", "-s", As(User, Secret, serve.PortalUrl))).OrThrow();
+
+        Assert.DoesNotContain("Target:", none.Output + wrong.Output);
+        Assert.Contains($"Target:{serve.Target}", right.Output);
+        Assert.Matches(@"Lun:0\s+Type:DIRECT_ACCESS", luns.Output);
+    }
+
+    [Fact]
+    public async Task Where_only_some_initiators_may_log_in_the_others_find_no_target()
+    {
+        Needs.Libiscsi("iscsi-ls");
+        Needs.Libiscsi("iscsi-inq");
+        ScuseServe serve = await ServeAsync("memory:8M", "--initiator", "iqn.2026-11.example:some*");
+
+        (await Peer.RunAsync(Deadline, "iscsi-inq", "-i", "iqn.2026-11.example:someone", serve.Url)).OrThrow();
+        Outcome other = await Peer.RunAsync(Deadline, "iscsi-inq", "-i", "iqn.2026-11.example:other", serve.Url);
+        Outcome list = await Peer.RunAsync(Deadline, "iscsi-ls", "-i", "iqn.2026-11.example:other", serve.PortalUrl);
+
+        Assert.NotEqual(0, other.ExitCode);
+        Assert.DoesNotContain("Target:", list.Output);
+        Assert.Contains("may not log in", serve.Log);
+    }
+
+    [Fact]
+    public async Task A_portal_for_other_machines_needs_to_be_told_who_may_come()
+    {
+        Outcome open = await ScuseServe.RunAsync(Deadline, "serve", "memory:1M", "--portal", "0.0.0.0:0");
+        ScuseServe listed = await ServeAsync("memory:1M", "--portal", "0.0.0.0:0", "--initiator", "127.0.0.0/8", "--socket", TemporaryFile("a.sock"));
+        (await InquiryAsync(listed.Url)).OrThrow();
+        ScuseServe loopback = await ServeAsync("memory:1M", "--socket", TemporaryFile("attach.sock"));
+        Outcome live = await ScuseAsync("portal", "add", "0.0.0.0:0");
+
+        Assert.Equal(2, open.ExitCode);
+        Assert.Contains("--chap-file", Assert.Single(open.Error.TrimEnd().Split('\n')));
+        Assert.Equal(1, live.ExitCode);
+        Assert.Contains("--chap-file", live.Error);
+        Assert.NotEqual(0, loopback.Port);
+    }
+
+    [Fact]
+    public async Task A_file_of_secrets_that_others_may_read_is_refused()
+    {
+        string file = TemporaryFile("chap.json");
+        await File.WriteAllTextAsync(file, $$"""{ "users": [{ "name": "{{User}}", "secret": "{{Secret}}" }] }""", TestContext.Current.CancellationToken);
+        File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.OtherRead);
+
+        Outcome outcome = await ScuseServe.RunAsync(Deadline, "serve", "memory:1M", "--chap-file", file);
+
+        Assert.Equal(2, outcome.ExitCode);
+        Assert.Contains($"chmod 600 {file}", Assert.Single(outcome.Error.TrimEnd().Split('\n')));
+    }
+
+    Task<Outcome> ScuseAsync(params string[] arguments) => ScuseServe.RunAsync(Deadline, [.. arguments, "--control", TemporaryFile("attach.sock.control")]);
+}
