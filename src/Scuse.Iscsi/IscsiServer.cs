@@ -157,7 +157,7 @@ public sealed class IscsiServer
     /// A leading login has come to its end: a new session, or null when there are too many. A session of the same initiator port with the same
     /// target is ended first. RFC 7143 section 6.3.5.
     /// </summary>
-    internal IscsiSession? Begin(SessionParameters parameters, ulong isid, IscsiTarget? target, CommandWindow window, long acceptedMs)
+    internal IscsiSession? Begin(SessionParameters parameters, ulong isid, IscsiTarget? target, CommandWindow window, IscsiConnection leading)
     {
         FindSession(parameters.InitiatorName, isid, target)?.EndNow($"the session was reinstated by {parameters.InitiatorName}");
 
@@ -186,7 +186,7 @@ public sealed class IscsiServer
         while (_lastTsih == 0 || _sessions.ContainsKey(_lastTsih));
 
         var tasks = new SessionTasks(window, Options, Buffers);
-        var session = new IscsiSession(this, parameters, isid, _lastTsih, target, tasks, acceptedMs);
+        var session = new IscsiSession(this, parameters, isid, _lastTsih, target, tasks, leading);
         _sessions.Add(session.Tsih, session);
         return session;
     }
@@ -201,7 +201,7 @@ public sealed class IscsiServer
         }
     }
 
-    /// <summary>Drops the sessions of initiators that may no longer have one. A secret that has changed is asked for at the next login.</summary>
+    /// <summary>Drops the sessions of initiators that may no longer have one, and shows the others what they see now. A secret that has changed is asked for at the next login.</summary>
     internal void AccessChanged(IscsiTarget target)
     {
         foreach (IscsiSession session in _sessions.Values.Where(session => session.Node == target).ToList())
@@ -210,6 +210,10 @@ public sealed class IscsiServer
             if (!isKnown || !session.Connections.All(connection => target.Access.Admits(session.InitiatorName, connection.RemoteIP)))
             {
                 session.Drop($"{session.InitiatorName} may no longer log in to {target.Name}");
+            }
+            else if (session.Nexus is { } nexus)
+            {
+                target.Scsi.SetMap(nexus, target.Access.MapFor(session.InitiatorName, session.Address));
             }
         }
     }

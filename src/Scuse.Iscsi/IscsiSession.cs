@@ -1,3 +1,4 @@
+using System.Net;
 using Scuse.Iscsi.Access;
 using Scuse.Iscsi.FullFeature;
 using Scuse.Iscsi.Negotiation;
@@ -16,7 +17,7 @@ public sealed class IscsiSession : ITaskTransport
     readonly List<IscsiConnection> _connections = [];
 
     internal IscsiSession(
-        IscsiServer server, SessionParameters parameters, ulong isid, ushort tsih, IscsiTarget? node, SessionTasks tasks, long createdMs)
+        IscsiServer server, SessionParameters parameters, ulong isid, ushort tsih, IscsiTarget? node, SessionTasks tasks, IscsiConnection leading)
     {
         Server = server;
         Parameters = parameters;
@@ -24,12 +25,13 @@ public sealed class IscsiSession : ITaskTransport
         Tsih = tsih;
         Node = node;
         Tasks = tasks;
-        CreatedMs = createdMs;
+        CreatedMs = leading.AcceptedMs;
+        Address = leading.RemoteIP;
         TransferOut = new TransferOut(parameters, tasks, server.Buffers, Counters);
         Order = new CommandOrder(this, tasks.Window);
         Suspended = new SuspendedTasks(this);
         Fence = new ResponseFence(this);
-        Nexus = Target?.Attach($"{parameters.InitiatorName},i,0x{isid:x12}");
+        Nexus = Target?.Attach($"{parameters.InitiatorName},i,0x{isid:x12}", node!.Access.MapFor(parameters.InitiatorName, Address));
     }
 
     /// <summary>The initiator's iSCSI name.</summary>
@@ -97,6 +99,9 @@ public sealed class IscsiSession : ITaskTransport
 
     /// <summary>How many Data-Out PDUs came for a task that was no more, and were ignored.</summary>
     public long IgnoredDataOuts => Counters.IgnoredDataOuts;
+
+    /// <summary>Where its first connection came from, which decides what it sees.</summary>
+    internal IPAddress? Address { get; }
 
     internal IscsiServer Server { get; }
 

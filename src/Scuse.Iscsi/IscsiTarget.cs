@@ -21,7 +21,8 @@ public sealed class IscsiTarget
     /// <summary>The SCSI target device that the node is a way to.</summary>
     public ScsiTarget Scsi { get; }
 
-    /// <summary>Who may log in. Can be replaced at any time: sessions of initiators that may no longer are dropped, with a word to the initiator.</summary>
+    /// <summary>Who may log in. Can be replaced at any time: sessions of initiators that may no longer are dropped, with a
+    /// word to the initiator; those that see other logical units are told so (REPORTED LUNS DATA HAS CHANGED).</summary>
     public TargetAccess Access
     {
         get;

@@ -69,6 +69,9 @@ public static class AdditionalSense
     /// <summary>INVALID COMMAND OPERATION CODE.</summary>
     public const ushort InvalidOperationCode = 0x2000;
 
+    /// <summary>ACCESS DENIED - NO ACCESS RIGHTS.</summary>
+    public const ushort NoAccessRights = 0x2002;
+
     /// <summary>LOGICAL BLOCK ADDRESS OUT OF RANGE.</summary>
     public const ushort LbaOutOfRange = 0x2100;
 

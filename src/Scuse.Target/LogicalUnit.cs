@@ -150,6 +150,12 @@ public sealed class LogicalUnit
             return;
         }
 
+        if (task.Nexus.MayOnlyRead(Number) && !ReadOnlyAccess.Admits(task.Cdb))
+        {
+            Finish(task, ScsiResult.Check(SenseKey.DataProtect, AdditionalSense.WriteProtected));
+            return;
+        }
+
         if (!Target.PortGroup.IsActive && !Target.PortGroup.Admits(task.Cdb, out ScsiResult unreachable))
         {
             Finish(task, unreachable);
@@ -499,12 +505,13 @@ public sealed class LogicalUnit
 
     ScsiResult ExecuteInCore(ScsiTask task) => task.Cdb[0] switch
     {
-        OperationCode.ReportLuns => ReportLuns.Execute(task.Cdb, Target.LogicalUnitNumbers, task.DataIn),
+        OperationCode.ReportLuns => ReportLuns.Execute(task.Cdb, Target.NumbersFor(task.Nexus), task.DataIn),
         OperationCode.RequestSense when task.Nexus.TryGetAttention(Number, clear: true, out ushort code) =>
             PendingSense.Execute(task.Cdb, AttentionSense(code), task.DataIn),
         _ when !HasWholeCdb(task) => ScsiResult.Check(SenseData.InvalidFieldInCdb(0)),
         OperationCode.MaintenanceIn when (task.Cdb[1] & ServiceAction.Mask) == ServiceAction.ReportTargetPortGroups =>
             PortGroupCommands.Report(Target.PortGroup, task.Cdb, task.DataIn),
+        OperationCode.MaintenanceOut when task.Nexus.Map is not null => ScsiResult.Check(SenseKey.IllegalRequest, AdditionalSense.NoAccessRights), // it concerns every logical unit
         OperationCode.MaintenanceOut => PortGroupCommands.Set(Target.PortGroup, task.Nexus, task.Cdb, task.DataOut),
         OperationCode.MaintenanceIn => SupportedTaskManagement.Execute(task.Cdb, task.DataIn),
         OperationCode.ThirdPartyCopyIn => CopyResults.Execute(this, task.Nexus, task.Cdb, task.DataIn),
@@ -713,6 +720,10 @@ public sealed class LogicalUnit
         else if (task.Cdb[0] == OperationCode.Inquiry && task.Status == ScsiStatus.Good)
         {
             PortGroupInquiry.Complete(task, Target.PortGroup);
+        }
+        else if (task.Cdb[0] is OperationCode.ModeSense6 or OperationCode.ModeSense10 && task.Status == ScsiStatus.Good && task.Nexus.MayOnlyRead(Number))
+        {
+            ReadOnlyAccess.SetWriteProtected(task);
         }
 
         Complete(task);

@@ -30,6 +30,9 @@ public sealed class Nexus
     /// <summary>Whether the nexus still exists.</summary>
     public bool IsAlive { get; internal set; } = true;
 
+    /// <summary>What it sees of the target; null: everything, as the target numbers it.</summary>
+    internal LunMap? Map { get; set; }
+
     /// <summary>Its copies, for RECEIVE COPY RESULTS.</summary>
     internal CopyOperations Copies { get; } = new();
 
@@ -48,6 +51,21 @@ public sealed class Nexus
 
         PendingAttentions += attentions.Any ? 0 : 1;
         attentions.Establish(code);
+    }
+
+    /// <summary>Whether a logical unit is there for it.</summary>
+    internal bool Sees(int unit) => Map is null || Map.Sees(unit);
+
+    /// <summary>Whether it may not change a logical unit.</summary>
+    internal bool MayOnlyRead(int unit) => Map is not null && Map.IsReadOnly(unit);
+
+    /// <summary>It sees the logical unit no more: what was to be told of it is not.</summary>
+    internal void Forget(int lun)
+    {
+        if (_attentions.Remove(lun, out UnitAttentions? attentions) && attentions.Any)
+        {
+            PendingAttentions--;
+        }
     }
 
     /// <summary>How many conditions are pending for the logical unit.</summary>

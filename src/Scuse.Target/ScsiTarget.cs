@@ -59,12 +59,14 @@ public sealed class ScsiTarget
     /// <summary>The logical units, by number.</summary>
     public IEnumerable<LogicalUnit> LogicalUnits => _units.OfType<LogicalUnit>();
 
-    internal ReadOnlySpan<int> LogicalUnitNumbers => _numbers;
+    /// <summary>The numbers that REPORT LUNS tells a nexus.</summary>
+    internal ReadOnlySpan<int> NumbersFor(Nexus nexus) => nexus.Map is { } map ? map.Luns : _numbers;
 
     internal ControlMemory ControlMemory { get; } = new();
 
-    /// <summary>The logical units that a nexus may know of: whatever finds one for it looks here. All, so far.</summary>
-    internal IEnumerable<LogicalUnit> UnitsVisibleTo(Nexus nexus) => nexus.IsAlive ? LogicalUnits : [];
+    /// <summary>The logical units that a nexus may know of: whatever finds one for it looks here.</summary>
+    internal IEnumerable<LogicalUnit> UnitsVisibleTo(Nexus nexus) =>
+        !nexus.IsAlive ? [] : nexus.Map is null ? LogicalUnits : LogicalUnits.Where(unit => nexus.Sees(unit.Number));
 
     internal CopyManager Copies => field ??= new CopyManager(this);
 
@@ -79,19 +81,65 @@ public sealed class ScsiTarget
     /// <summary>The logical unit was reset: nobody can ask about its copies that are over.</summary>
     internal void ForgetCopiesOf(LogicalUnit unit) => _nexuses.ForEach(nexus => nexus.Copies.ForgetThoseOf(unit));
 
-    /// <summary>A new I_T nexus. Every logical unit owes it a POWER ON, RESET, OR BUS DEVICE RESET OCCURRED unit attention. SAM-5 clause 5.14.</summary>
-    public Nexus Attach(string initiatorPort)
+    /// <summary>
+    /// A new I_T nexus, which sees what a map says, or everything. Every logical unit that it sees owes it a POWER ON, RESET, OR BUS DEVICE RESET OCCURRED unit
+    /// attention. SAM-5 clause 5.14.
+    /// </summary>
+    public Nexus Attach(string initiatorPort, LunMap? map = null)
     {
         _lastNexusId = Math.Max(_lastNexusId, _lastNexusId + 1); // stays at the last one rather than starting anew
         var nexus = new Nexus(this, initiatorPort, _lastNexusId);
+        nexus.Map = map?.Within(HasUnit);
         _nexuses.Add(nexus);
-        foreach (int number in _numbers)
+        foreach (LogicalUnit unit in UnitsVisibleTo(nexus))
         {
-            nexus.Establish(number, AdditionalSense.PowerOnOrResetOccurred);
+            nexus.Establish(unit.Number, AdditionalSense.PowerOnOrResetOccurred);
         }
 
         return nexus;
     }
+
+    /// <summary>
+    /// A nexus sees the target in another way from now on; null: all of it. Every logical unit that it sees tells it REPORTED LUNS DATA HAS CHANGED, a new one that it
+    /// is new. Commands that it has under way end as they would have; nothing else reaches a logical unit that it sees no more, whose reservations by
+    /// RESERVE it loses. SPC-4 clause 6.33.
+    /// </summary>
+    public void SetMap(Nexus nexus, LunMap? map)
+    {
+        ArgumentNullException.ThrowIfNull(nexus);
+        LunMap? old = nexus.Map, next = map?.Within(HasUnit);
+        if (!nexus.IsAlive || (old is null ? next is null : old.IsSameAs(next)))
+        {
+            return;
+        }
+
+        nexus.Map = next;
+        foreach (LogicalUnit unit in LogicalUnits)
+        {
+            bool sawIt = old is null || old.Sees(unit.Number);
+            if (!nexus.Sees(unit.Number))
+            {
+                nexus.Forget(unit.Number);
+                if (sawIt)
+                {
+                    unit.Reservations.NexusLost(nexus);
+                    unit.ClearAca(nexus);
+                    unit.StartWaiting();
+                }
+
+                continue;
+            }
+
+            if (!sawIt)
+            {
+                nexus.Establish(unit.Number, AdditionalSense.PowerOnOrResetOccurred);
+            }
+
+            nexus.Establish(unit.Number, AdditionalSense.ReportedLunsDataChanged);
+        }
+    }
+
+    bool HasUnit(int number) => (uint)number < (uint)_units.Length && _units[number] is not null;
 
     /// <summary>
     /// The nexus is lost (SAM-5 clause 6.3.4): its tasks end without an answer, and no call for them reaches the transport any more.
@@ -142,7 +190,7 @@ public sealed class ScsiTarget
             return;
         }
 
-        if (Find(task.Lun) is { } unit)
+        if (Find(task) is { } unit)
         {
             unit.Begin(task);
         }
@@ -175,7 +223,11 @@ public sealed class ScsiTarget
     }
 
     /// <summary>Whether sense data of a logical unit is in descriptor format (D_SENSE); false where there is none. For a transport that answers for a task itself.</summary>
-    public bool UsesDescriptorSense(ulong lun) => Find(lun) is { UsesDescriptorSense: true };
+    public bool UsesDescriptorSense(Nexus nexus, ulong lun)
+    {
+        ArgumentNullException.ThrowIfNull(nexus);
+        return Find(nexus, lun) is { UsesDescriptorSense: true };
+    }
 
     /// <summary>Fails what is overdue. To be called now and then, some times a second.</summary>
     public void Tick(long nowMs)
@@ -190,7 +242,7 @@ public sealed class ScsiTarget
         ArgumentNullException.ThrowIfNull(unit);
         foreach (Nexus nexus in _nexuses)
         {
-            if (nexus != except)
+            if (nexus != except && nexus.Sees(unit.Number))
             {
                 nexus.Establish(unit.Number, attention);
             }
@@ -202,7 +254,7 @@ public sealed class ScsiTarget
     {
         foreach (Nexus nexus in _nexuses)
         {
-            if (nexus.InitiatorPort == initiatorPort)
+            if (nexus.InitiatorPort == initiatorPort && nexus.Sees(unit.Number))
             {
                 nexus.Establish(unit.Number, attention);
             }
@@ -254,7 +306,7 @@ public sealed class ScsiTarget
     {
         foreach (Nexus nexus in tasks.Select(static task => task.Nexus).Distinct())
         {
-            if (nexus != by)
+            if (nexus != by && nexus.Sees(unit.Number))
             {
                 nexus.Establish(unit.Number, AdditionalSense.CommandsClearedByAnotherInitiator);
             }
@@ -275,7 +327,7 @@ public sealed class ScsiTarget
     public void Manage(TaskManagementRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
-        LogicalUnit? unit = Find(request.Lun);
+        LogicalUnit? unit = Find(request.Nexus, request.Lun);
         if (unit is null && IsForLogicalUnit(request.Function))
         {
             // All commands of the well-known one have ended by the time anybody could ask for them.
@@ -301,6 +353,9 @@ public sealed class ScsiTarget
                 break;
             case TaskManagementFunction.LogicalUnitReset:
                 Abort(request, [unit!], AbortCause.LogicalUnitReset);
+                break;
+            case TaskManagementFunction.TargetWarmReset or TaskManagementFunction.TargetColdReset when request.Nexus.Map is not null:
+                Answer(request, TaskManagementResponse.AuthorizationFailed); // there may be logical units that are not its business
                 break;
             case TaskManagementFunction.TargetWarmReset:
                 Abort(request, LogicalUnits, AbortCause.TargetWarmReset); // SAM-5 clause 6.3.3: every logical unit is reset
@@ -357,7 +412,7 @@ public sealed class ScsiTarget
     /// <summary>What a lost nexus loses, except that it is still there: every logical unit tells it I_T NEXUS LOSS OCCURRED. SAM-5 clauses 6.3.4 and 7.6.</summary>
     void ResetNexus(TaskManagementRequest request)
     {
-        foreach (LogicalUnit unit in LogicalUnits)
+        foreach (LogicalUnit unit in UnitsVisibleTo(request.Nexus))
         {
             unit.Reservations.NexusLost(request.Nexus);
             EndBackgroundCopies(unit, nexus => nexus == request.Nexus);
@@ -478,11 +533,17 @@ public sealed class ScsiTarget
 
     // ---- helpers ----
 
-    LogicalUnit? Find(ulong lun)
+    LogicalUnit? Find(Nexus nexus, ulong lun)
     {
         int number = LunAddress.Parse(lun);
+        number = nexus.Map is { } map ? map.UnitAt(number) : number;
         return (uint)number < (uint)_units.Length ? _units[number] : null;
     }
+
+    /// <summary>The copy manager names logical units by the target's numbers, and only those that the nexus sees.</summary>
+    LogicalUnit? Find(ScsiTask task) => !task.IsOfCopyManager ? Find(task.Nexus, task.Lun)
+        : LunAddress.Parse(task.Lun) is var number && task.Nexus.Sees(number) ? _units[number]
+        : null;
 
     /// <summary>A copy, since dropping a task takes it out of the set. Rare work: it may allocate.</summary>
     static List<ScsiTask> TasksOf(LogicalUnit unit, Nexus? nexus) => [.. unit.Tasks.Where(task => nexus is null || task.Nexus == nexus)];
@@ -490,7 +551,7 @@ public sealed class ScsiTarget
     /// <summary>For the well-known logical unit, and for a number that has none.</summary>
     void AnswerAround(ScsiTask task)
     {
-        int room = Math.Min(task.ExpectedDataIn, ReportLuns.ResponseLength(_numbers.Length + 1) + ControlMemory.SmallestBytes);
+        int room = Math.Min(task.ExpectedDataIn, ReportLuns.ResponseLength(NumbersFor(task.Nexus).Length + 1) + ControlMemory.SmallestBytes);
         if (room > 0)
         {
             task.ControlPiece = ControlMemory.Rent(room);
@@ -498,8 +559,8 @@ public sealed class ScsiTarget
         }
 
         task.SetOutcome(task.Lun == ReportLunsUnit.Address
-            ? _reportLuns.Execute(task.Cdb, _numbers, task.DataIn)
-            : MissingLogicalUnit.Execute(task.Cdb, _numbers, task.DataIn));
+            ? _reportLuns.Execute(task.Cdb, NumbersFor(task.Nexus), task.DataIn)
+            : MissingLogicalUnit.Execute(task.Cdb, NumbersFor(task.Nexus), task.DataIn));
         task.State = TaskState.Completed;
         task.Transport.OnCompleted(task);
     }

@@ -30,6 +30,7 @@ static class ServeCommand
         var target = new Option<string?>("--target") { Description = "The target's name", HelpName = "IQN" };
         var chapFile = new Option<string?>("--chap-file") { Description = "A file with the users and secrets that initiators prove to know (CHAP); nobody but its owner may read it. docs/access.md shows it", HelpName = "FILE" };
         var initiator = new Option<string[]>("--initiator") { Description = "Lets only these initiators log in: a name with * and ? for others, or an address with or without /PREFIX; can be given several times", HelpName = "PATTERN" };
+        var lunMap = new Option<string[]>("--lun-map") { Description = "What some initiators see: the number that they know a LUN by, @ the engine's where that differs, :ro where they may only read; the first map that matches counts, and who matches none sees nothing", HelpName = LunMapSpec.Usage };
         var allowAnyone = new Option<bool>("--allow-anyone") { Description = "Lets everybody log in who reaches a portal from other machines: for a network that is yours alone" };
         var socket = new Option<string?>("--socket") { Description = "Where handlers attach", HelpName = "PATH" };
         var control = new Option<string?>("--control") { Description = "Where operators ask; PATH of --socket with .control when not given", HelpName = "PATH" };
@@ -44,7 +45,7 @@ static class ServeCommand
         var nop = new Option<int>("--nop-interval") { Description = "Seconds that an initiator may be silent before it is asked for a sign of life; 0: it is never asked", HelpName = "SECONDS", DefaultValueFactory = _ => 15 };
         var recovery = new Option<int>("--error-recovery-level") { Description = "The highest iSCSI error recovery level to offer, 0 to 2: from 1 on damaged PDUs are sent again, at 2 commands outlive their connection", HelpName = "LEVEL", DefaultValueFactory = _ => 0 };
         var allocations = new Option<bool>("--report-allocations") { Hidden = true };
-        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, group, advertise, target, chapFile, initiator, allowAnyone, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, recovery, spin, allocations };
+        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, group, advertise, target, chapFile, initiator, lunMap, allowAnyone, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, recovery, spin, allocations };
         command.SetAction(async (parsed, cancellation) =>
         {
             try
@@ -63,7 +64,7 @@ static class ServeCommand
                 string[]? initiators = parsed.GetValue(initiator) is { Length: > 0 } patterns ? patterns : null;
                 EngineOptions options = new()
                 {
-                    Access = new AccessOptions { Chap = chap?.ForTarget, Initiators = initiators },
+                    Access = new AccessOptions { Chap = chap?.ForTarget, Initiators = initiators, LunMaps = parsed.GetValue(lunMap) is { Length: > 0 } maps ? [.. maps.Select(LunMapSpec.Parse)] : null },
                     DiscoveryAccess = new AccessOptions { Chap = chap?.ForDiscovery, Initiators = initiators },
                     AllowAnyone = parsed.GetValue(allowAnyone),
                     Portals = [.. parsed.GetValue(portal)!.Select(PortalSpec.Parse).Select(each => each with { Advertised = each.Advertised ?? parsed.GetValue(advertise) })],
@@ -105,6 +106,12 @@ static class ServeCommand
     {
         options.Access.ToRules();
         options.DiscoveryAccess.ToRules();
+        HashSet<int> units = [.. options.Luns.Select(static lun => lun.Number)];
+        foreach (MappedLunOptions lun in (options.Access.LunMaps ?? []).SelectMany(static map => map.Luns).Where(lun => !units.Contains(lun.Unit ?? lun.Lun)))
+        {
+            throw new FormatException($"a LUN map names logical unit {lun.Unit ?? lun.Lun}, which is not served");
+        }
+
         if (options.Portals.Select(portal => Exposure.ProblemOf(options, portal)).FirstOrDefault(static problem => problem is not null) is { } exposed)
         {
             throw new FormatException(exposed);

@@ -127,6 +127,44 @@ public sealed class AccessTests : PeerTest
     }
 
     [Fact]
+    public async Task Each_initiator_sees_its_own_LUNs_and_writes_only_where_it_may()
+    {
+        Needs.Libiscsi("iscsi-ls");
+        Needs.Qemu();
+        ScuseServe serve = await ServeAsync("memory:8M", "memory:16M", "--lun-map", "iqn.2026-11.example:backup=0@1:ro", "--lun-map", "iqn.*=0,1");
+
+        Outcome all = (await Peer.RunAsync(Deadline, "iscsi-ls", "-s", "-i", "iqn.2026-11.example:host", serve.PortalUrl)).OrThrow();
+        Outcome backup = (await Peer.RunAsync(Deadline, "iscsi-ls", "-s", "-i", "iqn.2026-11.example:backup", serve.PortalUrl)).OrThrow();
+        await Qemu.IoMustSucceedAsync(serve.Urls[1], "write -P 9 0 1M");
+        string image = $"driver=raw,file.driver=iscsi,file.transport=tcp,file.portal={serve.Portal},file.target={serve.Target},file.lun=0,file.initiator-name=iqn.2026-11.example:backup";
+        Outcome read = await Peer.RunAsync(Deadline, "qemu-io", "--image-opts", "-r", "-c", "read -P 9 0 1M", image);
+        Outcome write = await Peer.RunAsync(Deadline, "qemu-io", "--image-opts", "-c", "write 0 4k", image);
+
+        Assert.Matches(@"Lun:1\s", all.Output);
+        Assert.Matches(@"Lun:0\s+Type:DIRECT_ACCESS", backup.Output);
+        Assert.DoesNotContain("Lun:1", backup.Output);
+        Assert.Equal(0, read.OrThrow().ExitCode);
+        Assert.DoesNotContain("Pattern verification failed", read.Text);
+        Assert.NotEqual(0, write.ExitCode);
+    }
+
+    [Theory]
+    [InlineData("iqn.x")]
+    [InlineData("iqn.x=")]
+    [InlineData("iqn.x=0:rw")]
+    [InlineData("iqn.x=0@1@2")]
+    [InlineData("iqn.x=0,0")]
+    [InlineData("iqn.x=1")]
+    [InlineData("nobody=0")]
+    public async Task A_map_that_makes_no_sense_is_one_line_and_exit_code_2(string map)
+    {
+        Outcome outcome = await ScuseServe.RunAsync(Deadline, "serve", "memory:1M", "--lun-map", map);
+
+        Assert.Equal(2, outcome.ExitCode);
+        Assert.Single(outcome.Error.TrimEnd().Split('\n'));
+    }
+
+    [Fact]
     public async Task A_portal_for_other_machines_needs_to_be_told_who_may_come()
     {
         Outcome open = await ScuseServe.RunAsync(Deadline, "serve", "memory:1M", "--portal", "0.0.0.0:0");

@@ -12,10 +12,10 @@ sealed class Initiator : ITaskTransport
 
     readonly ScsiTarget _target;
 
-    public Initiator(ScsiTarget target, string name = "iqn.2026-11.example:a,i,0x000000000001", bool clearAttentions = true)
+    public Initiator(ScsiTarget target, string name = "iqn.2026-11.example:a,i,0x000000000001", bool clearAttentions = true, LunMap? map = null)
     {
         _target = target;
-        Nexus = target.Attach(name);
+        Nexus = target.Attach(name, map);
         if (clearAttentions)
         {
             foreach (LogicalUnit unit in target.LogicalUnits)

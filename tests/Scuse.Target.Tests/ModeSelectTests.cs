@@ -160,9 +160,9 @@ public sealed class ModeSelectTests
 
         Assert.Equal("7205210000000000", Convert.ToHexString(task.Sense));
         Assert.Equal("72062A0100000000", Convert.ToHexString(attention.Sense));
-        Assert.True(_target.UsesDescriptorSense(LunAddress.Format(0)));
-        Assert.False(_target.UsesDescriptorSense(LunAddress.Format(1)));
-        Assert.False(_target.UsesDescriptorSense(LunAddress.Format(9)));
+        Assert.True(_target.UsesDescriptorSense(_initiator.Nexus, LunAddress.Format(0)));
+        Assert.False(_target.UsesDescriptorSense(_initiator.Nexus, LunAddress.Format(1)));
+        Assert.False(_target.UsesDescriptorSense(_initiator.Nexus, LunAddress.Format(9)));
     }
 
     [Fact]

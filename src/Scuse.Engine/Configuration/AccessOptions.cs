@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text;
 using Scuse.Iscsi.Access;
+using Scuse.Target;
 
 namespace Scuse.Engine;
 
@@ -15,12 +16,22 @@ public sealed record AccessOptions
     /// <summary>The CHAP users that initiators have to prove to be; null: they need not.</summary>
     public ChapOptions? Chap { get; init; }
 
+    /// <summary>
+    /// What initiators see of the target: the first of these that matches counts, and who matches none sees no logical unit. Null: everybody sees everything.
+    /// </summary>
+    public IReadOnlyList<LunMapOptions>? LunMaps { get; init; }
+
     /// <summary>Whether not everybody who reaches a portal may log in.</summary>
     public bool IsRestricted => Initiators is not null || Chap is not null;
 
     /// <summary>The rules for the protocol.</summary>
     /// <exception cref="FormatException">Something is wrong; the message is one line for the operator, without a secret.</exception>
-    public TargetAccess ToRules() => new() { Initiators = PatternsOf(Initiators), Chap = Chap?.ToRules() };
+    public TargetAccess ToRules() => new()
+    {
+        Initiators = PatternsOf(Initiators),
+        Chap = Chap?.ToRules(),
+        LunMaps = LunMaps is null ? null : [.. LunMaps.Select(static map => map.ToRules())],
+    };
 
     internal static IReadOnlyList<InitiatorPattern>? PatternsOf(IReadOnlyList<string>? texts) => texts is null ? null :
     [
@@ -28,6 +39,42 @@ public sealed record AccessOptions
             ? pattern
             : throw new FormatException($"initiator '{text}' is neither an iSCSI name, such as iqn.2026-11.example:* with its wildcards, nor an address, such as 192.0.2.0/24 with no bit set behind the prefix")),
     ];
+}
+
+/// <summary>What some initiators see of a target, as configured.</summary>
+public sealed record LunMapOptions
+{
+    /// <summary>Which initiators, as in <see cref="AccessOptions.Initiators"/>.</summary>
+    public required IReadOnlyList<string> Initiators { get; init; }
+
+    /// <summary>What they see.</summary>
+    public required IReadOnlyList<MappedLunOptions> Luns { get; init; }
+
+    /// <exception cref="FormatException">Something is wrong; the message is one line for the operator.</exception>
+    internal InitiatorLuns ToRules()
+    {
+        try
+        {
+            return new InitiatorLuns(AccessOptions.PatternsOf(Initiators)!, new LunMap([.. Luns.Select(static lun => new LunMapping(lun.Lun, lun.Unit ?? lun.Lun, lun.ReadOnly))]));
+        }
+        catch (ArgumentException exception)
+        {
+            throw new FormatException($"LUN map of {string.Join(", ", Initiators)}: {ChapOptions.WithoutParameter(exception)}", exception);
+        }
+    }
+}
+
+/// <summary>A logical unit in a map, as configured.</summary>
+public sealed record MappedLunOptions
+{
+    /// <summary>The number that the initiators know it by.</summary>
+    public required int Lun { get; init; }
+
+    /// <summary>The engine's number; null: the same.</summary>
+    public int? Unit { get; init; }
+
+    /// <summary>Whether they may not change it.</summary>
+    public bool ReadOnly { get; init; }
 }
 
 /// <summary>CHAP as configured.</summary>

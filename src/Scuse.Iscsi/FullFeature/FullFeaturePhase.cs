@@ -167,7 +167,7 @@ internal sealed class FullFeaturePhase
             (byte)(ScsiResponsePdu.UnderflowBit | (task.IsBidirectional ? ScsiResponsePdu.BidirectionalUnderflowBit : 0)),
             (uint)task.Scsi.ExpectedDataOut, task.IsBidirectional ? (uint)task.Scsi.ExpectedDataIn : 0);
         uint tag = task.InitiatorTaskTag, expDataSN = task.DataSN;
-        bool inDescriptorFormat = _session.Target!.UsesDescriptorSense(task.Lun);
+        bool inDescriptorFormat = _session.Target!.UsesDescriptorSense(_session.Nexus!, task.Lun);
         if (task.State == IscsiTaskState.Held)
         {
             _session.Order.Drop(task);

@@ -388,7 +388,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
                 return LoginStatus.CannotIncludeInSession; // since the login began
             }
 
-            session = _session ?? server.Begin(_parameters, _isid, _target, _window!, connection.AcceptedMs);
+            session = _session ?? server.Begin(_parameters, _isid, _target, _window!, connection);
             if (session is null)
             {
                 return LoginStatus.OutOfResources;
