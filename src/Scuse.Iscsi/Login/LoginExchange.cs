@@ -378,12 +378,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
                 return change;
             }
 
-            if (_session is { } joined && joined.Parameters.Authenticated?.User.Name != _parameters.Authenticated?.User.Name)
-            {
-                return Refuse(LoginStatus.AuthorizationFailure, "the session is another CHAP user's");
-            }
-
-            if (_session is { } joining && !joining.HasRoomFor(_connectionId))
+            if (_session is { } joined && !joined.HasRoomFor(_connectionId))
             {
                 return LoginStatus.CannotIncludeInSession; // since the login began
             }
@@ -424,7 +419,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         }
 
         IscsiSession? other = _session ?? server.FindSession(_parameters.InitiatorName, _isid, _target);
-        return other is not null && other.ChapUser != _parameters.Authenticated?.User.Name && _access.Chap is not null
+        return other is not null && other.ChapUser != _parameters.Authenticated?.User.Name && (_session is not null || _access.Chap is not null)
             ? Refuse(LoginStatus.AuthorizationFailure, "the session of this initiator port is another CHAP user's")
             : LoginStatus.Success;
     }

@@ -106,6 +106,21 @@ public class ChapLogins
     }
 
     [Fact]
+    public void A_connection_more_for_a_session_has_to_prove_itself_as_well()
+    {
+        Node node = Node();
+        var first = new Initiator(node);
+        first.LoginAs(more: "MaxConnections=4");
+        ushort tsih = first.Connection.Session!.Tsih;
+        var none = new Initiator(node);
+        none.SendLogin(1, 3, transit: true, Initiator.Text(Initiator.Names), tsih: tsih, cid: 1);
+        MustFail(none.ReceiveOne());
+        MustFail(new Initiator(node).LoginAs("bob", "another secret of bob", tsih: tsih, cid: 1), LoginStatus.AuthorizationFailure);
+        Assert.Equal(0, new Initiator(node).LoginAs(tsih: tsih, cid: 1).Login.Status);
+        Assert.Equal(2, first.Connection.Session.Connections.Count);
+    }
+
+    [Fact]
     public void A_user_that_is_tied_to_initiators_cannot_log_in_as_another()
     {
         Assert.True(InitiatorPattern.TryParse("iqn.2026-11.example:her", out InitiatorPattern? hers));

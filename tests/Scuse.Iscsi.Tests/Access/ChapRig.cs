@@ -59,18 +59,19 @@ static class ChapRig
         return $"CHAP_R=0x{Convert.ToHexString(SHA256.HashData([0x10, .. Encoding.UTF8.GetBytes(secret), .. challenge]))}";
     }
 
-    /// <summary>A whole login as a user, to the answer of its last step.</summary>
-    public static Pdu LoginAs(this Initiator initiator, string user = User, string secret = Secret, string[]? names = null, ulong isid = Initiator.Isid, ushort tsih = 0)
+    /// <summary>A whole login as a user, to the answer of its last step; <paramref name="more"/> is a key for the operational stage.</summary>
+    public static Pdu LoginAs(
+        this Initiator initiator, string user = User, string secret = Secret, string[]? names = null, ushort tsih = 0, ushort cid = 0, string? more = null)
     {
-        Step(["AuthMethod=CHAP"], names ?? Initiator.Names);
-        Step(["CHAP_A=7"]);
-        initiator.SendLogin(0, 3, transit: true, Initiator.Text($"CHAP_N={user}", Answer(secret)), isid: isid, tsih: tsih);
-        return initiator.Receive() is [var answer] ? answer : throw new InvalidOperationException("it has to wait for its answer");
+        Step(0, 1, false, [.. names ?? Initiator.Names, "AuthMethod=CHAP"]);
+        Step(0, 1, false, "CHAP_A=7");
+        Pdu answer = Step(0, 1, true, $"CHAP_N={user}", Answer(secret));
+        return answer.Login.Status != 0 ? answer : Step(1, 3, true, more is null ? [] : [more]);
 
-        void Step(string[] keys, string[]? before = null)
+        Pdu Step(int stage, int next, bool transit, params string[] keys)
         {
-            initiator.SendLogin(0, 1, transit: false, Initiator.Text([.. before ?? [], .. keys]), isid: isid, tsih: tsih);
-            Assert.Equal(0, initiator.ReceiveOne().Login.Status);
+            initiator.SendLogin(stage, next, transit, Initiator.Text(keys), tsih: tsih, cid: cid);
+            return initiator.ReceiveOne();
         }
     }
 
