@@ -14,6 +14,7 @@ var root = new RootCommand("SCSI in userspace: disks over iSCSI, each served by 
     RingCommand.Create(),
     LunCommand.Create(),
     PortalCommand.Create(),
+    AccessCommand.Create(),
 };
 ParseResult command = root.Parse(args.Length == 0 ? ["--help"] : args);
 if (command.Errors.Count > 0)

@@ -66,6 +66,7 @@ static class ServeCommand
                 {
                     Access = new AccessOptions { Chap = chap?.ForTarget, Initiators = initiators, LunMaps = parsed.GetValue(lunMap) is { Length: > 0 } maps ? [.. maps.Select(LunMapSpec.Parse)] : null },
                     DiscoveryAccess = new AccessOptions { Chap = chap?.ForDiscovery, Initiators = initiators },
+                    ChapFile = parsed.GetValue(chapFile) is { } path ? Path.GetFullPath(path) : null,
                     AllowAnyone = parsed.GetValue(allowAnyone),
                     Portals = [.. parsed.GetValue(portal)!.Select(PortalSpec.Parse).Select(each => each with { Advertised = each.Advertised ?? parsed.GetValue(advertise) })],
                     SocketPath = parsed.GetValue(socket) ?? AttachSocket.DefaultPath(given, parsed.GetValue(keep) > 0),

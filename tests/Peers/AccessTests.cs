@@ -95,6 +95,30 @@ public sealed class AccessTests : PeerTest
     }
 
     [Fact]
+    public async Task Users_come_and_go_while_the_engine_runs()
+    {
+        Needs.Libiscsi("iscsi-inq");
+        ScuseServe serve = await ServeWithChapAsync();
+        string file = TemporaryFile("chap.json");
+        string before = await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken);
+
+        await File.WriteAllTextAsync(file, """{ "users": [{ "name": "carol", "secret": "the-secret-of-carol" }] }""", TestContext.Current.CancellationToken);
+        (await ScuseAsync("access", "reload")).OrThrow();
+        Outcome gone = await InquiryAsync(As(User, Secret, serve.Url));
+        (await InquiryAsync(As("carol", "the-secret-of-carol", serve.Url))).OrThrow();
+        await File.WriteAllTextAsync(file, """{ "users": [{ "name": "carol", "secret": "short" }] }""", TestContext.Current.CancellationToken);
+        Outcome wrong = await ScuseAsync("access", "reload");
+        (await InquiryAsync(As("carol", "the-secret-of-carol", serve.Url))).OrThrow();
+        await File.WriteAllTextAsync(file, before, TestContext.Current.CancellationToken);
+        (await ScuseAsync("access", "reload")).OrThrow();
+        (await InquiryAsync(As(User, Secret, serve.Url))).OrThrow();
+
+        Assert.NotEqual(0, gone.ExitCode);
+        Assert.Equal(1, wrong.ExitCode);
+        Assert.Contains("12 to 255 bytes", Assert.Single(wrong.Error.TrimEnd().Split('\n')));
+    }
+
+    [Fact]
     public async Task Discovery_asks_for_CHAP_of_its_own()
     {
         Needs.Libiscsi("iscsi-ls");

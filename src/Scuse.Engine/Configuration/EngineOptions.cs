@@ -22,6 +22,9 @@ public sealed record EngineOptions
     /// <summary>Who may ask which targets there are. Each is told only of those that it may log in to.</summary>
     public AccessOptions DiscoveryAccess { get; init; } = new();
 
+    /// <summary>Where the CHAP users of both were read from, to be read again when an operator says so; null: nowhere.</summary>
+    public string? ChapFile { get; init; }
+
     /// <summary>Whether it is meant that everybody who reaches a portal from another machine may log in.</summary>
     public bool AllowAnyone { get; init; }
 

@@ -4,6 +4,7 @@ using Scuse.Engine.Backstores;
 using Scuse.Engine.Portals;
 using Scuse.Engine.Reactors;
 using Scuse.Iscsi;
+using Scuse.Iscsi.Access;
 
 namespace Scuse.Engine.Management;
 
@@ -20,7 +21,7 @@ public sealed class EngineManagement
     static readonly string ProgramVersion = typeof(EngineManagement).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "";
 
     readonly ScuseEngine _engine;
-    readonly EngineOptions _options;
+    EngineOptions _options; // replaced on the reactor, as a whole
     readonly Reactor _reactor;
     readonly IscsiServer _server;
     readonly PortalSet _portals;
@@ -97,6 +98,49 @@ public sealed class EngineManagement
             static backstore => LunReport.OpenRegion(backstore)
                 ?? throw new ManagementException(ManagementProblem.Refused, $"LUN {backstore.Options.Number} has no handler, and so no ring"),
             cancellation);
+
+    // ---- access ----
+
+    /// <summary>
+    /// Reads the file with the CHAP users again. Sessions of users that are no longer in it are dropped; a secret that has changed counts from the next login on.
+    /// </summary>
+    /// <exception cref="ManagementException">It came to nothing, and all is as it was: something is wrong with the file, for one.</exception>
+    public Task<AccessStatus> ReloadAccessAsync(CancellationToken cancellation = default) => RefusableAsync(async () =>
+    {
+        EngineOptions next = ReadAccess(_options);
+        TargetAccess access = next.Access.ToRules(), discovery = next.DiscoveryAccess.ToRules();
+        return await AskAsync(
+            () =>
+            {
+                _server.Find(_options.TargetName)!.Access = access;
+                _server.DiscoveryAccess = discovery;
+                _options = _options with { Access = next.Access, DiscoveryAccess = next.DiscoveryAccess };
+                return new AccessStatus(access.Chap?.Users.Count ?? 0, discovery.Chap?.Users.Count ?? 0);
+            },
+            cancellation);
+    });
+
+    static EngineOptions ReadAccess(EngineOptions options)
+    {
+        try
+        {
+            ChapFile file = ChapFile.Load(options.ChapFile ?? throw new EngineException("the engine was started without --chap-file: there is nothing to read again"));
+            EngineOptions next = options with
+            {
+                Access = options.Access with { Chap = file.ForTarget },
+                DiscoveryAccess = options.DiscoveryAccess with { Chap = file.ForDiscovery },
+            };
+            next.Access.ToRules();
+            next.DiscoveryAccess.ToRules();
+            return options.Access.IsRestricted && !next.Access.IsRestricted && !options.AllowAnyone
+                ? throw new EngineException($"{options.ChapFile} names no users any more, which would let everybody log in")
+                : next;
+        }
+        catch (FormatException exception)
+        {
+            throw new EngineException(exception.Message, exception);
+        }
+    }
 
     // ---- portals ----
 

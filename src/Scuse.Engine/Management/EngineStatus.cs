@@ -362,3 +362,8 @@ public sealed record CommandStatus
 /// <param name="Lun">The logical unit as it is now.</param>
 /// <param name="EndedCommands">How many commands the operation ended.</param>
 public sealed record OperationOutcome(LunStatus Lun, int EndedCommands);
+
+/// <summary>Whom an engine lets in, after it has read that again.</summary>
+/// <param name="Users">How many CHAP users the target has; 0: it asks nobody.</param>
+/// <param name="DiscoveryUsers">How many CHAP users discovery has; 0: it asks nobody.</param>
+public sealed record AccessStatus(int Users, int DiscoveryUsers);

@@ -39,6 +39,7 @@ static class ControlApi
         application.MapPost("/luns/{lun}/unblock", Get(ControlJson.Default.OperationOutcome, context => management.UnblockAsync(Lun(context))));
         application.MapPost("/luns/{lun}/reset", Get(ControlJson.Default.OperationOutcome, context => management.ResetRingAsync(Lun(context), How(context))));
         application.MapPost("/luns/{lun}/replace", Get(ControlJson.Default.ReplacementResult, context => ReplaceAsync(context, management)));
+        application.MapPost("/access/reload", Get(ControlJson.Default.AccessStatus, context => management.ReloadAccessAsync()));
         application.MapPost("/portals", Get(ControlJson.Default.PortalStatus, context => AddPortalAsync(context, management)));
         application.MapDelete("/portals/{portal}", Get(ControlJson.Default.PortalStatus, context => management.RemovePortalAsync(PortalIn(context), Flag(context, "close"))));
         application.MapFallback("{*path}", static context => throw new ManagementException(ManagementProblem.NotFound, $"there is no {context.Request.Method} {context.Request.Path}"));

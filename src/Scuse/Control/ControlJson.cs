@@ -36,6 +36,7 @@ namespace Scuse.Cli.Control;
 [JsonSerializable(typeof(PortalRequest))]
 [JsonSerializable(typeof(ReplaceRequest))]
 [JsonSerializable(typeof(ReplacementResult))]
+[JsonSerializable(typeof(AccessStatus))]
 [JsonSerializable(typeof(Problem))]
 sealed partial class ControlJson : JsonSerializerContext;
 
