@@ -505,7 +505,7 @@ public sealed class LogicalUnit
 
     ScsiResult ExecuteInCore(ScsiTask task) => task.Cdb[0] switch
     {
-        OperationCode.ReportLuns => ReportLuns.Execute(task.Cdb, Target.NumbersFor(task.Nexus), task.DataIn),
+        OperationCode.ReportLuns => ReportLuns.Execute(task.Nexus, task.Cdb, task.DataIn),
         OperationCode.RequestSense when task.Nexus.TryGetAttention(Number, clear: true, out ushort code) =>
             PendingSense.Execute(task.Cdb, AttentionSense(code), task.DataIn),
         _ when !HasWholeCdb(task) => ScsiResult.Check(SenseData.InvalidFieldInCdb(0)),

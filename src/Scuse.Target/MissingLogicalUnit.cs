@@ -11,11 +11,11 @@ static class MissingLogicalUnit
     /// <summary>Peripheral qualifier 011b: no device can be here; device type 1Fh: none. SPC-4 tables 140 and 141.</summary>
     const byte NotCapable = 0x7F;
 
-    public static ScsiResult Execute(ReadOnlySpan<byte> cdb, ReadOnlySpan<int> numbers, DataBuffer dataIn) => cdb[0] switch
+    public static ScsiResult Execute(Nexus nexus, ReadOnlySpan<byte> cdb, DataBuffer dataIn) => cdb[0] switch
     {
         OperationCode.Inquiry => Inquiry(cdb, dataIn),
         OperationCode.RequestSense => PendingSense.Execute(cdb, SenseData.LogicalUnitNotSupported, dataIn),
-        OperationCode.ReportLuns => ReportLuns.Execute(cdb, numbers, dataIn),
+        OperationCode.ReportLuns => ReportLuns.Execute(nexus, cdb, dataIn),
         _ => ScsiResult.Check(SenseData.LogicalUnitNotSupported),
     };
 

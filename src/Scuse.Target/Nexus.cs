@@ -68,6 +68,20 @@ public sealed class Nexus
         }
     }
 
+    /// <summary>A condition is pending no more, for any logical unit.</summary>
+    internal void Withdraw(ushort code)
+    {
+        if (PendingAttentions == 0)
+        {
+            return;
+        }
+
+        foreach (UnitAttentions attentions in _attentions.Values)
+        {
+            PendingAttentions -= attentions.Withdraw(code) && !attentions.Any ? 1 : 0;
+        }
+    }
+
     /// <summary>How many conditions are pending for the logical unit.</summary>
     internal int CountAttentions(int lun) => _attentions.TryGetValue(lun, out UnitAttentions? attentions) ? attentions.Count : 0;
 

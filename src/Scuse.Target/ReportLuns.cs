@@ -15,8 +15,22 @@ static class ReportLuns
 
     public static int ResponseLength(int count) => HeaderLength + (count * EntryLength);
 
-    /// <summary>Writes the parameter data for <paramref name="numbers"/> into <paramref name="dataIn"/>, as much as fits.</summary>
-    public static ScsiResult Execute(ReadOnlySpan<byte> cdb, ReadOnlySpan<int> numbers, DataBuffer dataIn)
+    /// <summary>
+    /// Writes what the nexus sees into <paramref name="dataIn"/>, as much as fits. With that it knows what had changed: REPORTED LUNS DATA HAS CHANGED is pending no more,
+    /// whichever logical unit was asked. SAM-5 clause 5.14.5.
+    /// </summary>
+    public static ScsiResult Execute(Nexus nexus, ReadOnlySpan<byte> cdb, DataBuffer dataIn)
+    {
+        ScsiResult result = Execute(cdb, nexus.Target.NumbersFor(nexus), dataIn);
+        if (result.Status == ScsiStatus.Good)
+        {
+            nexus.Withdraw(AdditionalSense.ReportedLunsDataChanged);
+        }
+
+        return result;
+    }
+
+    static ScsiResult Execute(ReadOnlySpan<byte> cdb, ReadOnlySpan<int> numbers, DataBuffer dataIn)
     {
         if (cdb.Length < CdbLength)
         {

@@ -17,7 +17,7 @@ sealed class ReportLunsUnit(string targetName)
     const byte WellKnown = 0x1E; // PERIPHERAL DEVICE TYPE
     const int EvpdOffset = 1, PageOffset = 2, AllocationOffset = 3;
 
-    public ScsiResult Execute(ReadOnlySpan<byte> cdb, ReadOnlySpan<int> numbers, DataBuffer dataIn)
+    public ScsiResult Execute(Nexus nexus, ReadOnlySpan<byte> cdb, DataBuffer dataIn)
     {
         if (cdb.IsEmpty || cdb.Length < Cdb.Length(cdb))
         {
@@ -29,7 +29,7 @@ sealed class ReportLunsUnit(string targetName)
             OperationCode.TestUnitReady => ScsiResult.Good,
             OperationCode.Inquiry => Inquiry(cdb, dataIn),
             OperationCode.RequestSense => PendingSense.Execute(cdb, SenseData.NoSense, dataIn),
-            OperationCode.ReportLuns => ReportLuns.Execute(cdb, numbers, dataIn),
+            OperationCode.ReportLuns => ReportLuns.Execute(nexus, cdb, dataIn),
             _ => ScsiResult.Check(SenseData.InvalidOperationCode),
         };
     }

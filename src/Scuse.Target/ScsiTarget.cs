@@ -559,8 +559,8 @@ public sealed class ScsiTarget
         }
 
         task.SetOutcome(task.Lun == ReportLunsUnit.Address
-            ? _reportLuns.Execute(task.Cdb, NumbersFor(task.Nexus), task.DataIn)
-            : MissingLogicalUnit.Execute(task.Cdb, NumbersFor(task.Nexus), task.DataIn));
+            ? _reportLuns.Execute(task.Nexus, task.Cdb, task.DataIn)
+            : MissingLogicalUnit.Execute(task.Nexus, task.Cdb, task.DataIn));
         task.State = TaskState.Completed;
         task.Transport.OnCompleted(task);
     }

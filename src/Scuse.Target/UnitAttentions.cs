@@ -40,6 +40,9 @@ sealed class UnitAttentions
         return code;
     }
 
+    /// <summary>Takes a condition off the queue; whether it was there.</summary>
+    public bool Withdraw(ushort code) => _pending.Remove(code);
+
     /// <summary>Power on and resets before everything else; SAM-5 table 59.</summary>
     static int Priority(ushort code) => code >> 8 == 0x29 ? code & 0xFF : 0x100;
 }

@@ -157,6 +157,28 @@ public sealed class LunMapTests
         Assert.Equal("Good", OutcomeOf(_all, Cdbs.TestUnitReady, lun: 0));
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(3)]
+    [InlineData(Initiator.ReportLunsLun)]
+    public void Who_asked_for_the_list_need_not_be_told_that_it_changed(int asked)
+    {
+        _target.SetMap(_mapped.Nexus, new LunMap([new(0, 2), new(1, 0)]));
+        Assert.Equal([0UL, 1], Luns(_mapped, asked));
+        Assert.Equal("Good", OutcomeOf(_mapped, Cdbs.TestUnitReady, lun: 0));
+        Assert.Equal("06/29/00", OutcomeOf(_mapped, Cdbs.TestUnitReady, lun: 1)); // that it is new is another matter
+        Assert.Equal("Good", OutcomeOf(_mapped, Cdbs.TestUnitReady, lun: 1));
+        Assert.Equal(0, _mapped.Nexus.PendingAttentions);
+    }
+
+    [Fact]
+    public void A_list_that_was_refused_tells_nobody_anything()
+    {
+        _target.SetMap(_mapped.Nexus, new LunMap([new(0, 2)]));
+        Assert.Equal("05/24/00", OutcomeOf(_mapped, Cdbs.ReportLuns(allocation: 8), lun: 0, dataIn: 8));
+        Assert.Equal("06/3F/0E", OutcomeOf(_mapped, Cdbs.TestUnitReady, lun: 0));
+    }
+
     [Fact]
     public void The_same_map_again_is_no_change()
     {

@@ -1,8 +1,8 @@
 using System.Globalization;
-using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
 using Scuse.Device;
 using Scuse.Scsi;
+using Scuse.Tests;
 
 namespace Scuse.Target.Tests;
 
@@ -11,7 +11,7 @@ public sealed partial class ProtocolSupportTests
 {
     const int AllPages = 0x3F, AllSubpages = 0xFF;
 
-    static readonly Dictionary<string, List<string[]>> s_tables = ReadTables();
+    static readonly IReadOnlyDictionary<string, List<string[]>> s_tables = DocumentTables.Read("docs/protocol-support.md");
 
     static readonly string[] s_tests = FindTests();
 
@@ -139,44 +139,15 @@ public sealed partial class ProtocolSupportTests
         return pages;
     }
 
-    static Dictionary<string, List<string[]>> ReadTables()
-    {
-        var tables = new Dictionary<string, List<string[]>>(StringComparer.Ordinal);
-        List<string[]>? rows = null;
-        foreach (string line in File.ReadLines(Path.Combine(Root(), "docs/protocol-support.md")))
-        {
-            if (TableName().Match(line) is { Success: true } name)
-            {
-                tables.Add(name.Groups[1].Value, rows = []);
-            }
-            else if (line.Length == 0)
-            {
-                rows = null;
-            }
-            else if (rows is not null)
-            {
-                rows.Add([.. line.Trim('|').Split('|').Select(static cell => cell.Trim())]);
-            }
-        }
-
-        // Each begins with its columns' names and a line of dashes.
-        return tables.ToDictionary(static table => table.Key, static table => table.Value[2..]);
-    }
-
     static string[] FindTests()
     {
-        string tests = Path.Combine(Root(), "tests");
+        string tests = Path.Combine(DocumentTables.Root(), "tests");
         return
         [
             .. Directory.EnumerateFiles(tests, "*.cs", SearchOption.AllDirectories).Select(static file => Path.GetFileNameWithoutExtension(file)),
             .. Directory.EnumerateFiles(Path.Combine(tests, "Scuse.Target.Tests/Golden"), "*.txt").Select(static file => $"Golden/{Path.GetFileName(file)}"),
         ];
     }
-
-    static string Root([CallerFilePath] string thisFile = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(thisFile)!, "../.."));
-
-    [GeneratedRegex(@"^<!-- table: (\w+) -->$")]
-    private static partial Regex TableName();
 
     [GeneratedRegex(@"`([^`]+)`")]
     private static partial Regex Quoted();
