@@ -37,23 +37,20 @@ public class KnownInitiators
                 ]),
         ]),
 
-        // It repeats its names in the operational stage. QEMU's driver is the same library.
-        ["libiscsi"] = (0x80_12_34_56_00_00, 0, 0,
+        // QEMU's driver is the same library, under another name. Without CHAP it has nothing for the security stage.
+        ["libiscsi"] = (0x80_B1_EC_DD_00_00, 0, 0x56FB_CA10,
         [
-            new(
-                0, 1, [.. Initiator.Names, "AuthMethod=CHAP,None"],
-                ["TargetPortalGroupTag=1", "AuthMethod=None"]),
             new(
                 1, 3,
                 [
                     .. Initiator.Names, "HeaderDigest=None,CRC32C", "DataDigest=None", "InitialR2T=No", "ImmediateData=Yes", "MaxBurstLength=262144", "FirstBurstLength=262144",
-                    "MaxRecvDataSegmentLength=262144", "DataPDUInOrder=Yes", "DefaultTime2Wait=2", "DefaultTime2Retain=20", "IFMarker=No", "OFMarker=No", "MaxConnections=1",
-                    "MaxOutstandingR2T=1", "ErrorRecoveryLevel=0", "DataSequenceInOrder=Yes",
+                    "DefaultTime2Wait=2", "DefaultTime2Retain=0", "MaxOutstandingR2T=1", "ErrorRecoveryLevel=0", "IFMarker=No", "OFMarker=No", "MaxConnections=1",
+                    "MaxRecvDataSegmentLength=262144", "DataPDUInOrder=Yes", "DataSequenceInOrder=Yes",
                 ],
                 [
-                    "HeaderDigest=None", "DataDigest=None", "InitialR2T=No", "ImmediateData=Yes", "MaxBurstLength=262144", "DataPDUInOrder=Yes", "DefaultTime2Wait=2",
-                    "DefaultTime2Retain=0", "IFMarker=No", "OFMarker=No", "MaxConnections=1", "MaxOutstandingR2T=1", "ErrorRecoveryLevel=0", "DataSequenceInOrder=Yes",
-                    "FirstBurstLength=262144", "MaxRecvDataSegmentLength=262144",
+                    "TargetPortalGroupTag=1", "HeaderDigest=None", "DataDigest=None", "InitialR2T=No", "ImmediateData=Yes", "MaxBurstLength=262144", "DefaultTime2Wait=2",
+                    "DefaultTime2Retain=0", "MaxOutstandingR2T=1", "ErrorRecoveryLevel=0", "IFMarker=No", "OFMarker=No", "MaxConnections=1", "DataPDUInOrder=Yes",
+                    "DataSequenceInOrder=Yes", "FirstBurstLength=262144", "MaxRecvDataSegmentLength=262144",
                 ]),
         ]),
         ["Windows"] = (0x40_00_01_37_00_00, 1, 1,
