@@ -261,6 +261,16 @@ public sealed class IscsiConnection : IPduHandler
         Ask(AsyncEvent.LogoutRequested, seconds);
     }
 
+    /// <summary>Asks for a logout within so many seconds, of which the target keeps account.</summary>
+    internal void AskToLeave(int seconds)
+    {
+        Move(ConnectionEvent.LogoutAsked);
+        if (!ShouldClose)
+        {
+            FullFeature?.SendAsync(AsyncEvent.LogoutRequested, 0, 0, (ushort)seconds);
+        }
+    }
+
     /// <summary>Asks for a text negotiation within so many seconds, and drops the connection then.</summary>
     internal void RequestNegotiation(int seconds) => Ask(AsyncEvent.NegotiationRequested, seconds);
 
@@ -284,9 +294,10 @@ public sealed class IscsiConnection : IPduHandler
     {
         if (FullFeature is { } fullFeature && !ShouldClose)
         {
+            bool isConnection = what == AsyncEvent.ConnectionDropped; // the tasks of a session that is dropped are kept for nobody
             fullFeature.SendAsync(
-                what, what == AsyncEvent.ConnectionDropped ? ConnectionId : (ushort)0, (ushort)Session!.Parameters.DefaultTime2WaitSeconds,
-                (ushort)Session.Parameters.DefaultTime2RetainSeconds);
+                what, isConnection ? ConnectionId : (ushort)0, (ushort)Session!.Parameters.DefaultTime2WaitSeconds,
+                isConnection ? (ushort)Session.Parameters.DefaultTime2RetainSeconds : (ushort)0);
         }
 
         Fail(reason);
@@ -308,9 +319,12 @@ public sealed class IscsiConnection : IPduHandler
         session.Admit(this);
     }
 
-    internal void LoginFailed(string reason)
+    /// <summary>No session comes of it.</summary>
+    /// <param name="reason">Why, for the log.</param>
+    /// <param name="isRefused">Whether an operator should hear of it.</param>
+    internal void LoginFailed(string reason, bool isRefused)
     {
-        IsRefused = true;
+        IsRefused = isRefused;
         Move(ConnectionEvent.LoginFailed);
         Fail(reason);
     }

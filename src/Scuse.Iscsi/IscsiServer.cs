@@ -126,6 +126,11 @@ public sealed class IscsiServer
         {
             session.Tick(nowMs); // may remove it, which a dictionary's enumerator allows
         }
+
+        foreach (IscsiTarget target in _targets.Values)
+        {
+            target.Tick(nowMs);
+        }
     }
 
     /// <summary>The target of that name; names are compared without regard to case. Null when there is none.</summary>

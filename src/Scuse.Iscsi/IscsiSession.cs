@@ -134,17 +134,18 @@ public sealed class IscsiSession : ITaskTransport
     /// </summary>
     public void RequestNegotiation(int seconds) => ForEach(connection => connection.RequestNegotiation(seconds));
 
-    /// <summary>Ends it: the initiator is told that all connections are being dropped, and they are. RFC 7143 section 11.9.1, event 3.</summary>
+    /// <summary>
+    /// Ends it: the initiator is told that all connections are being dropped, and they are. RFC 7143 section 11.9.1, event 3. No connection can come back to it, at no
+    /// ErrorRecoveryLevel.
+    /// </summary>
     public void Drop(string reason)
     {
-        if (_connections.Count == 0)
-        {
-            End();
-            return;
-        }
-
         ForEach(connection => connection.Drop(AsyncEvent.SessionDropped, reason));
+        End();
     }
+
+    /// <summary>Tells the initiator that its target has it for so many seconds more; the target sees to what comes then.</summary>
+    internal void AskToLeave(int seconds) => ForEach(connection => connection.AskToLeave(seconds));
 
     // ---- connections ----
 
@@ -169,6 +170,10 @@ public sealed class IscsiSession : ITaskTransport
         }
 
         _connections.Add(connection);
+        if (Node?.Drain is { } drain)
+        {
+            connection.AskToLeave(drain.SecondsLeft(connection.NowMs)); // as the others were
+        }
     }
 
     internal IscsiConnection? Find(ushort connectionId) => _connections.Find(connection => connection.ConnectionId == connectionId);

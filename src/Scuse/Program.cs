@@ -14,6 +14,8 @@ var root = new RootCommand("SCSI in userspace: disks over iSCSI, each served by 
     RingCommand.Create(),
     LunCommand.Create(),
     PortalCommand.Create(),
+    TargetCommand.Create(),
+    new DrainCommand(),
     AccessCommand.Create(),
 };
 ParseResult command = root.Parse(args.Length == 0 ? ["--help"] : args);

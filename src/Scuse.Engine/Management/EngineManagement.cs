@@ -5,6 +5,7 @@ using Scuse.Engine.Portals;
 using Scuse.Engine.Reactors;
 using Scuse.Iscsi;
 using Scuse.Iscsi.Access;
+using Scuse.Iscsi.Moving;
 
 namespace Scuse.Engine.Management;
 
@@ -142,6 +143,72 @@ public sealed class EngineManagement
         }
     }
 
+    // ---- moving targets ----
+
+    /// <summary>Sends new sessions of a target, or of all, to another address; null: they are taken here again. Sessions that are there stay.</summary>
+    /// <param name="to">The new address.</param>
+    /// <param name="target">The target's name; null: all there are.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    /// <returns>How the targets are afterwards.</returns>
+    /// <exception cref="ManagementException">It came to nothing: the address is a portal of this engine, for one.</exception>
+    public Task<IReadOnlyList<MovingStatus>> RedirectAsync(TargetRedirection? to, string? target = null, CancellationToken cancellation = default) => MoveAsync(
+        target,
+        which =>
+        {
+            if (to is not null && _server.Portals.Any(portal => portal.Address.ToString() == to.Address || portal.Advertised == to.Address))
+            {
+                throw new ManagementException(ManagementProblem.Refused, $"{to.Address} is a portal of this engine: initiators would go round in circles");
+            }
+
+            which.Redirection = to;
+        },
+        cancellation);
+
+    /// <summary>
+    /// Moves initiators away from a target, or from all: no new session is taken, those there are asked to log out within <paramref name="seconds"/> and dropped then. Until
+    /// <see cref="EndDrainAsync"/>.
+    /// </summary>
+    /// <param name="seconds">How long they may take, 0 to 65535.</param>
+    /// <param name="target">The target's name; null: all there are.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    /// <returns>How the targets are afterwards.</returns>
+    /// <exception cref="ManagementException">It came to nothing.</exception>
+    public Task<IReadOnlyList<MovingStatus>> DrainAsync(int seconds, string? target = null, CancellationToken cancellation = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(seconds);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(seconds, ushort.MaxValue);
+        return MoveAsync(target, which => which.BeginDrain(seconds, _reactor.NowMs), cancellation);
+    }
+
+    /// <summary>Takes new sessions again. Who was asked to leave and is still there may stay.</summary>
+    /// <returns>How the targets are afterwards.</returns>
+    /// <exception cref="ManagementException">It came to nothing.</exception>
+    public Task<IReadOnlyList<MovingStatus>> EndDrainAsync(string? target = null, CancellationToken cancellation = default) => MoveAsync(target, static which => which.EndDrain(), cancellation);
+
+    Task<IReadOnlyList<MovingStatus>> MoveAsync(string? target, Action<IscsiTarget> how, CancellationToken cancellation) => AskAsync<IReadOnlyList<MovingStatus>>(
+        () =>
+        {
+            IscsiTarget[] which = target is null ? [.. _server.Targets]
+                : _server.Find(target) is { } found ? [found]
+                : throw new ManagementException(ManagementProblem.NotFound, $"there is no target {target}; there are {string.Join(", ", _server.Targets.Select(static each => each.Name))}");
+            foreach (IscsiTarget each in which)
+            {
+                how(each);
+            }
+
+            return [.. which.Select(MovingOf)];
+        },
+        cancellation);
+
+    MovingStatus MovingOf(IscsiTarget target) => new()
+    {
+        Target = target.Name,
+        Redirection = target.Redirection is { } to ? new RedirectionStatus(to.Address, to.PortalGroupTag, to.IsPermanent) : null,
+        IsDraining = target.IsDraining,
+        DrainSecondsLeft = target.DrainSecondsLeft(_reactor.NowMs),
+        Sessions = target.Sessions.Count,
+    };
+
     // ---- portals ----
 
     /// <summary>Where initiators can connect.</summary>
@@ -254,6 +321,7 @@ public sealed class EngineManagement
         AttachSocket = _options.SocketPath,
         MemoryBytes = 0, // asked for elsewhere: it takes reading a file
         Sessions = _server.Sessions.Count,
+        Moving = [.. _server.Targets.Where(static target => target.IsDraining || target.Redirection is not null).Select(MovingOf)],
         Luns = _backstores.Values.CountBy(LunReport.StateOf).ToDictionary(),
         Outstanding = _backstores.Values.Sum(static backstore => backstore.Link?.Outstanding ?? 0),
         Waiting = _backstores.Values.Sum(LunReport.WaitingIn),

@@ -36,6 +36,9 @@ public sealed record EngineStatus
     /// <summary>How many sessions initiators have.</summary>
     public required int Sessions { get; init; }
 
+    /// <summary>The targets that send initiators elsewhere or away.</summary>
+    public required IReadOnlyList<MovingStatus> Moving { get; init; }
+
     /// <summary>How many logical units there are in each state; states without any are left out.</summary>
     public required IReadOnlyDictionary<LunState, int> Luns { get; init; }
 
@@ -54,6 +57,31 @@ public sealed record EngineStatus
     /// <summary>The most that they may hold.</summary>
     public required long DataAreaBytesLimit { get; init; }
 }
+
+/// <summary>A target that sends initiators elsewhere or away, or has done so.</summary>
+public sealed record MovingStatus
+{
+    /// <summary>The target's iSCSI name.</summary>
+    public required string Target { get; init; }
+
+    /// <summary>Where new sessions are sent; null: nowhere.</summary>
+    public RedirectionStatus? Redirection { get; init; }
+
+    /// <summary>Whether no new session is taken here and those that are there are to go.</summary>
+    public required bool IsDraining { get; init; }
+
+    /// <summary>How many seconds they have left; 0 when their time is over, or nobody is to go.</summary>
+    public required int DrainSecondsLeft { get; init; }
+
+    /// <summary>How many sessions initiators have with it.</summary>
+    public required int Sessions { get; init; }
+}
+
+/// <summary>Where new sessions of a target are sent.</summary>
+/// <param name="Address">The portal, as <c>host:port</c>.</param>
+/// <param name="PortalGroupTag">The tag of its portal group.</param>
+/// <param name="IsPermanent">Whether initiators may forget this engine's address.</param>
+public sealed record RedirectionStatus(string Address, int PortalGroupTag, bool IsPermanent);
 
 /// <summary>What a logical unit does with commands that come now.</summary>
 public enum LunState

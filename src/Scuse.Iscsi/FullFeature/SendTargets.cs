@@ -20,7 +20,7 @@ internal static class SendTargets
         {
             foreach (IscsiTarget target in server.Targets.Where(target => target.Access.Admits(session.InitiatorName, connection.RemoteIP)))
             {
-                Append(target.Name, server, localAddress, reply);
+                Append(target, server, localAddress, reply);
             }
         }
         else if (value == All || (value.Length == 0 && session.IsDiscovery))
@@ -29,18 +29,24 @@ internal static class SendTargets
         }
         else if (value.Length == 0)
         {
-            Append(session.Target!.Name, server, localAddress, reply);
+            Append(session.Node!, server, localAddress, reply);
         }
         else if (server.Find(value, session.InitiatorName, connection.RemoteIP) is { } named && (session.IsDiscovery || named == session.Node))
         {
-            Append(named.Name, server, localAddress, reply);
+            Append(named, server, localAddress, reply);
         }
     }
 
-    /// <summary>A target and every portal that reaches it: all of the node's, which are one portal group.</summary>
-    static void Append(string name, IscsiServer server, string localAddress, StringBuilder reply)
+    /// <summary>A target and every portal that reaches it: all of the node's, which are one portal group. One that has moved for good is told by where it is now.</summary>
+    static void Append(IscsiTarget target, IscsiServer server, string localAddress, StringBuilder reply)
     {
-        TextPairs.Append(reply, KeyTable.TargetName, name);
+        TextPairs.Append(reply, KeyTable.TargetName, target.Name);
+        if (target.Redirection is { IsPermanent: true } moved)
+        {
+            TextPairs.Append(reply, KeyTable.TargetAddress, $"{moved.Address},{moved.PortalGroupTag}");
+            return;
+        }
+
         if (server.Portals.Count == 0)
         {
             Append(IscsiPortal.Resolve(advertised: null, localAddress), server, reply);

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Scuse.Iscsi.Access;
 using Scuse.Iscsi.FullFeature;
+using Scuse.Iscsi.Moving;
 using Scuse.Iscsi.Negotiation;
 using Scuse.Iscsi.Output;
 using Scuse.Iscsi.Pdus;
@@ -152,6 +153,15 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
             }
         }
 
+        if (MayKnowMore)
+        {
+            LoginStatus here = IsHere();
+            if (here != LoginStatus.Success)
+            {
+                return here;
+            }
+        }
+
         LoginStatus keys = AnswerKeys(pairs, reply);
         if (keys != LoginStatus.Success)
         {
@@ -284,6 +294,25 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         _namesAreKnown = true;
         return LoginStatus.Success;
     }
+
+    /// <summary>
+    /// Whether the initiator may know where the target is: it need not prove who it is, or not for that; or it has done so and, where it asked for that, has seen the target's proof.
+    /// </summary>
+    bool MayKnowMore =>
+        _security is null
+        || (server.DiscoveryAccess.Chap is null && server.DiscoveryAccess.Admits(_parameters.InitiatorName, connection.RemoteIP))
+        || (_security.IsComplete && _stage != LoginStage.SecurityNegotiation);
+
+    /// <summary>Whether a new session is to be here, or somewhere else. See <see cref="TargetRedirection"/> and <see cref="TargetDrain"/>.</summary>
+    LoginStatus IsHere() => _target switch
+    {
+        null => LoginStatus.Success,
+        _ when _tsih != 0 => LoginStatus.Success, // a connection for a session that is here
+        { Redirection.IsPermanent: true } => LoginStatus.TargetMovedPermanently,
+        { Redirection: not null } => LoginStatus.TargetMovedTemporarily,
+        { IsDraining: true } => Refuse(LoginStatus.ServiceUnavailable, "the target takes no new sessions: it is being drained"),
+        _ => LoginStatus.Success,
+    };
 
     TargetAccess CurrentAccess => _target?.Access ?? server.DiscoveryAccess;
 
@@ -418,6 +447,12 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
             return Refuse(LoginStatus.ServiceUnavailable, "who may log in has changed meanwhile");
         }
 
+        LoginStatus here = IsHere();
+        if (here != LoginStatus.Success)
+        {
+            return here;
+        }
+
         IscsiSession? other = _session ?? server.FindSession(_parameters.InitiatorName, _isid, _target);
         return other is not null && other.ChapUser != _parameters.Authenticated?.User.Name && (_session is not null || _access.Chap is not null)
             ? Refuse(LoginStatus.AuthorizationFailure, "the session of this initiator port is another CHAP user's")
@@ -437,12 +472,22 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
     void Fail(in LoginRequestPdu request, LoginStatus status)
     {
         // T, CSG and NSG mean nothing with a status other than success. RFC 7143 section 11.13.
+        bool hasMoved = status is LoginStatus.TargetMovedTemporarily or LoginStatus.TargetMovedPermanently;
+        StringBuilder text = new();
+        if (hasMoved)
+        {
+            TextPairs.Append(text, KeyTable.TargetAddress, _target!.Redirection!.Address);
+            _reason = $"sent on to {_target.Redirection.Address}";
+        }
+
+        byte[] data = Encoding.UTF8.GetBytes(text.ToString());
         ControlPdu pdu = output.Rent(takesStatSN: true);
-        LoginResponsePdu.WriteTo(pdu.Header, 0, request.Isid, request.Tsih, request.Header.InitiatorTaskTag, (ushort)status, 0);
+        LoginResponsePdu.WriteTo(pdu.Header, 0, request.Isid, request.Tsih, request.Header.InitiatorTaskTag, (ushort)status, data.Length);
+        output.SetData(pdu, data);
         output.Add(pdu);
         string who = _parameters.InitiatorName.Length == 0 ? "" : $" of {Peer.Printable(_parameters.InitiatorName)}";
         string why = _reason.Length == 0 ? "" : $": {_reason}";
-        connection.LoginFailed($"login{who} failed with status {(ushort)status:X4} ({status}){why}");
+        connection.LoginFailed($"login{who} {(hasMoved ? "ended" : "failed")} with status {(ushort)status:X4} ({status}){why}", isRefused: !hasMoved);
     }
 
     static string? Value(List<KeyValuePair<string, string>> pairs, string key)

@@ -4,6 +4,8 @@ namespace Scuse.Iscsi.Login;
 internal enum LoginStatus : ushort
 {
     Success = 0x0000,
+    TargetMovedTemporarily = 0x0101,
+    TargetMovedPermanently = 0x0102,
     InitiatorError = 0x0200,
     AuthenticationFailure = 0x0201,
     AuthorizationFailure = 0x0202,

@@ -11,13 +11,16 @@ sealed class StatusCommand() : ControlCommand("status", "Say how a running engin
         ShowAsync(engine!, "status", ControlJson.Default.EngineStatus, asJson, Show, cancellation);
 
     static void Show(EngineStatus status) => Report.Facts(
+    [
         ("engine", $"scuse {status.Version}, process {status.Pid}, up {Report.Ago(status.Since)}, {Report.Size(status.MemoryBytes)} of memory"),
         ("target", status.Target),
         (status.Portals.Count == 1 ? "portal" : "portals", string.Join(", ", status.Portals.Select(static portal => portal.Address))),
         ("attach socket", status.AttachSocket),
         ("control socket", status.ControlSocket),
         ("sessions", Report.Number(status.Sessions)),
+        .. status.Moving.Select(static moving => (moving.Redirection is null ? "draining" : "moving", (string?)$"{moving.Target}: {MovingText.Of(moving)}")),
         ("LUNs", string.Join(", ", status.Luns.OrderBy(static state => state.Key).Select(static state => $"{state.Value} {NameOf(state.Key)}"))),
         ("commands", $"{status.Outstanding} with handlers, {status.Waiting} waiting"),
-        ("data areas", $"{Report.Size(status.DataAreaBytesInUse)} in use, {Report.Size(status.DataAreaBytesHeld)} held, at most {Report.Size(status.DataAreaBytesLimit)}"));
+        ("data areas", $"{Report.Size(status.DataAreaBytesInUse)} in use, {Report.Size(status.DataAreaBytesHeld)} held, at most {Report.Size(status.DataAreaBytesLimit)}"),
+    ]);
 }

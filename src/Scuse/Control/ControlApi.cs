@@ -40,6 +40,10 @@ static class ControlApi
         application.MapPost("/luns/{lun}/reset", Get(ControlJson.Default.OperationOutcome, context => management.ResetRingAsync(Lun(context), How(context))));
         application.MapPost("/luns/{lun}/replace", Get(ControlJson.Default.ReplacementResult, context => ReplaceAsync(context, management)));
         application.MapPost("/access/reload", Get(ControlJson.Default.AccessStatus, context => management.ReloadAccessAsync()));
+        application.MapPost("/redirect", Get(ControlJson.Default.IReadOnlyListMovingStatus, context => RedirectAsync(context, management)));
+        application.MapDelete("/redirect", Get(ControlJson.Default.IReadOnlyListMovingStatus, context => management.RedirectAsync(null, Named(context, "target"))));
+        application.MapPost("/drain", Get(ControlJson.Default.IReadOnlyListMovingStatus, context => DrainAsync(context, management)));
+        application.MapDelete("/drain", Get(ControlJson.Default.IReadOnlyListMovingStatus, context => management.EndDrainAsync(Named(context, "target"))));
         application.MapPost("/portals", Get(ControlJson.Default.PortalStatus, context => AddPortalAsync(context, management)));
         application.MapDelete("/portals/{portal}", Get(ControlJson.Default.PortalStatus, context => management.RemovePortalAsync(PortalIn(context), Flag(context, "close"))));
         application.MapFallback("{*path}", static context => throw new ManagementException(ManagementProblem.NotFound, $"there is no {context.Request.Method} {context.Request.Path}"));
@@ -63,6 +67,18 @@ static class ControlApi
     {
         PortalRequest request = await BodyAsync(context, ControlJson.Default.PortalRequest) ?? new PortalRequest();
         return await management.AddPortalAsync(PortalSpec.Parse(request.Portal), CancellationToken.None);
+    }
+
+    static async Task<IReadOnlyList<MovingStatus>> RedirectAsync(HttpContext context, EngineManagement management)
+    {
+        RedirectRequest request = await BodyAsync(context, ControlJson.Default.RedirectRequest) ?? new RedirectRequest();
+        return await management.RedirectAsync(RedirectionSpec.Parse(request.Address, request.Permanent), request.Target, CancellationToken.None);
+    }
+
+    static async Task<IReadOnlyList<MovingStatus>> DrainAsync(HttpContext context, EngineManagement management)
+    {
+        DrainRequest request = await BodyAsync(context, ControlJson.Default.DrainRequest) ?? new DrainRequest();
+        return await management.DrainAsync(RedirectionSpec.CheckSeconds(request.Seconds), request.Target, CancellationToken.None);
     }
 
     /// <summary>What the body says; null when it is empty.</summary>
@@ -136,6 +152,8 @@ static class ControlApi
         "true" or "1" => true,
         string other => throw new FormatException($"{name} '{other}' is neither true nor false"),
     };
+
+    static string? Named(HttpContext context, string name) => ((string?)context.Request.Query[name]) is { Length: > 0 } text ? text : null;
 
     static RingReset How(HttpContext context) => ((string?)context.Request.Query["how"]) switch
     {

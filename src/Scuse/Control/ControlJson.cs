@@ -37,6 +37,9 @@ namespace Scuse.Cli.Control;
 [JsonSerializable(typeof(ReplaceRequest))]
 [JsonSerializable(typeof(ReplacementResult))]
 [JsonSerializable(typeof(AccessStatus))]
+[JsonSerializable(typeof(IReadOnlyList<MovingStatus>))]
+[JsonSerializable(typeof(RedirectRequest))]
+[JsonSerializable(typeof(DrainRequest))]
 [JsonSerializable(typeof(Problem))]
 sealed partial class ControlJson : JsonSerializerContext;
 
@@ -56,6 +59,20 @@ sealed record SavedRegionStatus(int Lun, string File, long RegionBytes, long Sav
 /// <summary>What adding a portal takes.</summary>
 /// <param name="Portal">The portal as <c>scuse serve --portal</c> takes it.</param>
 sealed record PortalRequest(string Portal = "");
+
+/// <summary>What sending initiators elsewhere takes.</summary>
+/// <param name="Address">Where to, as <c>HOST[:PORT][,TAG]</c>.</param>
+/// <param name="Permanent">Whether they may forget this engine's address.</param>
+/// <param name="Target">The target's name; null: all there are.</param>
+sealed record RedirectRequest(string Address = "", bool Permanent = false, string? Target = null);
+
+/// <summary>What sending initiators away takes.</summary>
+/// <param name="Seconds">How long they may take.</param>
+/// <param name="Target">The target's name; null: all there are.</param>
+sealed record DrainRequest(int Seconds = DrainRequest.DefaultSeconds, string? Target = null)
+{
+    public const int DefaultSeconds = 30;
+}
 
 /// <summary>What replacing a handler takes.</summary>
 /// <param name="Command">The program that takes over, as after <c>exec:</c>; null: the same as before, started anew.</param>
