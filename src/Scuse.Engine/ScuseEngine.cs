@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
 using Scuse.Engine.Backstores;
+using Scuse.Engine.Discovery;
 using Scuse.Engine.Management;
 using Scuse.Engine.Portals;
 using Scuse.Engine.Reactors;
@@ -26,6 +27,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
     readonly Reactor _reactor;
     readonly AttachServer _attach;
     readonly PortalSet _portals;
+    readonly IsnsClient? _isns;
     readonly ScsiTarget _target;
     readonly List<DeviceSlot> _slots = [];
     readonly List<HandlerSupervisor> _supervisors = [];
@@ -76,7 +78,13 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         server.Add(new IscsiTarget(_target, RulesOf(options.Access)));
         _reactor.AddTicker(server.Tick);
         _portals = new PortalSet(options.Portals, _reactor, server, options.LoopbackSendBufferBytes, _logger);
-        Management = new EngineManagement(this, options, _reactor, server, _portals, memory, backstores);
+        if (options.Isns is { } isns)
+        {
+            _isns = new IsnsClient(isns, IsnsClient.EntityOf(options.TargetName, options.Iscsi.TargetPortalGroupTag), () => LookAsync(server), _logger);
+            server.DiscoveryChanged = _isns.Changed;
+        }
+
+        Management = new EngineManagement(this, options, _reactor, server, _portals, _isns, memory, backstores);
         try
         {
             _attach = new AttachServer(options.SocketPath, _slots, _logger);
@@ -97,6 +105,15 @@ public sealed partial class ScuseEngine : IAsyncDisposable
             _attach.Dispose();
             throw;
         }
+    }
+
+    /// <summary>What a name server is to know. A target that has moved for good is elsewhere.</summary>
+    async Task<Offer> LookAsync(IscsiServer server)
+    {
+        Offer offer = null!;
+        await _reactor.InvokeAsync(() => offer = new Offer(
+            [.. server.Targets.Where(static target => target.Redirection is not { IsPermanent: true }).Select(static target => target.Name)], [.. server.Portals], server.Options.TargetPortalGroupTag));
+        return offer;
     }
 
     static TargetAccess RulesOf(AccessOptions access)
@@ -165,6 +182,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         _attach.Start();
         await Task.WhenAll(_supervisors.Select(static supervisor => supervisor.StartAsync())).WaitAsync(cancellation);
         await _reactor.InvokeAsync(_portals.Start);
+        _isns?.Start();
         _isUp = true;
         foreach (DeviceSlot slot in _slots.Where(static slot => slot.Options.Launch is null))
         {
@@ -184,6 +202,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         }
 
         _isStopped = true;
+        Task farewell = _isns?.DisposeAsync().AsTask() ?? Task.CompletedTask; // nobody is to be sent here any more
         if (_reactor.IsRunning)
         {
             await _reactor.InvokeAsync(_portals.Drain);
@@ -210,6 +229,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
             await DismissHandlersAsync();
         }
 
+        await farewell;
         _attach.Dispose();
         _reactor.Stop();
         _reactor.Dispose();

@@ -44,6 +44,9 @@ public sealed class IscsiServer
     /// <summary>What discovery tells of where the targets can be reached; with none, it tells the address that the initiator has used.</summary>
     public IReadOnlyList<IscsiPortal> Portals => _portals;
 
+    /// <summary>Called when what discovery tells of has changed: which targets there are, or where.</summary>
+    public Action? DiscoveryChanged { get; set; }
+
     /// <summary>Where the challenges of CHAP come from.</summary>
     public RandomFill Random { get; init; } = RandomNumberGenerator.Fill;
 
@@ -66,6 +69,7 @@ public sealed class IscsiServer
 
         _targets.Add(target.Name, target);
         target.Server = this;
+        DiscoveryChanged?.Invoke();
     }
 
     /// <summary>Takes a target away: no new login finds it, and its sessions are closed.</summary>
@@ -79,14 +83,24 @@ public sealed class IscsiServer
 
         target.Server = null;
         CloseSessionsOf(target.Scsi, $"target {target.Name} was removed");
+        DiscoveryChanged?.Invoke();
         return true;
     }
 
     /// <summary>Has discovery tell of a portal.</summary>
-    public void Add(IscsiPortal portal) => _portals.Add(portal);
+    public void Add(IscsiPortal portal)
+    {
+        _portals.Add(portal);
+        DiscoveryChanged?.Invoke();
+    }
 
     /// <summary>Has discovery tell of a portal no more; connections that came by it go on.</summary>
-    public bool Remove(IscsiPortal portal) => _portals.Remove(portal);
+    public bool Remove(IscsiPortal portal)
+    {
+        bool wasThere = _portals.Remove(portal);
+        DiscoveryChanged?.Invoke();
+        return wasThere;
+    }
 
     /// <summary>
     /// A transport connection was accepted. When <see cref="IscsiOptions.MaxConnectionsInLogin"/> are in login already, the one that has been for longest is closed: who means to log

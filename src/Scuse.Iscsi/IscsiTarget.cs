@@ -36,7 +36,15 @@ public sealed class IscsiTarget
     }
 
     /// <summary>Where new sessions are sent instead; null: they are taken here. Sessions that are there stay.</summary>
-    public TargetRedirection? Redirection { get; set; }
+    public TargetRedirection? Redirection
+    {
+        get;
+        set
+        {
+            field = value;
+            Server?.DiscoveryChanged?.Invoke();
+        }
+    }
 
     /// <summary>Whether initiators are moved away: no new session is taken.</summary>
     public bool IsDraining => Drain is not null;

@@ -28,6 +28,7 @@ static class ServeCommand
         var group = new Option<int>("--portal-group") { Description = "The tag of the group that all portals are of; engines that offer the same target have different ones", HelpName = "TAG", DefaultValueFactory = _ => 1 };
         var advertise = new Option<string?>("--advertise") { Description = "What discovery tells initiators of every portal that says nothing else", HelpName = "HOST:PORT" };
         var target = new Option<string?>("--target") { Description = "The target's name", HelpName = "IQN" };
+        var isns = new Option<string?>("--isns") { Description = "Registers target and portals with an iSNS server, for initiators that look for them there; off when not given", HelpName = IsnsSpec.Usage };
         var chapFile = new Option<string?>("--chap-file") { Description = "A file with the users and secrets that initiators prove to know (CHAP); nobody but its owner may read it. docs/access.md shows it", HelpName = "FILE" };
         var initiator = new Option<string[]>("--initiator") { Description = "Lets only these initiators log in: a name with * and ? for others, or an address with or without /PREFIX; can be given several times", HelpName = "PATTERN" };
         var lunMap = new Option<string[]>("--lun-map") { Description = "What some initiators see: the number that they know a LUN by, @ the engine's where that differs, :ro where they may only read; the first map that matches counts, and who matches none sees nothing", HelpName = LunMapSpec.Usage };
@@ -45,7 +46,7 @@ static class ServeCommand
         var nop = new Option<int>("--nop-interval") { Description = "Seconds that an initiator may be silent before it is asked for a sign of life; 0: it is never asked", HelpName = "SECONDS", DefaultValueFactory = _ => 15 };
         var recovery = new Option<int>("--error-recovery-level") { Description = "The highest iSCSI error recovery level to offer, 0 to 2: from 1 on damaged PDUs are sent again, at 2 commands outlive their connection", HelpName = "LEVEL", DefaultValueFactory = _ => 0 };
         var allocations = new Option<bool>("--report-allocations") { Hidden = true };
-        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, group, advertise, target, chapFile, initiator, lunMap, allowAnyone, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, recovery, spin, allocations };
+        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, group, advertise, isns, target, chapFile, initiator, lunMap, allowAnyone, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, recovery, spin, allocations };
         command.SetAction(async (parsed, cancellation) =>
         {
             try
@@ -69,6 +70,7 @@ static class ServeCommand
                     ChapFile = parsed.GetValue(chapFile) is { } path ? Path.GetFullPath(path) : null,
                     AllowAnyone = parsed.GetValue(allowAnyone),
                     Portals = [.. parsed.GetValue(portal)!.Select(PortalSpec.Parse).Select(each => each with { Advertised = each.Advertised ?? parsed.GetValue(advertise) })],
+                    Isns = parsed.GetValue(isns) is { } server ? IsnsSpec.Parse(server) : null,
                     SocketPath = parsed.GetValue(socket) ?? AttachSocket.DefaultPath(given, parsed.GetValue(keep) > 0),
                     Luns = LunSpecs.Parse(given, defaults),
                     GlobalDataAreaBytes = SizeText.Parse(parsed.GetValue(globalDataArea)!),

@@ -25,6 +25,13 @@ static class Needs
         Assert.SkipUnless(QemuKnowsIscsi.Value, "needs qemu's iSCSI driver (package qemu-block-extra)");
     }
 
+    /// <summary>An iSNS server, and the tool to ask it.</summary>
+    public static void Isns()
+    {
+        Program("isnsd", "open-isns-server");
+        Program("isnsadm", "open-isns-utils");
+    }
+
     public static void IPv6() => Assert.SkipUnless(Socket.OSSupportsIPv6 && HasLoopbackIPv6(), "needs the address ::1");
 
     static bool HasLoopbackIPv6()

@@ -67,6 +67,9 @@ public sealed record EngineOptions
     /// </summary>
     public int KeepHandlersSeconds { get; init; }
 
+    /// <summary>Where targets and portals are registered, for initiators that look for them there; null: nowhere.</summary>
+    public IsnsOptions? Isns { get; init; }
+
     /// <summary>What the iSCSI side offers and allows.</summary>
     public IscsiOptions Iscsi { get; init; } = new();
 }
@@ -93,6 +96,18 @@ public sealed record PortalOptions(IPEndPoint Address)
 /// <param name="KeyFile">Its private key in PEM, not encrypted; null: in the same file.</param>
 /// <param name="ClientAuthorityFile">The authorities in PEM of which one must have signed the initiator's certificate; null: it needs none.</param>
 public sealed record TlsOptions(string CertificateFile, string? KeyFile = null, string? ClientAuthorityFile = null);
+
+/// <summary>An iSNS server.</summary>
+/// <param name="Host">Its name or address.</param>
+/// <param name="Port">Its TCP port.</param>
+public sealed record IsnsOptions(string Host, int Port = IsnsOptions.DefaultPort)
+{
+    /// <summary>The port that IANA has given iSNS. RFC 4171 section 2.9.</summary>
+    public const int DefaultPort = 3205;
+
+    /// <summary>As <c>host:port</c>.</summary>
+    public override string ToString() => $"{(Host.Contains(':', StringComparison.Ordinal) ? $"[{Host}]" : Host)}:{Port}";
+}
 
 /// <summary>One logical unit as configured.</summary>
 public sealed record LunOptions

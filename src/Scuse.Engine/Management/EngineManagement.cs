@@ -1,6 +1,7 @@
 using System.Net;
 using System.Reflection;
 using Scuse.Engine.Backstores;
+using Scuse.Engine.Discovery;
 using Scuse.Engine.Portals;
 using Scuse.Engine.Reactors;
 using Scuse.Iscsi;
@@ -26,17 +27,19 @@ public sealed class EngineManagement
     readonly Reactor _reactor;
     readonly IscsiServer _server;
     readonly PortalSet _portals;
+    readonly IsnsClient? _isns;
     readonly DataMemory _memory;
     readonly SortedDictionary<int, UserBackstore> _backstores;
     readonly DateTimeOffset _since = DateTimeOffset.UtcNow;
 
-    internal EngineManagement(ScuseEngine engine, EngineOptions options, Reactor reactor, IscsiServer server, PortalSet portals, DataMemory memory, IEnumerable<UserBackstore> backstores)
+    internal EngineManagement(ScuseEngine engine, EngineOptions options, Reactor reactor, IscsiServer server, PortalSet portals, IsnsClient? isns, DataMemory memory, IEnumerable<UserBackstore> backstores)
     {
         _engine = engine;
         _options = options;
         _reactor = reactor;
         _server = server;
         _portals = portals;
+        _isns = isns;
         _memory = memory;
         _backstores = new(backstores.ToDictionary(static backstore => backstore.Options.Number));
     }
@@ -318,6 +321,7 @@ public sealed class EngineManagement
         Target = _options.TargetName,
         Portal = _portals.All[0].Address.ToString(),
         Portals = [.. _portals.All.Select(PortalOf)],
+        Isns = _isns?.Status,
         AttachSocket = _options.SocketPath,
         MemoryBytes = 0, // asked for elsewhere: it takes reading a file
         Sessions = _server.Sessions.Count,

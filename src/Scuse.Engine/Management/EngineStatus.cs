@@ -24,6 +24,9 @@ public sealed record EngineStatus
     /// <summary>Where initiators connect.</summary>
     public required IReadOnlyList<PortalStatus> Portals { get; init; }
 
+    /// <summary>Where targets and portals are registered; null: nowhere.</summary>
+    public IsnsStatus? Isns { get; init; }
+
     /// <summary>Where handlers attach.</summary>
     public required string AttachSocket { get; init; }
 
@@ -56,6 +59,31 @@ public sealed record EngineStatus
 
     /// <summary>The most that they may hold.</summary>
     public required long DataAreaBytesLimit { get; init; }
+}
+
+/// <summary>How it stands with an iSNS server.</summary>
+public sealed record IsnsStatus
+{
+    /// <summary>The server, as <c>host:port</c>.</summary>
+    public required string Server { get; init; }
+
+    /// <summary>What the engine calls itself there: its entity identifier.</summary>
+    public required string Entity { get; init; }
+
+    /// <summary>Whether the server knows what there is now.</summary>
+    public required bool IsRegistered { get; init; }
+
+    /// <summary>When it was last told.</summary>
+    public DateTimeOffset? RegisteredAt { get; init; }
+
+    /// <summary>For how many seconds that stays without a further word; 0: the server has not said.</summary>
+    public int PeriodSeconds { get; init; }
+
+    /// <summary>The portals that were registered.</summary>
+    public IReadOnlyList<string> Portals { get; init; } = [];
+
+    /// <summary>Why it is not registered, or what could not be; null: nothing is amiss.</summary>
+    public string? Problem { get; init; }
 }
 
 /// <summary>A target that sends initiators elsewhere or away, or has done so.</summary>

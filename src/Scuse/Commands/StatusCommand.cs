@@ -15,6 +15,7 @@ sealed class StatusCommand() : ControlCommand("status", "Say how a running engin
         ("engine", $"scuse {status.Version}, process {status.Pid}, up {Report.Ago(status.Since)}, {Report.Size(status.MemoryBytes)} of memory"),
         ("target", status.Target),
         (status.Portals.Count == 1 ? "portal" : "portals", string.Join(", ", status.Portals.Select(static portal => portal.Address))),
+        .. status.Isns is { } isns ? [("iSNS", (string?)Isns(isns))] : Array.Empty<(string, string?)>(),
         ("attach socket", status.AttachSocket),
         ("control socket", status.ControlSocket),
         ("sessions", Report.Number(status.Sessions)),
@@ -23,4 +24,12 @@ sealed class StatusCommand() : ControlCommand("status", "Say how a running engin
         ("commands", $"{status.Outstanding} with handlers, {status.Waiting} waiting"),
         ("data areas", $"{Report.Size(status.DataAreaBytesInUse)} in use, {Report.Size(status.DataAreaBytesHeld)} held, at most {Report.Size(status.DataAreaBytesLimit)}"),
     ]);
+
+    static string Isns(IsnsStatus isns)
+    {
+        string problem = isns.Problem is { } text ? $"; {text}" : "";
+        return isns.IsRegistered
+            ? $"registered with {isns.Server}, for {isns.PeriodSeconds} s at a time, as {string.Join(", ", isns.Portals)}{problem}"
+            : $"not registered with {isns.Server}{problem}";
+    }
 }
