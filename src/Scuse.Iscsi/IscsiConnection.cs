@@ -22,6 +22,18 @@ public sealed class IscsiConnection : IPduHandler
     /// <summary>Reading pauses while this many control PDUs wait to be sent: an initiator that asks and does not listen.</summary>
     const int MaxWaitingControlPdus = 256;
 
+    /// <summary>The same while they hold so many bytes: pings come with up to MaxRecvDataSegmentLength of data, to be echoed.</summary>
+    const int MaxWaitingControlBytes = 1 << 20;
+
+    /// <summary>What an initiator has to take of its output in <see cref="IscsiOptions.OutputTimeoutMs"/>, if that is not all there is: 2 KiB/s by default, less than any line has.</summary>
+    const int LeastOutputBytes = 64 << 10;
+
+    /// <summary>What a connection in a flood is read at a time: some tens of requests. See <see cref="IsFlooding"/>.</summary>
+    const int FloodReadBytes = 1024;
+
+    /// <summary>A flood is over when so much brings no more than this many PDUs.</summary>
+    const int FloodPdus = FloodReadBytes / (4 * BasicHeader.Length);
+
     /// <summary>MaxRecvDataSegmentLength during login, and when none was declared. RFC 7143 section 13.12.</summary>
     const int LoginSegmentLength = 8192;
 
@@ -36,6 +48,8 @@ public sealed class IscsiConnection : IPduHandler
     long _lastHeardMs;
     long _nowMs;
     long _closeAskedMs;
+    long _outputSinceMs; // since when there has been output all the time; 0: there is none
+    long _takenBytes; // of its output since then
     int _inside; // calls of ours on the stack: the host hears of things when the last one ends
     bool _outputAppeared;
     bool _closeIsNew;
@@ -53,7 +67,7 @@ public sealed class IscsiConnection : IPduHandler
         _acceptedMs = _lastHeardMs = _nowMs = nowMs;
         _reader = new PduReader(this, server.ReceiveBuffer);
         _gather = new GatherSink(server.Buffers, OnGathered);
-        _output = new OutputQueue(server.Buffers, OnOutputAppeared);
+        _output = new OutputQueue(server.Buffers, server.Writers, OnOutputAppeared);
         _login = new LoginExchange(this, server, _output);
         Move(ConnectionEvent.TransportAccepted);
     }
@@ -90,6 +104,12 @@ public sealed class IscsiConnection : IPduHandler
     /// </summary>
     public bool HasOutput => _output.HasOutput;
 
+    /// <summary>
+    /// Whether more requests came at once than may be under way: pings, texts, or what is ignored, for a session's window lets no such number of commands in. Such a connection is read in
+    /// small portions, so that the owner can let others go first.
+    /// </summary>
+    public bool IsFlooding { get; private set; }
+
     /// <summary>Whether the connection is to be closed once its output is sent.</summary>
     public bool ShouldClose { get; private set; }
 
@@ -114,6 +134,9 @@ public sealed class IscsiConnection : IPduHandler
 
     internal bool IsClosed => _isClosed;
 
+    /// <summary>How much memory holds the data of control PDUs that were not sent yet, in bytes.</summary>
+    internal int UnsentControlBytes => _output.ControlBytes;
+
     internal bool IsReceiving => !ShouldClose && !_isClosed && _state != ConnectionState.InLogout;
 
     bool IPduHandler.IsReceiving => IsReceiving;
@@ -128,7 +151,9 @@ public sealed class IscsiConnection : IPduHandler
     /// receive buffer last. Returns how many pieces; 0 means that reading is paused until output was sent, or for good when closing.
     /// </summary>
     public int GetReceiveBuffers(Span<Memory<byte>> buffers) =>
-        !IsReceiving || _output.ControlCount >= MaxWaitingControlPdus || buffers.IsEmpty ? 0 : _reader.GetBuffers(buffers);
+        !IsReceiving || _output.ControlCount >= MaxWaitingControlPdus || _output.ControlBytes >= MaxWaitingControlBytes || buffers.IsEmpty
+            ? 0
+            : _reader.GetBuffers(buffers, IsFlooding ? FloodReadBytes : int.MaxValue);
 
     /// <summary>That many bytes came from the socket to where <see cref="GetReceiveBuffers"/> said: acts on every PDU that is complete.</summary>
     public void Received(int count, long nowMs)
@@ -147,6 +172,8 @@ public sealed class IscsiConnection : IPduHandler
 
         FullFeature?.Keepalive.HeardFrom();
         _reader.Received(count);
+        IsFlooding = _reader.PdusOfRead > (IsFlooding ? FloodPdus : _server.Options.CommandWindow + _server.Options.MaxImmediateCommands);
+        _server.LimitBuffers();
         _outputAppeared = false; // the host looks for itself after this call
         Leave();
     }
@@ -180,6 +207,8 @@ public sealed class IscsiConnection : IPduHandler
 
         _inside++;
         _output.Sent(count);
+        _takenBytes += count;
+        _outputSinceMs = HasOutput ? _outputSinceMs : 0;
         Leave();
     }
 
@@ -209,6 +238,10 @@ public sealed class IscsiConnection : IPduHandler
             if (fullFeature.Keepalive.Tick(nowMs, _lastHeardMs) is { } reason)
             {
                 FailNow(reason);
+            }
+            else if (IsOutputStuck(nowMs))
+            {
+                FailNow($"the initiator took {_takenBytes} bytes of its output within {_server.Options.OutputTimeoutMs} ms, and more is waiting");
             }
             else if (_asked.IsOverdue(nowMs))
             {
@@ -246,10 +279,33 @@ public sealed class IscsiConnection : IPduHandler
         ShouldClose = CloseNow = true;
         _gather.Drop();
         _output.Clear();
-        _server.LeftLogin(this);
+        IscsiServer.LeftLogin(this);
         _server.ConnectionClosed();
         Move(ConnectionEvent.CleanedUp);
         _inside--;
+    }
+
+    bool IsOutputStuck(long nowMs)
+    {
+        if (!HasOutput)
+        {
+            _outputSinceMs = 0;
+            return false;
+        }
+
+        bool isJudged = _outputSinceMs != 0 && nowMs - _outputSinceMs >= _server.Options.OutputTimeoutMs;
+        if (isJudged && _takenBytes < LeastOutputBytes)
+        {
+            return true;
+        }
+
+        if (_outputSinceMs == 0 || isJudged)
+        {
+            _outputSinceMs = nowMs;
+            _takenBytes = 0;
+        }
+
+        return false;
     }
 
     // ---- what we ask for ----
@@ -307,7 +363,7 @@ public sealed class IscsiConnection : IPduHandler
 
     internal void LoggedIn(IscsiSession session, TextNegotiation negotiation, ushort connectionId, bool isLengthDeclared)
     {
-        _server.LeftLogin(this);
+        IscsiServer.LeftLogin(this);
         _isLengthDeclared = isLengthDeclared;
         ConnectionId = connectionId;
         Session = session;
@@ -394,6 +450,7 @@ public sealed class IscsiConnection : IPduHandler
             return;
         }
 
+        _server.Spoke(this);
         _login!.OnRequest(pdu.Headers, pdu.Text);
         if (pdu.Data is { } data)
         {

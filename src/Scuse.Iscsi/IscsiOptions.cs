@@ -39,13 +39,19 @@ public sealed record IscsiOptions
     /// <summary>How long a connection that is to be closed may take to accept its last output.</summary>
     public int DrainTimeoutMs { get; init; } = 5000;
 
+    /// <summary>
+    /// How long an initiator may take none of its output, or next to none, before its connection is closed: answers that wait to be sent hold memory that other commands
+    /// need. Next to none is less than 64 KiB, or all there is.
+    /// </summary>
+    public int OutputTimeoutMs { get; init; } = 30000;
+
     /// <summary>The most sessions at a time; a login beyond is answered with "out of resources".</summary>
     public int MaxSessions { get; init; } = 1024;
 
     /// <summary>The most connections at a time, those in login included; one more is closed at once.</summary>
     public int MaxConnections { get; init; } = 2048;
 
-    /// <summary>The most connections in login at a time; one more takes the place of the one that has been for longest.</summary>
+    /// <summary>The most connections in login at a time; one more takes the place of the one that has said nothing for longest, or else has been for longest.</summary>
     public int MaxConnectionsInLogin { get; init; } = 512;
 
     /// <summary>The most connections that a session may have at a time; 1 to 65535. RFC 7143 section 13.2.</summary>
@@ -67,6 +73,13 @@ public sealed record IscsiOptions
     /// </summary>
     public ushort TargetPortalGroupTag { get; init; } = 1;
 
+    /// <summary>
+    /// The most memory that all connections together may tie up with data whose command has no room yet, with requests ahead of a gap in CmdSN, and with echoes and texts that
+    /// were not taken, in bytes. Beyond it the session that ties up the most is ended. One session's part is bounded by its command window: <see cref="CommandWindow"/> and
+    /// <see cref="MaxImmediateCommands"/> times the larger of <see cref="FirstBurstLength"/> and <see cref="MaxRecvDataSegmentLength"/>, 40 MiB as these are by default.
+    /// </summary>
+    public long MaxBufferedBytes { get; init; } = 512L << 20;
+
     /// <summary>The size of the receive buffer, in bytes, which all connections share; at least 4096.</summary>
     public int ReceiveBufferBytes { get; init; } = 65536;
 
@@ -86,6 +99,8 @@ public sealed record IscsiOptions
         Check(Time2RetainSeconds, 0, 3600, nameof(Time2RetainSeconds));
         Check(MaxConnectionsInLogin, 1, int.MaxValue, nameof(MaxConnectionsInLogin));
         Check(MaxConnections, 1, int.MaxValue, nameof(MaxConnections));
+        Check(OutputTimeoutMs, 1, int.MaxValue, nameof(OutputTimeoutMs));
+        Check((int)Math.Min(MaxBufferedBytes >> 20, int.MaxValue), 1, int.MaxValue, $"{nameof(MaxBufferedBytes)} in MiB");
     }
 
     static void Check(int value, int minimum, int maximum, string name)

@@ -5,6 +5,7 @@ using Scuse.Iscsi.FullFeature;
 using Scuse.Iscsi.Input;
 using Scuse.Iscsi.Login;
 using Scuse.Iscsi.Negotiation;
+using Scuse.Iscsi.Output;
 using Scuse.Target;
 
 namespace Scuse.Iscsi;
@@ -17,7 +18,8 @@ public sealed class IscsiServer
     readonly Dictionary<ushort, IscsiSession> _sessions = [];
     readonly List<IscsiPortal> _portals = [];
     ushort _lastTsih;
-    readonly LinkedList<IscsiConnection> _inLogin = new(); // oldest first
+    readonly LinkedList<IscsiConnection> _silent = new(); // in login, and have sent no request yet; oldest first
+    readonly LinkedList<IscsiConnection> _inLogin = new(); // the others in login, oldest first
     int _connections;
 
     /// <summary>An entity without targets.</summary>
@@ -56,6 +58,10 @@ public sealed class IscsiServer
     internal byte[] ReceiveBuffer => field ??= GC.AllocateUninitializedArray<byte>(Options.ReceiveBufferBytes, pinned: true);
 
     internal PinnedBufferPool Buffers { get; } = new();
+
+    internal PieceWriterPool Writers { get; } = new();
+
+    TaskRecords TaskRecords => field ??= new TaskRecords(Options.MaxOutstandingR2T);
 
     /// <summary>Makes a target known under its name.</summary>
     /// <exception cref="ArgumentException">There is one of that name, or it is another server's.</exception>
@@ -103,8 +109,9 @@ public sealed class IscsiServer
     }
 
     /// <summary>
-    /// A transport connection was accepted. When <see cref="IscsiOptions.MaxConnectionsInLogin"/> are in login already, the one that has been for longest is closed: who means to log
-    /// in is done in a few milliseconds, and whoever opens connections to leave them so keeps nobody out. Beyond <see cref="IscsiOptions.MaxConnections"/> the result
+    /// A transport connection was accepted. When <see cref="IscsiOptions.MaxConnectionsInLogin"/> are in login already, the one is closed that has said nothing for longest, or where all
+    /// have said something, that has been for longest: who means to log in says so at once and is done in a few milliseconds, and whoever opens connections to leave them so keeps nobody
+    /// out. Beyond <see cref="IscsiOptions.MaxConnections"/> the result
     /// says <see cref="IscsiConnection.CloseNow"/>.
     /// </summary>
     /// <param name="remoteAddress">The initiator's <c>ip:port</c>, for messages and for access by address.</param>
@@ -117,14 +124,14 @@ public sealed class IscsiServer
         bool isTooMany = _connections >= Options.MaxConnections;
         _connections++;
         var connection = new IscsiConnection(this, remoteAddress, localAddress, host, nowMs);
-        if (_inLogin.Count >= Options.MaxConnectionsInLogin)
+        if (_silent.Count + _inLogin.Count >= Options.MaxConnectionsInLogin)
         {
-            IscsiConnection oldest = _inLogin.First!.Value;
+            IscsiConnection oldest = (_silent.First ?? _inLogin.First)!.Value;
             LeftLogin(oldest);
             oldest.FailNow($"newer connections want to log in, and {Options.MaxConnectionsInLogin} at a time may");
         }
 
-        connection.PlaceInLogin = _inLogin.AddLast(connection);
+        connection.PlaceInLogin = _silent.AddLast(connection);
         if (isTooMany)
         {
             connection.Refuse($"there are {Options.MaxConnections} connections already");
@@ -163,12 +170,22 @@ public sealed class IscsiServer
     internal void ConnectionClosed() => _connections--;
 
     /// <summary>The connection has logged in, or is to be closed.</summary>
-    internal void LeftLogin(IscsiConnection connection)
+    internal static void LeftLogin(IscsiConnection connection)
     {
         if (connection.PlaceInLogin is { } place)
         {
             connection.PlaceInLogin = null;
-            _inLogin.Remove(place);
+            place.List!.Remove(place);
+        }
+    }
+
+    /// <summary>The connection has sent a login request: it makes room for others after those that have said nothing.</summary>
+    internal void Spoke(IscsiConnection connection)
+    {
+        if (connection.PlaceInLogin is { } place && place.List == _silent)
+        {
+            _silent.Remove(place);
+            _inLogin.AddLast(place);
         }
     }
 
@@ -204,13 +221,27 @@ public sealed class IscsiServer
         }
         while (_lastTsih == 0 || _sessions.ContainsKey(_lastTsih));
 
-        var tasks = new SessionTasks(window, Options, Buffers);
+        var tasks = new SessionTasks(window, Options, Buffers, TaskRecords);
         var session = new IscsiSession(this, parameters, isid, _lastTsih, target, tasks, leading);
         _sessions.Add(session.Tsih, session);
         return session;
     }
 
     internal void Remove(IscsiSession session) => _sessions.Remove(session.Tsih);
+
+    /// <summary>
+    /// Beyond <see cref="IscsiOptions.MaxBufferedBytes"/> the session that ties up the most is ended, until it is enough: what an initiator can have by its command window is small against the
+    /// limit, so it takes many that mean harm to get there, and they are the ones that go.
+    /// </summary>
+    internal void LimitBuffers()
+    {
+        long over = Buffers.RentedBytes - Options.MaxBufferedBytes;
+        while (over > 0 && _sessions.Values.MaxBy(static session => session.BufferedBytes) is { BufferedBytes: > 0 and var held } greedy)
+        {
+            over -= held; // what it has not taken of its output goes with the connection, soon
+            greedy.EndNow($"all initiators together tie up more than {Options.MaxBufferedBytes >> 20} MiB of buffers, and {greedy.InitiatorName} the most: {held >> 10} KiB");
+        }
+    }
 
     internal void CloseSessionsOf(ScsiTarget target, string reason)
     {

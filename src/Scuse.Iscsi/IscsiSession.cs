@@ -27,7 +27,7 @@ public sealed class IscsiSession : ITaskTransport
         Tasks = tasks;
         CreatedMs = leading.AcceptedMs;
         Address = leading.RemoteIP;
-        TransferOut = new TransferOut(parameters, tasks, server.Buffers, Counters);
+        TransferOut = new TransferOut(parameters, tasks, Counters);
         Order = new CommandOrder(this, tasks.Window);
         Suspended = new SuspendedTasks(this);
         Fence = new ResponseFence(this);
@@ -121,6 +121,9 @@ public sealed class IscsiSession : ITaskTransport
     bool KeepsTasks => Parameters is { ErrorRecoveryLevel: 2, DefaultTime2RetainSeconds: > 0, IsDiscovery: false };
 
     internal SessionCounters Counters { get; } = new();
+
+    /// <summary>How much memory it ties up of what all share, in bytes: data that cannot go on yet, and control PDUs that its initiator has not taken.</summary>
+    internal long BufferedBytes => Tasks.StagedBytes + (long)Order.HeldBytes + _connections.Sum(static connection => (long)connection.UnsentControlBytes);
 
     internal bool IsSameInitiatorPort(string initiatorName, ulong isid) =>
         Isid == isid && string.Equals(InitiatorName, initiatorName, StringComparison.OrdinalIgnoreCase);

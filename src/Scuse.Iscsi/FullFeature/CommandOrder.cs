@@ -20,6 +20,9 @@ internal sealed class CommandOrder(IscsiSession session, CommandWindow window)
     /// <summary>How many requests wait behind a gap.</summary>
     public int Held => _held.Count;
 
+    /// <summary>How much memory the data of those among them that are no tasks holds, in bytes.</summary>
+    public int HeldBytes => _held.Bytes;
+
     /// <summary>Keeps a task that is ahead of a gap.</summary>
     public void Hold(IscsiTask task)
     {

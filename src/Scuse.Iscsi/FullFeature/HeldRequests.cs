@@ -13,28 +13,31 @@ internal readonly record struct HeldPdu(FullFeaturePhase Phase, GatheredPdu Pdu)
 /// </summary>
 internal sealed class HeldRequests(int windowSize)
 {
-    readonly Entry[] _entries = new Entry[BitOperations.RoundUpToPowerOf2((uint)windowSize)];
+    Entry[] _entries = []; // most sessions never need it
 
     public int Count { get; private set; }
+
+    /// <summary>How much memory the data of the requests other than tasks holds, in bytes.</summary>
+    public int Bytes { get; private set; }
 
     public void Hold(IscsiTask task)
     {
         Count++;
-        _entries[Place(task.CmdSN)].Task = task;
+        EntryOf(task.CmdSN).Task = task;
     }
 
     /// <summary>Keeps a gathered PDU, with a copy of its header; its data belongs to this table now.</summary>
     public void Hold(FullFeaturePhase phase, uint cmdSN, in GatheredPdu pdu)
     {
         Count++;
-        _entries[Place(cmdSN)].Pdu = new HeldPdu(phase, pdu with { Headers = pdu.Headers.AsSpan(0, BasicHeader.Length).ToArray() });
+        Bytes += pdu.Data?.Length ?? 0;
+        EntryOf(cmdSN).Pdu = new HeldPdu(phase, pdu with { Headers = pdu.Headers.AsSpan(0, BasicHeader.Length).ToArray() });
     }
 
     /// <summary>Takes out what was held under a number; false when that was dropped or aborted since.</summary>
     public bool TryTake(uint cmdSN, out IscsiTask? task, out HeldPdu? pdu)
     {
-        Entry entry = _entries[Place(cmdSN)];
-        _entries[Place(cmdSN)] = default;
+        Entry entry = Count == 0 ? default : EntryOf(cmdSN);
         task = entry.Task;
         pdu = entry.Pdu;
         if (task is null && pdu is null)
@@ -42,7 +45,9 @@ internal sealed class HeldRequests(int windowSize)
             return false;
         }
 
+        EntryOf(cmdSN) = default;
         Count--;
+        Bytes -= pdu?.Pdu.Data?.Length ?? 0;
         return true;
     }
 
@@ -57,13 +62,22 @@ internal sealed class HeldRequests(int windowSize)
                 taken.Add(held);
                 _entries[i] = default;
                 Count--;
+                Bytes -= held.Pdu.Data?.Length ?? 0;
             }
         }
 
         return taken;
     }
 
-    int Place(uint cmdSN) => (int)(cmdSN & (uint)(_entries.Length - 1));
+    ref Entry EntryOf(uint cmdSN)
+    {
+        if (_entries.Length == 0)
+        {
+            _entries = new Entry[BitOperations.RoundUpToPowerOf2((uint)windowSize)];
+        }
+
+        return ref _entries[(int)(cmdSN & (uint)(_entries.Length - 1))];
+    }
 
     struct Entry
     {

@@ -4,22 +4,24 @@ namespace Scuse.Iscsi.FullFeature;
 
 /// <summary>The tasks of one session: their table, their pooled records and their places in the command window.</summary>
 /// <remarks>Touched only by the owning reactor.</remarks>
-internal sealed class SessionTasks(CommandWindow window, IscsiOptions options, PinnedBufferPool pool)
+internal sealed class SessionTasks(CommandWindow window, IscsiOptions options, PinnedBufferPool pool, TaskRecords records)
 {
     readonly TaskTable _table = new(window.Size + options.MaxImmediateCommands);
-    readonly Stack<IscsiTask> _spare = new();
     int _immediate;
 
     public CommandWindow Window => window;
 
     public int Count => _table.Count;
 
+    /// <summary>How much memory holds data that came before its task had room for it, in bytes.</summary>
+    public int StagedBytes { get; private set; }
+
     public bool HasRoomForImmediate => _immediate < options.MaxImmediateCommands;
 
     public IscsiTask? Find(uint initiatorTaskTag) => _table.Find(initiatorTaskTag);
 
     /// <summary>An empty record.</summary>
-    public IscsiTask Rent() => _spare.TryPop(out IscsiTask? task) ? task : new IscsiTask { R2Ts = new OpenR2T[options.MaxOutstandingR2T] };
+    public IscsiTask Rent() => records.Rent();
 
     /// <summary>Makes a task known by its tag, which no other task has.</summary>
     public void Add(IscsiTask task)
@@ -82,12 +84,25 @@ internal sealed class SessionTasks(CommandWindow window, IscsiOptions options, P
         Recycle(task);
     }
 
-    /// <summary>Gives back the buffer that held data before the device took it.</summary>
+    /// <summary>The buffer that holds a task's data before the device takes it.</summary>
+    public byte[] StagingOf(IscsiTask task, int lengthBytes)
+    {
+        if (task.Staging is not { } staging)
+        {
+            task.Staging = staging = pool.Rent(lengthBytes);
+            StagedBytes += staging.Length;
+        }
+
+        return staging;
+    }
+
+    /// <summary>Gives that buffer back.</summary>
     public void DropStaging(IscsiTask task)
     {
         if (task.Staging is { } staging)
         {
             task.Staging = null;
+            StagedBytes -= staging.Length;
             pool.Return(staging);
         }
     }
@@ -116,6 +131,6 @@ internal sealed class SessionTasks(CommandWindow window, IscsiOptions options, P
     {
         DropStaging(task);
         task.Reset();
-        _spare.Push(task);
+        records.Return(task);
     }
 }

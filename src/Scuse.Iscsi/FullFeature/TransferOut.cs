@@ -1,4 +1,3 @@
-using Scuse.Iscsi.Input;
 using Scuse.Iscsi.Negotiation;
 using Scuse.Iscsi.Pdus;
 
@@ -12,7 +11,7 @@ namespace Scuse.Iscsi.FullFeature;
 /// Data comes in the order it was asked for (DataSequenceInOrder and DataPDUInOrder are Yes). Where a part of a sequence is lost, the rest of the sequence is
 /// skipped, and from ErrorRecoveryLevel 1 on asked for again behind what is asked for already: RFC 7143 section 7.1.4.1, within-command recovery.
 /// </remarks>
-internal sealed class TransferOut(SessionParameters parameters, SessionTasks tasks, PinnedBufferPool pool, SessionCounters counters)
+internal sealed class TransferOut(SessionParameters parameters, SessionTasks tasks, SessionCounters counters)
 {
     /// <summary>How often a task asks again for data that was lost; then it fails. No line that works loses so much.</summary>
     const int MaxRecoveryR2Ts = 16;
@@ -374,7 +373,7 @@ internal sealed class TransferOut(SessionParameters parameters, SessionTasks tas
         }
     }
 
-    byte[] StagingOf(IscsiTask task) => task.Staging ??= pool.Rent(Math.Min(parameters.FirstBurstLength, task.Scsi.ExpectedDataOut));
+    byte[] StagingOf(IscsiTask task) => tasks.StagingOf(task, Math.Min(parameters.FirstBurstLength, task.Scsi.ExpectedDataOut));
 
     void Count(IscsiTask task, int count)
     {

@@ -50,8 +50,11 @@ internal sealed class PduReader(IPduHandler handler, byte[] buffer)
         }
     }
 
-    /// <summary>Where the next bytes go; see <see cref="IscsiConnection.GetReceiveBuffers"/>.</summary>
-    public int GetBuffers(Span<Memory<byte>> buffers)
+    /// <summary>How many PDUs began in the last read.</summary>
+    public int PdusOfRead { get; private set; }
+
+    /// <summary>Where the next bytes go, of which no more than a number go to the receive buffer; see <see cref="IscsiConnection.GetReceiveBuffers"/>.</summary>
+    public int GetBuffers(Span<Memory<byte>> buffers, int mostBuffered = int.MaxValue)
     {
         int count = 0;
         _directOffered = 0;
@@ -76,7 +79,7 @@ internal sealed class PduReader(IPduHandler handler, byte[] buffer)
         }
 
         _rest.AsSpan(0, _restLength).CopyTo(_buffer);
-        buffers[count++] = _buffer.AsMemory(_restLength);
+        buffers[count++] = _buffer.AsMemory(_restLength, Math.Min(_buffer.Length - _restLength, mostBuffered));
         return count;
     }
 
@@ -97,6 +100,7 @@ internal sealed class PduReader(IPduHandler handler, byte[] buffer)
         }
 
         _start = 0;
+        PdusOfRead = 0;
         _end = _restLength + count - direct;
         Parse();
         KeepRest();
@@ -230,6 +234,7 @@ internal sealed class PduReader(IPduHandler handler, byte[] buffer)
             _buffer.AsSpan(_start, BasicHeader.Length).CopyTo(_header);
         }
 
+        PdusOfRead++;
         ISegmentSink sink = handler.OnHeader(_buffer.AsSpan(_start, headersLength), isUnchecked);
         _start += headersLength + digestLength;
         _sink = sink;

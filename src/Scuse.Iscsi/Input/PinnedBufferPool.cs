@@ -14,6 +14,9 @@ internal sealed class PinnedBufferPool
     readonly Stack<byte[]>[] _free = new Stack<byte[]>[Classes];
     int _retainedBytes;
 
+    /// <summary>How many bytes are out.</summary>
+    public long RentedBytes { get; private set; }
+
     public PinnedBufferPool()
     {
         for (int i = 0; i < Classes; i++)
@@ -26,6 +29,7 @@ internal sealed class PinnedBufferPool
     public byte[] Rent(int lengthBytes)
     {
         int index = ClassOf(lengthBytes);
+        RentedBytes += SmallestBytes << index;
         if (_free[index].TryPop(out byte[]? buffer))
         {
             _retainedBytes -= buffer.Length;
@@ -37,6 +41,7 @@ internal sealed class PinnedBufferPool
 
     public void Return(byte[] buffer)
     {
+        RentedBytes -= buffer.Length;
         if (_retainedBytes + buffer.Length <= MaxRetainedBytes)
         {
             _retainedBytes += buffer.Length;

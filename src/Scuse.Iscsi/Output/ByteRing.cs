@@ -20,7 +20,11 @@ internal sealed class ByteRing(int capacityBytes)
         return offset;
     }
 
-    public void Free(int cost) => _used -= cost;
+    public void Free(int cost)
+    {
+        _used -= cost;
+        _head = _used == 0 ? 0 : _head; // from the start again: those bytes are still in the cache
+    }
 
     public Span<byte> Span(int offset, int lengthBytes) => _bytes.AsSpan(offset, lengthBytes);
 

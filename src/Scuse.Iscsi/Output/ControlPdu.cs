@@ -14,6 +14,9 @@ internal sealed class ControlPdu
     /// <summary>How many bytes of <see cref="Data"/> count.</summary>
     public int DataLength { get; set; }
 
+    /// <summary>How much memory it holds: an echo may be shorter than the ping, whose array it keeps.</summary>
+    public int HeldBytes => Data?.Length ?? 0;
+
     /// <summary>Whether the PDU is a status: it takes a StatSN. Otherwise it carries the next one without taking it. RFC 7143 section 4.2.2.2.</summary>
     public bool TakesStatSN { get; set; }
 

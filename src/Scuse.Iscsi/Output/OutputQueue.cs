@@ -10,11 +10,14 @@ namespace Scuse.Iscsi.Output;
 /// at most one ring of headers is in use, however much is waiting.
 /// </summary>
 /// <remarks>Touched only by the owning reactor.</remarks>
-internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
+internal sealed class OutputQueue(PinnedBufferPool pool, PieceWriterPool writers, Action appeared)
 {
+    /// <summary>How many control PDUs that were sent are kept for the next ones.</summary>
+    const int MaxSpare = 16;
+
     readonly Queue<OutputEntry> _entries = new();
-    readonly PieceWriter _writer = new();
     readonly Stack<ControlPdu> _spare = new();
+    PieceWriter? _writer; // while something is on its way
     int _sentOfFirst;
     bool _isHeldBack;
     int _passing; // entries that are sent although others are held back
@@ -49,7 +52,10 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
     /// <summary>Control PDUs, and whatever is to be sent again, that are not sent yet.</summary>
     public int ControlCount { get; private set; }
 
-    public bool HasOutput => _writer.Pieces.Count > 0 || (_entries.Count > 0 && MayEncode);
+    /// <summary>How many bytes of memory their data segments hold.</summary>
+    public int ControlBytes { get; private set; }
+
+    public bool HasOutput => _writer is not null || (_entries.Count > 0 && MayEncode);
 
     bool MayEncode => !_isHeldBack || _passing > 0;
 
@@ -110,6 +116,7 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
     public void Add(ControlPdu pdu)
     {
         ControlCount++;
+        ControlBytes += pdu.HeldBytes;
         Enqueue(new OutputEntry { Kind = Kind.Control, Control = pdu });
     }
 
@@ -149,17 +156,24 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
     /// <summary>Names what to send next; see <see cref="IscsiConnection.GetSendBuffers"/>.</summary>
     public int GetBuffers(Span<Memory<byte>> buffers)
     {
-        while (_writer.Pieces.Count < buffers.Length && _writer.HasRoom && MayEncode && _entries.TryPeek(out OutputEntry entry))
+        if (!HasOutput)
         {
-            Encode(entry);
+            return 0;
         }
 
-        int count = Math.Min(buffers.Length, _writer.Pieces.Count);
+        PieceWriter writer = _writer ??= writers.Rent();
+        while (writer.Pieces.Count < buffers.Length && writer.HasRoom && MayEncode && _entries.TryPeek(out OutputEntry entry))
+        {
+            Encode(entry, writer);
+        }
+
+        int count = Math.Min(buffers.Length, writer.Pieces.Count);
         for (int i = 0; i < count; i++)
         {
-            buffers[i] = i == 0 ? _writer.Pieces[0].Memory[_sentOfFirst..] : _writer.Pieces[i].Memory;
+            buffers[i] = i == 0 ? writer.Pieces[0].Memory[_sentOfFirst..] : writer.Pieces[i].Memory;
         }
 
+        GiveBackWriter();
         return count;
     }
 
@@ -167,7 +181,8 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
     {
         while (count > 0)
         {
-            int left = _writer.Pieces[0].Memory.Length - _sentOfFirst;
+            PieceWriter writer = _writer!;
+            int left = writer.Pieces[0].Memory.Length - _sentOfFirst;
             if (count < left)
             {
                 _sentOfFirst += count;
@@ -176,7 +191,18 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
 
             count -= left;
             _sentOfFirst = 0;
-            Finish(_writer.RemoveFirst());
+            Finish(writer.RemoveFirst());
+        }
+
+        GiveBackWriter();
+    }
+
+    void GiveBackWriter()
+    {
+        if (_writer is { IsEmpty: true } writer)
+        {
+            _writer = null;
+            writers.Return(writer);
         }
     }
 
@@ -203,10 +229,12 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
     public void Clear()
     {
         _sentOfFirst = 0;
-        while (_writer.Pieces.Count > 0)
+        while (_writer is { IsEmpty: false } writer)
         {
-            Finish(_writer.RemoveFirst());
+            Finish(writer.RemoveFirst());
         }
+
+        GiveBackWriter();
 
         while (_entries.TryDequeue(out OutputEntry entry))
         {
@@ -228,7 +256,7 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
             }
         }
 
-        ControlCount = 0;
+        ControlCount = ControlBytes = 0;
         _isHeldBack = false;
         Unacknowledged?.Clear();
     }
@@ -245,28 +273,28 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
         appeared();
     }
 
-    void Encode(in OutputEntry entry)
+    void Encode(in OutputEntry entry, PieceWriter writer)
     {
         switch (entry.Kind)
         {
             case Kind.Response:
-                EncodeResponse(entry.Task!);
+                EncodeResponse(entry.Task!, writer);
                 break;
             case Kind.R2T:
                 Dequeue();
                 ControlCount -= entry.IsAgain ? 1 : 0;
                 if (entry.Task!.Generation == entry.Generation && entry.Task.State == IscsiTaskState.Collecting)
                 {
-                    EncodeR2T(entry);
+                    EncodeR2T(entry, writer);
                 }
 
                 break;
             case Kind.StatusAgain:
                 Dequeue();
-                EncodeStatusAgain(entry.StatSN);
+                EncodeStatusAgain(entry.StatSN, writer);
                 break;
             case Kind.DataAgain:
-                if (!TransferIn!.EncodeAgain(entry.Again!, _writer))
+                if (!TransferIn!.EncodeAgain(entry.Again!, writer))
                 {
                     Dequeue();
                     entry.Again!.Task.Resends--;
@@ -276,15 +304,15 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
                 break;
             default:
                 Dequeue();
-                EncodeControl(entry.Control!, isAgain: false);
+                EncodeControl(entry.Control!, writer, isAgain: false);
                 break;
         }
     }
 
     /// <summary>One PDU of the task's answer; the entry stays until the last one.</summary>
-    void EncodeResponse(IscsiTask task)
+    void EncodeResponse(IscsiTask task, PieceWriter writer)
     {
-        AnswerProgress progress = TransferIn!.EncodeNext(task, _writer, StatSN);
+        AnswerProgress progress = TransferIn!.EncodeNext(task, writer, StatSN);
         if (progress == AnswerProgress.More)
         {
             return;
@@ -309,9 +337,9 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
         }
     }
 
-    void EncodeR2T(in OutputEntry entry)
+    void EncodeR2T(in OutputEntry entry, PieceWriter writer)
     {
-        Span<byte> pdu = _writer.AddRun(BasicHeader.Length + (Digests.HeaderDigest ? Crc32C.Length : 0));
+        Span<byte> pdu = writer.AddRun(BasicHeader.Length + (Digests.HeaderDigest ? Crc32C.Length : 0));
         R2TPdu.WriteTo(
             pdu, entry.Task!.Lun, entry.Task.InitiatorTaskTag, entry.R2T.TargetTransferTag, entry.R2T.R2TSN, (uint)entry.R2T.Offset,
             (uint)(entry.R2T.End - entry.R2T.Offset));
@@ -322,27 +350,28 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
         }
     }
 
-    void EncodeStatusAgain(uint statSN)
+    void EncodeStatusAgain(uint statSN, PieceWriter writer)
     {
         if (Unacknowledged!.TryFind(statSN, out IscsiTask? task, out ControlPdu? control) && control is not null)
         {
-            EncodeControl(control, isAgain: true);
+            ControlBytes += control.HeldBytes;
+            EncodeControl(control, writer, isAgain: true);
             return;
         }
 
         ControlCount--;
         if (task is not null)
         {
-            TransferIn!.EncodeResponseAgain(task, _writer);
+            TransferIn!.EncodeResponseAgain(task, writer);
         }
     }
 
-    void EncodeControl(ControlPdu control, bool isAgain)
+    void EncodeControl(ControlPdu control, PieceWriter writer, bool isAgain)
     {
         int length = control.DataLength;
         bool isOfLogin = new BasicHeader(control.Header).Opcode == Opcode.LoginResponse;
         bool hasHeaderDigest = Digests.HeaderDigest && !isOfLogin;
-        Span<byte> pdu = _writer.AddRun(BasicHeader.Length + (hasHeaderDigest ? Crc32C.Length : 0), control: length == 0 ? control : null);
+        Span<byte> pdu = writer.AddRun(BasicHeader.Length + (hasHeaderDigest ? Crc32C.Length : 0), control: length == 0 ? control : null);
         control.Header.CopyTo(pdu);
         control.Holders++; // the piece that it is sent with
         Stamp(pdu, isAgain ? control.StatSN : StatSN);
@@ -364,14 +393,14 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
         if (length > 0)
         {
             Memory<byte> data = control.Data.AsMemory(0, length);
-            _writer.AddData(data, control: control);
+            writer.AddData(data, control: control);
             if (Digests.DataDigest && !isOfLogin)
             {
-                _writer.AddPaddingAndDigest(length, Crc32C.Append(Crc32C.Initial, data.Span));
+                writer.AddPaddingAndDigest(length, Crc32C.Append(Crc32C.Initial, data.Span));
             }
             else
             {
-                _writer.AddPadding(length);
+                writer.AddPadding(length);
             }
         }
     }
@@ -383,6 +412,7 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
         if (piece.Control is { } control)
         {
             ControlCount--;
+            ControlBytes -= control.HeldBytes;
             LetGo(control);
         }
 
@@ -410,7 +440,10 @@ internal sealed class OutputQueue(PinnedBufferPool pool, Action appeared)
             pool.Return(data);
         }
 
-        _spare.Push(control);
+        if (_spare.Count < MaxSpare)
+        {
+            _spare.Push(control);
+        }
     }
 
     struct OutputEntry

@@ -3,7 +3,10 @@ using Scuse.Iscsi.Pdus;
 
 namespace Scuse.Iscsi.Output;
 
-/// <summary>Puts PDUs together as runs of bytes: headers from a ring, data where it lies. Neighbouring runs in the ring become one.</summary>
+/// <summary>
+/// Puts PDUs together as runs of bytes: headers from a ring, data where it lies. Neighbouring runs in the ring become one. A connection has one only while something is on its way:
+/// <see cref="PieceWriterPool"/>.
+/// </summary>
 internal sealed class PieceWriter
 {
     /// <summary>The ring's size: some hundreds of headers.</summary>
@@ -17,6 +20,9 @@ internal sealed class PieceWriter
     readonly ByteRing _ring = new(RingBytes);
 
     public PieceQueue Pieces { get; } = new();
+
+    /// <summary>Whether all is sent.</summary>
+    public bool IsEmpty => Pieces.Count == 0;
 
     /// <summary>Whether a header can be had now.</summary>
     public bool HasRoom => _ring.HasRoomFor(MaxRunLength);

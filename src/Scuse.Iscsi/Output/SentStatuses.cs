@@ -33,7 +33,7 @@ internal sealed class SentStatuses(Action<IscsiTask> letGoOfTask, Action<Control
     public void Keep(uint statSN, IscsiTask task) => Keep(statSN, new Entry { Task = task, Bytes = task.InTotal });
 
     /// <summary>Keeps any other status in the same way.</summary>
-    public void Keep(uint statSN, ControlPdu control) => Keep(statSN, new Entry { Control = control, Bytes = control.DataLength });
+    public void Keep(uint statSN, ControlPdu control) => Keep(statSN, new Entry { Control = control, Bytes = control.HeldBytes });
 
     /// <summary>The initiator has everything before a number. What makes no sense is passed over.</summary>
     public void Acknowledge(uint expStatSN)

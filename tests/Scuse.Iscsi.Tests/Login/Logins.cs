@@ -190,6 +190,21 @@ public class Logins
     }
 
     [Fact]
+    public void Of_those_in_login_one_that_has_said_nothing_makes_room_before_one_that_has()
+    {
+        var node = new Node(new IscsiOptions { MaxConnectionsInLogin = 3 });
+        var slow = new Initiator(node);
+        slow.SendLogin(0, 1, transit: true, Initiator.Text([.. Initiator.Names, "AuthMethod=None"]));
+        Assert.Equal(0, slow.ReceiveOne().Login.Status);
+        List<Initiator> flood = [.. Enumerable.Range(0, 100).Select(_ => new Initiator(node))];
+
+        Assert.Equal(98, flood.Count(static one => one.Connection.CloseNow));
+        slow.SendLogin(1, 3, transit: true, []);
+        Assert.Equal(0, slow.ReceiveOne().Login.Status);
+        Assert.NotNull(slow.Connection.Session);
+    }
+
+    [Fact]
     public void A_discovery_session_makes_room_for_a_login_when_there_are_too_many()
     {
         var node = new Node(new IscsiOptions { MaxSessions = 1 });
