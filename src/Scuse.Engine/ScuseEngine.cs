@@ -10,6 +10,7 @@ using Scuse.Engine.States;
 using Scuse.Engine.Supervision;
 using Scuse.Iscsi;
 using Scuse.Iscsi.Access;
+using Scuse.Linux;
 using Scuse.Target;
 
 namespace Scuse.Engine;
@@ -74,7 +75,14 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         }
 
         _target = new ScsiTarget(options.TargetName, units, options.Iscsi.TargetPortalGroupTag);
-        var server = new IscsiServer(options.Iscsi) { DiscoveryAccess = RulesOf(options.DiscoveryAccess) };
+        int descriptors = DescriptorLimit.Raise();
+        IscsiOptions iscsi = DescriptorBudget.Fit(options, descriptors);
+        if (iscsi.MaxConnections < options.Iscsi.MaxConnections)
+        {
+            LogFewDescriptors(_logger, descriptors, iscsi.MaxConnections, options.Iscsi.MaxConnections);
+        }
+
+        var server = new IscsiServer(iscsi) { DiscoveryAccess = RulesOf(options.DiscoveryAccess) };
         server.Add(new IscsiTarget(_target, RulesOf(options.Access)));
         _reactor.AddTicker(server.Tick);
         _portals = new PortalSet(options.Portals, _reactor, server, options.LoopbackSendBufferBytes, _logger);
@@ -301,6 +309,9 @@ public sealed partial class ScuseEngine : IAsyncDisposable
 
     [LoggerMessage(Level = LogLevel.Information, Message = "LUN {Lun}: waiting for a handler to attach as '{Device}' at {Socket}")]
     static partial void LogWaiting(ILogger logger, int lun, string device, string socket);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "with {Descriptors} descriptors there is room for {Connections} connections, not for {Wanted}: raise the limit of open files (ulimit -n, LimitNOFILE=)")]
+    static partial void LogFewDescriptors(ILogger logger, int descriptors, int connections, int wanted);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "handlers stay for {Seconds} s, for the next engine to take over{Note}")]
     static partial void LogReleased(ILogger logger, int seconds, string note);

@@ -73,6 +73,7 @@ static unsafe partial class Native
     internal const int S_IFREG = 0x8000;
     internal const int S_IFSOCK = 0xC000;
     internal const int RWF_NOWAIT = 8;
+    internal const int RLIMIT_NOFILE = 7;
 
     // The numbers of calls younger than the common table are the same on every architecture.
     internal const long SYS_pidfd_send_signal = 424;
@@ -120,8 +121,17 @@ static unsafe partial class Native
     [LibraryImport("libc")] internal static partial nint send(int fd, void* buffer, nuint length, int flags);
     [LibraryImport("libc")] internal static partial nint recvmsg(int fd, MessageHeader* message, int flags);
     [LibraryImport("libc")] internal static partial nint sendmsg(int fd, MessageHeader* message, int flags);
+    [LibraryImport("libc")] internal static partial int getrlimit(int resource, ResourceLimit* limit);
+    [LibraryImport("libc")] internal static partial int setrlimit(int resource, ResourceLimit* limit);
     [LibraryImport("libc")] internal static partial int sched_yield();
     [LibraryImport("libc")] internal static partial long syscall(long number, long a, long b, long c, long d);
+
+    /// <summary>struct rlimit of 64-bit Linux.</summary>
+    internal struct ResourceLimit
+    {
+        internal ulong Current;
+        internal ulong Maximum;
+    }
 
     /// <summary>struct pollfd.</summary>
     internal struct PollFd

@@ -45,8 +45,9 @@ static class ServeCommand
         var state = new Option<string?>("--state") { Description = "Where is kept what initiators want to survive a loss of power: persistent reservations (APTPL), saved mode pages; nowhere when not given", HelpName = "FOLDER" };
         var nop = new Option<int>("--nop-interval") { Description = "Seconds that an initiator may be silent before it is asked for a sign of life; 0: it is never asked", HelpName = "SECONDS", DefaultValueFactory = _ => 15 };
         var recovery = new Option<int>("--error-recovery-level") { Description = "The highest iSCSI error recovery level to offer, 0 to 2: from 1 on damaged PDUs are sent again, at 2 commands outlive their connection", HelpName = "LEVEL", DefaultValueFactory = _ => 0 };
+        var limit = new Option<string[]>("--limit") { Description = $"Changes a limit for initiators; can be given several times: {LimitSpec.Names}. docs/threat-model.md tells what they are for", HelpName = LimitSpec.Usage };
         var allocations = new Option<bool>("--report-allocations") { Hidden = true };
-        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, group, advertise, isns, target, chapFile, initiator, lunMap, allowAnyone, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, recovery, spin, allocations };
+        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, group, advertise, isns, target, chapFile, initiator, lunMap, allowAnyone, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, recovery, limit, spin, allocations };
         command.SetAction(async (parsed, cancellation) =>
         {
             try
@@ -77,7 +78,7 @@ static class ServeCommand
                     StateFolder = parsed.GetValue(state),
                     KeepHandlersSeconds = Positive(parsed.GetValue(keep), "--keep-handlers"),
                     SpinMicroseconds = Positive(parsed.GetValue(spin), "--spin"),
-                    Iscsi = new IscsiOptions
+                    Iscsi = (parsed.GetValue(limit) ?? []).Aggregate(new IscsiOptions(), LimitSpec.Apply) with
                     {
                         TargetPortalGroupTag = parsed.GetValue(group) is >= 1 and <= ushort.MaxValue and var tag ? (ushort)tag : throw new FormatException($"--portal-group {parsed.GetValue(group)} is not from 1 to {ushort.MaxValue}"),
                         ErrorRecoveryLevel = parsed.GetValue(recovery) is >= 0 and <= 2 and var level
@@ -128,6 +129,8 @@ static class ServeCommand
         {
             console.LogToStandardErrorThreshold = LogLevel.Trace; // standard output is for the URLs
             console.FormatterName = LineFormatter.FormatterName;
+            console.MaxQueueLength = 1 << 16;
+            console.QueueFullMode = ConsoleLoggerQueueFullMode.DropWrite; // whoever reads the log too slowly, or not at all, does not hold up the engine
         });
         builder.Services.AddSingleton<ConsoleFormatter, LineFormatter>();
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning);

@@ -143,6 +143,73 @@ public sealed class ReactorTests : IDisposable
         Assert.False(toldAsleep);
     }
 
+    /// <summary>Something that stays ready until it is heard.</summary>
+    sealed class Visitor(EventFd bell, bool isPatient) : IEventSource
+    {
+        public int Heard { get; private set; }
+
+        public bool IsPatient => isPatient;
+
+        public void OnEvents(EpollEvents events)
+        {
+            Heard++;
+            bell.Drain();
+        }
+    }
+
+    [Fact]
+    public void Of_those_that_can_wait_one_is_heard_a_turn_and_of_the_others_everyone()
+    {
+        EventFd[] bells = [.. Enumerable.Range(0, 20).Select(static _ => EventFd.Create())];
+        Visitor[] visitors = [.. bells.Select(static (bell, i) => new Visitor(bell, isPatient: i < 10))];
+        for (int i = 0; i < bells.Length; i++)
+        {
+            _reactor.Add(bells[i].Descriptor, EpollEvents.In, visitors[i]);
+            bells[i].Signal();
+        }
+
+        for (int turn = 1; turn <= 10; turn++)
+        {
+            Assert.True(_reactor.Turn(0));
+            Assert.Equal(turn, visitors[..10].Sum(static visitor => visitor.Heard));
+            Assert.All(visitors[10..], static visitor => Assert.Equal(1, visitor.Heard));
+        }
+
+        Assert.All(visitors, static visitor => Assert.Equal(1, visitor.Heard));
+        Assert.False(_reactor.Turn(0));
+        Array.ForEach(bells, static bell => bell.Dispose());
+    }
+
+    /// <summary>Ready for ever.</summary>
+    sealed class Insistent : IEventSource
+    {
+        public int Heard { get; private set; }
+
+        public bool IsPatient => true;
+
+        public void OnEvents(EpollEvents events) => Heard++;
+    }
+
+    [Fact]
+    public void One_that_is_always_ready_does_not_keep_the_others_that_can_wait_from_their_turn()
+    {
+        EventFd[] bells = [.. Enumerable.Range(0, 3).Select(static _ => EventFd.Create())];
+        Insistent[] all = [.. bells.Select(static _ => new Insistent())];
+        for (int i = 0; i < bells.Length; i++)
+        {
+            _reactor.Add(bells[i].Descriptor, EpollEvents.In, all[i]);
+            bells[i].Signal();
+        }
+
+        for (int turn = 0; turn < 30; turn++)
+        {
+            _reactor.Turn(0);
+        }
+
+        Assert.All(all, static one => Assert.Equal(10, one.Heard));
+        Array.ForEach(bells, static bell => bell.Dispose());
+    }
+
     // ---- doorbells ----
 
     [Fact]

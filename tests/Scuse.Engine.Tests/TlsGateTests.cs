@@ -23,7 +23,7 @@ public sealed class TlsGateTests : IDisposable
     [Fact]
     public async Task Who_says_nothing_is_sent_away_when_the_handshake_should_be_over()
     {
-        using var gate = new TlsGate(new TlsOptions(Certificate()), _reactor, (_, _, _) => Assert.Fail("it was let in"), NullLogger.Instance) { HandshakeDeadline = TimeSpan.FromMilliseconds(200) };
+        using var gate = new TlsGate(new TlsOptions(Certificate()), _reactor, (_, _, _) => Assert.Fail("it was let in"), NullLogger.Instance, new ConnectionLog(NullLogger.Instance)) { HandshakeDeadline = TimeSpan.FromMilliseconds(200) };
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         using var silent = new TcpClient();
@@ -43,9 +43,9 @@ public sealed class TlsGateTests : IDisposable
         string empty = Path.Combine(_folder, "empty.pem");
         File.WriteAllText(empty, "nothing");
 
-        EngineException exception = Assert.Throws<EngineException>(() => new TlsGate(new TlsOptions(empty), _reactor, (_, _, _) => { }, NullLogger.Instance));
+        EngineException exception = Assert.Throws<EngineException>(() => new TlsGate(new TlsOptions(empty), _reactor, (_, _, _) => { }, NullLogger.Instance, new ConnectionLog(NullLogger.Instance)));
         Assert.Contains(empty, exception.Message);
-        exception = Assert.Throws<EngineException>(() => new TlsGate(new TlsOptions(Certificate(), null, empty), _reactor, (_, _, _) => { }, NullLogger.Instance));
+        exception = Assert.Throws<EngineException>(() => new TlsGate(new TlsOptions(Certificate(), null, empty), _reactor, (_, _, _) => { }, NullLogger.Instance, new ConnectionLog(NullLogger.Instance)));
         Assert.Contains(empty, exception.Message);
     }
 

@@ -1,5 +1,4 @@
 using System.Net.Sockets;
-using Microsoft.Extensions.Logging;
 using Scuse.Engine.Reactors;
 using Scuse.Iscsi;
 using Scuse.Linux;
@@ -8,7 +7,7 @@ namespace Scuse.Engine.Portals;
 
 /// <summary>One TCP connection: carries bytes between the socket and the protocol, and knows nothing of what they mean.</summary>
 /// <remarks>Touched only by the owning reactor.</remarks>
-sealed partial class ConnectionSocket : IEventSource, IReactorConnection, IConnectionHost
+sealed class ConnectionSocket : IEventSource, IReactorConnection, IConnectionHost
 {
     /// <summary>How often one connection is read in a turn at most, so that it cannot keep the others waiting.</summary>
     const int ReadsPerTurn = 16;
@@ -18,7 +17,7 @@ sealed partial class ConnectionSocket : IEventSource, IReactorConnection, IConne
     readonly Reactor _reactor;
     readonly Socket _socket;
     readonly int _descriptor;
-    readonly ILogger _logger;
+    readonly ConnectionLog _log;
     readonly Action<ConnectionSocket> _closed;
     readonly int _registration;
     EpollEvents _interest = EpollEvents.In;
@@ -26,18 +25,30 @@ sealed partial class ConnectionSocket : IEventSource, IReactorConnection, IConne
     bool _isReadingStopped;
     bool _isClosed;
 
-    public ConnectionSocket(Reactor reactor, Socket socket, IscsiServer server, string localAddress, string remoteAddress, ILogger logger, Action<ConnectionSocket> closed)
+    /// <exception cref="LinuxException">It cannot be watched.</exception>
+    public ConnectionSocket(Reactor reactor, Socket socket, IscsiServer server, string localAddress, string remoteAddress, ConnectionLog log, Action<ConnectionSocket> closed)
     {
         _reactor = reactor;
         _socket = socket;
         _descriptor = (int)socket.Handle;
-        _logger = logger;
+        _log = log;
         _closed = closed;
         Protocol = server.Accept(remoteAddress, localAddress, this, reactor.NowMs);
-        _registration = reactor.Add(_descriptor, _interest, this);
+        try
+        {
+            _registration = reactor.Add(_descriptor, _interest, this);
+        }
+        catch (LinuxException)
+        {
+            Protocol.Closed();
+            throw;
+        }
     }
 
     public IscsiConnection Protocol { get; }
+
+    /// <summary>Who works goes before who wants to log in, and before who sends more requests than can be under way.</summary>
+    public bool IsPatient => Protocol.Session is null || Protocol.IsFlooding;
 
     public void OnEvents(EpollEvents events)
     {
@@ -59,7 +70,7 @@ sealed partial class ConnectionSocket : IEventSource, IReactorConnection, IConne
     void Receive()
     {
         ReactorScratch scratch = _reactor.Scratch;
-        for (int i = 0; i < ReadsPerTurn && !Protocol.CloseNow; i++)
+        for (int i = 0; i < (IsPatient ? 1 : ReadsPerTurn) && !Protocol.CloseNow; i++)
         {
             int count = Protocol.GetReceiveBuffers(scratch.Pieces.AsSpan(0, MaxReceivePieces));
             if (count == 0)
@@ -195,19 +206,13 @@ sealed partial class ConnectionSocket : IEventSource, IReactorConnection, IConne
         _socket.Dispose();
         if (Protocol.IsRefused)
         {
-            LogRefused(_logger, Protocol.RemoteAddress, reason);
+            _log.Refused(Protocol.RemoteAddress, reason, _reactor.NowMs);
         }
         else
         {
-            LogClosed(_logger, Protocol.RemoteAddress, reason);
+            _log.Ended(Protocol.RemoteAddress, reason, _reactor.NowMs);
         }
 
         _closed(this);
     }
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "connection from {Remote} refused: {Reason}")]
-    static partial void LogRefused(ILogger logger, string remote, string reason);
-
-    [LoggerMessage(Level = LogLevel.Information, Message = "connection from {Remote} ended: {Reason}")]
-    static partial void LogClosed(ILogger logger, string remote, string reason);
 }

@@ -11,29 +11,38 @@ namespace Scuse.Engine.Portals;
 /// <remarks>Opened on any thread; from <see cref="Start"/> on touched only by the owning reactor.</remarks>
 sealed partial class Portal : IEventSource, IDisposable
 {
-    const int Backlog = 256;
-    const int AcceptsPerTurn = 64;
+    /// <summary>How many connections may wait to be accepted; the kernel has a limit of its own (net.core.somaxconn).</summary>
+    const int Backlog = 4096;
+
+    /// <summary>How many are accepted in a turn: each costs as much as some commands, and those go first.</summary>
+    const int AcceptsPerTurn = 2;
+
+    /// <summary>How long it is not told again that connections cannot be accepted.</summary>
+    const int TellAgainMs = 10_000;
 
     readonly Socket _listener;
     readonly Reactor _reactor;
     readonly IscsiServer _server;
     readonly int _loopbackSendBufferBytes;
     readonly ILogger _logger;
+    readonly ConnectionLog _log;
     readonly TlsGate? _tls;
     readonly HashSet<ConnectionSocket> _connections = [];
     readonly List<ConnectionSocket> _scratch = [];
     int _registration = -1;
     bool _isPaused;
+    long _toldMs = -TellAgainMs; // that connections cannot be accepted
 
     /// <exception cref="EngineException">The address cannot be listened on.</exception>
-    public Portal(PortalOptions options, Reactor reactor, IscsiServer server, int loopbackSendBufferBytes, ILogger logger)
+    public Portal(PortalOptions options, Reactor reactor, IscsiServer server, int loopbackSendBufferBytes, ILogger logger, ConnectionLog log)
     {
         IPEndPoint address = options.Address;
         _loopbackSendBufferBytes = loopbackSendBufferBytes;
         _reactor = reactor;
         _server = server;
         _logger = logger;
-        _tls = options.Tls is { } tls ? new TlsGate(tls, reactor, Admit, logger) : null;
+        _log = log;
+        _tls = options.Tls is { } tls ? new TlsGate(tls, reactor, Admit, logger, log) : null;
         _listener = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
@@ -81,6 +90,9 @@ sealed partial class Portal : IEventSource, IDisposable
     /// <summary>Whether something is still to be sent.</summary>
     public bool HasOutput => _connections.Any(static connection => connection.Protocol.HasOutput);
 
+    /// <summary>Who has come already goes first.</summary>
+    public bool IsPatient => true;
+
     public void Start() => _registration = _reactor.Add((int)_listener.Handle, EpollEvents.In, this);
 
     public void OnEvents(EpollEvents events)
@@ -104,7 +116,7 @@ sealed partial class Portal : IEventSource, IDisposable
             catch (SocketException exception)
             {
                 // Most likely no descriptor is left. The next tick tries again: at once would be a busy loop.
-                LogAcceptFailed(_logger, Address, exception.Message);
+                TellAcceptFailed(exception.Message);
                 _reactor.Modify(_registration, EpollEvents.None);
                 _isPaused = true;
                 return;
@@ -139,6 +151,11 @@ sealed partial class Portal : IEventSource, IDisposable
         {
             socket.Dispose(); // it was gone before it was here
         }
+        catch (LinuxException exception)
+        {
+            socket.Dispose();
+            TellAcceptFailed(exception.Message);
+        }
     }
 
     /// <summary>A connection that has passed the TLS handshake.</summary>
@@ -150,13 +167,21 @@ sealed partial class Portal : IEventSource, IDisposable
             return;
         }
 
-        socket.Blocking = false;
-        Begin(socket, remote, local);
+        try
+        {
+            socket.Blocking = false;
+            Begin(socket, remote, local);
+        }
+        catch (LinuxException exception)
+        {
+            socket.Dispose();
+            TellAcceptFailed(exception.Message);
+        }
     }
 
     void Begin(Socket socket, IPEndPoint remote, IPEndPoint local)
     {
-        var connection = new ConnectionSocket(_reactor, socket, _server, local.ToString(), remote.ToString(), _logger, closed => _connections.Remove(closed));
+        var connection = new ConnectionSocket(_reactor, socket, _server, local.ToString(), remote.ToString(), _log, closed => _connections.Remove(closed));
         _connections.Add(connection);
         connection.Flush(); // one too many is closed here
     }
@@ -207,6 +232,15 @@ sealed partial class Portal : IEventSource, IDisposable
         foreach (ConnectionSocket connection in _connections.ToArray())
         {
             connection.Close(reason);
+        }
+    }
+
+    void TellAcceptFailed(string reason)
+    {
+        if (_reactor.NowMs - _toldMs >= TellAgainMs)
+        {
+            _toldMs = _reactor.NowMs;
+            LogAcceptFailed(_logger, Address, reason);
         }
     }
 

@@ -16,6 +16,7 @@ sealed partial class PortalSet
     readonly IscsiServer _server;
     readonly int _loopbackSendBufferBytes;
     readonly ILogger _logger;
+    readonly ConnectionLog _log;
     readonly List<Portal> _portals = [];
     readonly List<Portal> _leaving = []; // closed, with connections that go on
     bool _isStarted;
@@ -28,6 +29,7 @@ sealed partial class PortalSet
         _server = server;
         _loopbackSendBufferBytes = loopbackSendBufferBytes;
         _logger = logger;
+        _log = new ConnectionLog(logger);
         if (portals.Count == 0)
         {
             throw new EngineException("there is no portal");
@@ -64,7 +66,7 @@ sealed partial class PortalSet
 
     /// <summary>Listens at an address; <see cref="Add"/> is what makes a portal of it. On any thread: it may take its time.</summary>
     /// <exception cref="EngineException">The address cannot be listened on.</exception>
-    public Portal Open(PortalOptions options) => new(options, _reactor, _server, _loopbackSendBufferBytes, _logger);
+    public Portal Open(PortalOptions options) => new(options, _reactor, _server, _loopbackSendBufferBytes, _logger, _log);
 
     /// <summary>Initiators can connect to it from now on, and are told of it.</summary>
     /// <exception cref="EngineException">There are too many, or the engine stops.</exception>
@@ -148,6 +150,7 @@ sealed partial class PortalSet
             portal.Tick(nowMs);
         }
 
+        _log.Tick(nowMs);
         _leaving.RemoveAll(static portal => portal.Connections == 0);
     }
 

@@ -35,6 +35,7 @@ sealed partial class TlsGate : IDisposable
     readonly Reactor _reactor;
     readonly Action<Socket, IPEndPoint, IPEndPoint> _admit;
     readonly ILogger _logger;
+    readonly ConnectionLog _log;
     readonly CancellationTokenSource _closing = new();
     int _handshakes;
 
@@ -42,13 +43,15 @@ sealed partial class TlsGate : IDisposable
     /// <param name="reactor">Where connections go.</param>
     /// <param name="admit">Called on the reactor: a connection, where it comes from, and where it reached us.</param>
     /// <param name="logger">Where to tell.</param>
+    /// <param name="log">The same, of what others can have told as often as they like.</param>
     /// <exception cref="EngineException">A certificate or key cannot be read.</exception>
-    public TlsGate(TlsOptions tls, Reactor reactor, Action<Socket, IPEndPoint, IPEndPoint> admit, ILogger logger)
+    public TlsGate(TlsOptions tls, Reactor reactor, Action<Socket, IPEndPoint, IPEndPoint> admit, ILogger logger, ConnectionLog log)
     {
         _options = Read(tls);
         _reactor = reactor;
         _admit = admit;
         _logger = logger;
+        _log = log;
     }
 
     /// <summary>How long a handshake may take; after it the time limit of the login begins.</summary>
@@ -60,7 +63,7 @@ sealed partial class TlsGate : IDisposable
         if (Interlocked.Increment(ref _handshakes) > MaxHandshakes)
         {
             Interlocked.Decrement(ref _handshakes);
-            LogTooMany(_logger, MaxHandshakes);
+            _log.Refused("an initiator", $"{MaxHandshakes} TLS handshakes are under way", _reactor.NowMs);
             socket.Dispose();
             return;
         }
@@ -136,7 +139,11 @@ sealed partial class TlsGate : IDisposable
 
             isHandshake = false;
             Interlocked.Decrement(ref _handshakes);
-            LogProtected(_logger, from, encrypted.SslProtocol, encrypted.RemoteCertificate?.Subject ?? "none");
+            if (_log.MayTell(Environment.TickCount64))
+            {
+                LogProtected(_logger, from, encrypted.SslProtocol, encrypted.RemoteCertificate?.Subject ?? "none");
+            }
+
             (Socket engine, Socket here) = StreamPair.Create();
             using var plain = new NetworkStream(here, ownsSocket: true);
             _reactor.Post(() => _admit(engine, remote, local));
@@ -146,7 +153,7 @@ sealed partial class TlsGate : IDisposable
         {
             if (isHandshake)
             {
-                LogRefused(_logger, from, exception is OperationCanceledException ? "it was not done in time" : exception.InnerException?.Message ?? exception.Message);
+                _log.Refused(from, $"TLS failed: {(exception is OperationCanceledException ? "it was not done in time" : exception.InnerException?.Message ?? exception.Message)}", Environment.TickCount64);
             }
         }
         finally
@@ -200,10 +207,4 @@ sealed partial class TlsGate : IDisposable
 
     [LoggerMessage(Level = LogLevel.Information, Message = "TLS with {Remote}: {Protocol}, client certificate: {Subject}")]
     static partial void LogProtected(ILogger logger, string remote, SslProtocols protocol, string subject);
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "TLS with {Remote} failed: {Reason}")]
-    static partial void LogRefused(ILogger logger, string remote, string reason);
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} TLS handshakes are under way; a connection more was closed")]
-    static partial void LogTooMany(ILogger logger, int count);
 }

@@ -5,6 +5,12 @@ namespace Scuse.Engine.Reactors;
 /// <summary>Something with a descriptor that a reactor watches.</summary>
 interface IEventSource
 {
+    /// <summary>
+    /// Whether it can wait while others are at work: who wants to log in, for one. A reactor hears one of these a turn; the others are reported again, so none of them may be
+    /// watched for edges.
+    /// </summary>
+    bool IsPatient => false;
+
     /// <summary>The descriptor is ready. Called on the reactor's thread.</summary>
     void OnEvents(EpollEvents events);
 }

@@ -22,6 +22,7 @@ sealed partial class Reactor : IDisposable
     readonly EventFd _wake = EventFd.Create();
     readonly ConcurrentQueue<Action> _posted = new();
     readonly EpollEvent[] _events = new EpollEvent[MaxEvents];
+    readonly int[] _patient = new int[MaxEvents]; // for one call at a time
     readonly List<Registration> _registrations = [default]; // 0 is the wake-up
     readonly Stack<int> _freeRegistrations = new();
     readonly List<IReactorRing> _watched = []; // the rings with commands out; at least these: what was reaped elsewhere leaves at the next reaping
@@ -33,6 +34,7 @@ sealed partial class Reactor : IDisposable
     readonly Thread _thread;
     volatile bool _stopping;
     long _nextTickMs;
+    uint _patientTurn;
 
     public Reactor(string name, int spinMicroseconds, ILogger logger)
     {
@@ -246,24 +248,46 @@ sealed partial class Reactor : IDisposable
     bool Dispatch(int count)
     {
         bool active = false;
+        int patient = 0;
         for (int i = 0; i < count; i++)
         {
-            ulong token = _events[i].Token;
-            if (token == 0)
+            if (_events[i].Token == 0)
             {
                 _wake.Drain();
                 continue;
             }
 
             active = true;
-            Registration registration = _registrations[(int)(uint)token];
-            if (registration.Generation == (uint)(token >> 32))
+            if (SourceOf(_events[i]) is not { } source)
             {
-                registration.Source?.OnEvents(_events[i].Events);
+                continue;
+            }
+
+            if (source.IsPatient)
+            {
+                _patient[patient++] = i;
+            }
+            else
+            {
+                source.OnEvents(_events[i].Events);
             }
         }
 
+        if (patient > 0)
+        {
+            // Each in its turn, whatever the order that they are reported in: the others are reported again.
+            EpollEvent heard = _events[_patient[(int)(_patientTurn++ % (uint)patient)]];
+            SourceOf(heard)?.OnEvents(heard.Events);
+        }
+
         return active;
+    }
+
+    /// <summary>What an event is for; null when that was removed.</summary>
+    IEventSource? SourceOf(in EpollEvent what)
+    {
+        Registration registration = _registrations[(int)(uint)what.Token];
+        return registration.Generation == (uint)(what.Token >> 32) ? registration.Source : null;
     }
 
     /// <summary>Runs what was posted; by the loop, and by tests that have no loop.</summary>
