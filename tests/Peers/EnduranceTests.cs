@@ -10,13 +10,11 @@ namespace Scuse.Peers;
 /// </summary>
 public sealed class EnduranceTests : PeerTest
 {
-    // Long: the machine is ours, and times count. Short: others may be at work beside us.
-    static readonly int? s_times = int.TryParse(Environment.GetEnvironmentVariable("SCUSE_ENDURANCE"), CultureInfo.InvariantCulture, out int times) ? times : null;
     static readonly Random s_random = new();
 
-    static bool IsLong => s_times is not null;
+    static bool IsLong => LongForm.IsAsked;
 
-    static int Times(int shortForm) => s_times ?? shortForm;
+    static int Times(int shortForm) => LongForm.Times(shortForm);
 
     [Fact]
     [Trait("scenario", "kills")]

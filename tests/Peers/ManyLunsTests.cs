@@ -26,7 +26,7 @@ public sealed class ManyLunsTests : PeerTest
         double startSeconds = clock.Elapsed.TotalSeconds;
         Assert.Equal(Luns, serve.Attachments.Select(static attached => attached.Lun).Distinct().Count());
         Assert.InRange(startSeconds, 0, 20); // 2 s on a machine with nothing else to do
-        int fresh = ResidentKilobytes(serve.Pid);
+        int fresh = ProcessTree.ResidentKilobytes(serve.Pid);
 
         string prefix = serve.Url[..(serve.Url.LastIndexOf('/') + 1)];
         foreach (int lun in (int[])[0, 1, 99, 255])
@@ -35,7 +35,7 @@ public sealed class ManyLunsTests : PeerTest
         }
 
         await Task.Delay(TimeSpan.FromSeconds(11)); // until what the commands needed is given back
-        int used = ResidentKilobytes(serve.Pid);
+        int used = ProcessTree.ResidentKilobytes(serve.Pid);
         double processor = ProcessorSeconds(serve.Pid);
         var idle = Stopwatch.StartNew();
         await Task.Delay(TimeSpan.FromSeconds(10));
@@ -47,13 +47,6 @@ public sealed class ManyLunsTests : PeerTest
         Assert.InRange(used, 1, MostKilobytes);
         Assert.InRange(share, 0, 0.01);
         Assert.Equal(0, await serve.StopAsync());
-    }
-
-    /// <summary>All of the process's memory, shared memory included.</summary>
-    static int ResidentKilobytes(int pid)
-    {
-        string line = File.ReadLines($"/proc/{pid}/status").First(static line => line.StartsWith("VmRSS:", StringComparison.Ordinal));
-        return int.Parse(line.Split((char[])[' ', '\t'], StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
     }
 
     static double ProcessorSeconds(int pid)

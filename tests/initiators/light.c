@@ -4,7 +4,7 @@
  *   light ADDRESS PORT TARGET LUN [OPTION VALUE]...
  *
  * It speaks just enough of RFC 7143 for one connection a session without digests: login, SCSI Command, Data-In, R2T, Data-Out, SCSI Response, NOP. What it reads it does not look
- * at, but for one check before the clock starts: a pattern is written to the last blocks, read back and compared (with --check no: only read).
+ * at, but for one check before the clock starts: a pattern is written to the last blocks, read back and compared (with --check no: only read). With --verify it looks at every byte.
  *
  *   --op read|write    what to do (read)
  *   --order random|sequential  where (random)
@@ -16,6 +16,8 @@
  *   --warm MS          how long it runs before (200)
  *   --rate N           commands a second at most, over all sessions; 0: as many as there can be (0)
  *   --check yes|no     whether the disk may be written to for the check (yes)
+ *   --verify yes|no    whether the first session fills the disk, of 64 MiB at most, and every read is compared with what was written there (no)
+ *   --tell yes|no      whether it says "started" when all sessions are logged in and the load begins (no)
  *
  * It ends with one line of JSON: commands, seconds, the latency's percentiles in microseconds, and how many commands the slowest session had and the mean. Exit code: 0 all well, 1 not, 2 a
  * wrong command line.
@@ -39,7 +41,7 @@
 #include <unistd.h>
 
 enum {
-    HEADER = 48, MAX_DEPTH = 256, MAX_SESSIONS = 10000, RECEIVE_BYTES = 1 << 20, SEGMENT = 262144, MAX_BLOCK = 4 << 20, TEXT_BYTES = 8192, MAX_EVENTS = 256,
+    HEADER = 48, MAX_DEPTH = 256, MAX_SESSIONS = 10000, RECEIVE_BYTES = 1 << 20, SEGMENT = 262144, MAX_BLOCK = 4 << 20, MAX_VERIFIED = 64 << 20, TEXT_BYTES = 8192, MAX_EVENTS = 256,
     HISTOGRAM_US = 1000000, /* latencies up to a second, a bucket for each microsecond */
 };
 
@@ -70,7 +72,7 @@ struct session {
 };
 
 static unsigned depth = 32, block = 4096, session_count = 1, lun_count = 1, seconds = 5, warm_ms = 200, rate;
-static bool writing, sequential, may_write = true;
+static bool writing, sequential, may_write = true, verifying, telling;
 static uint32_t block_bytes;
 static uint64_t blocks, random_state = 0x9E3779B97F4A7C15;
 static uint8_t *data; /* what is written, and where padding comes from */
@@ -148,6 +150,9 @@ static uint8_t *add(struct session *session, uint8_t opcode, const void *payload
     return header;
 }
 
+/* What stands at a place of a verified disk: no two places have the same. */
+static uint64_t word_at(uint64_t offset) { return (offset / 8 + 1) * 0x9E3779B97F4A7C15; }
+
 static void send_command(struct session *session, uint16_t tag, const uint8_t *cdb, unsigned cdb_bytes, bool out, uint32_t bytes)
 {
     uint32_t now = 0;
@@ -189,6 +194,7 @@ static void start_one(struct session *session)
     uint8_t cdb[16] = { writing ? WRITE_16 : READ_16 };
     put64(cdb + 2, place * (block / block_bytes));
     put32(cdb + 10, block / block_bytes);
+    session->at[tag] = place * block;
     session->started[tag] = now_ns();
     session->under_way++;
     issued_of_budget++;
@@ -256,6 +262,14 @@ static void take(struct session *session, const uint8_t *pdu, size_t have)
             if (have < HEADER + bytes) fail("session %d: data to keep came in pieces", session->number);
             if (offset + bytes <= session->keep_bytes) memcpy(session->keep + offset, pdu + HEADER, bytes);
         }
+        if (verifying && session->keep == NULL) {
+            uint32_t tag = get32(pdu + 16), offset = get32(pdu + 40);
+            if (tag >= depth || offset + bytes > block) fail("session %d: data came for what was not asked for", session->number);
+            for (uint32_t i = 0; i + 8 <= bytes; i += 8) {
+                uint64_t word = word_at(session->at[tag] + offset + i);
+                if (memcmp(pdu + HEADER + i, &word, 8) != 0) fail("session %d: wrong data at byte %" PRIu64, session->number, session->at[tag] + offset + i);
+            }
+        }
         if (pdu[1] & 1) finished(session, get32(pdu + 16), pdu[3]);
         break;
     case SCSI_RESPONSE:
@@ -299,7 +313,7 @@ static void receive(struct session *session)
     while (session->have - at >= HEADER) {
         const uint8_t *pdu = session->buffer + at;
         size_t whole = HEADER + 4u * pdu[4] + padded(get24(pdu + 5)), have = session->have - at;
-        if (have < whole && (session->keep != NULL || (pdu[0] & 0x3f) != DATA_IN)) break;
+        if (have < whole && (verifying || session->keep != NULL || (pdu[0] & 0x3f) != DATA_IN)) break;
         take(session, pdu, have);
         if (have < whole) {
             session->skip = whole - have;
@@ -428,6 +442,22 @@ static void check_data(struct session *session)
     free(back);
 }
 
+/* Fills the whole disk with what word_at says. */
+static void fill_disk(struct session *session)
+{
+    if (blocks * block_bytes > MAX_VERIFIED || blocks * block_bytes % block != 0) fail("a disk of %" PRIu64 " bytes is not one to verify", blocks * block_bytes);
+    uint8_t cdb[16] = { WRITE_16 };
+    put32(cdb + 10, block / block_bytes);
+    for (uint64_t at = 0; at < blocks * block_bytes; at += block) {
+        for (uint32_t i = 0; i < block; i += 8) {
+            uint64_t word = word_at(at + i);
+            memcpy(data + i, &word, 8);
+        }
+        put64(cdb + 2, at / block_bytes);
+        if (run(session, cdb, sizeof cdb, true, block, NULL) != 0) fail("session %d: the disk could not be filled", session->number);
+    }
+}
+
 static struct session *open_session(int number, const char *address, const char *port, const char *target, int lun)
 {
     struct session *session = calloc(1, sizeof *session);
@@ -498,6 +528,8 @@ int main(int count, char **words)
         if (strcmp(option, "--op") == 0) writing = one_of(option, value, "write", "read");
         else if (strcmp(option, "--order") == 0) sequential = one_of(option, value, "sequential", "random");
         else if (strcmp(option, "--check") == 0) may_write = one_of(option, value, "yes", "no");
+        else if (strcmp(option, "--verify") == 0) verifying = one_of(option, value, "yes", "no");
+        else if (strcmp(option, "--tell") == 0) telling = one_of(option, value, "yes", "no");
         else if (strcmp(option, "--block") == 0) block = number(option, value, 512, MAX_BLOCK);
         else if (strcmp(option, "--depth") == 0) depth = number(option, value, 1, MAX_DEPTH);
         else if (strcmp(option, "--sessions") == 0) session_count = number(option, value, 1, MAX_SESSIONS);
@@ -511,6 +543,8 @@ int main(int count, char **words)
         }
     }
 
+    if (verifying && (writing || lun_count > 1 || !may_write)) fail("only reads of one disk that may be written to can be verified");
+
     data = malloc(MAX_BLOCK + 4);
     memset(data + MAX_BLOCK, 0, 4);
     for (size_t i = 0; i < MAX_BLOCK; i += 8) {
@@ -522,13 +556,15 @@ int main(int count, char **words)
     int first_lun = (int)number("LUN", words[4], 0, 16383), epoll = epoll_create1(EPOLL_CLOEXEC);
     for (unsigned i = 0; i < session_count; i++) {
         sessions[i] = open_session((int)i, words[1], words[2], words[3], first_lun + (int)(i % lun_count));
-        if (i < lun_count) check_data(sessions[i]);
+        if (verifying && i == 0) fill_disk(sessions[i]);
+        if (i < lun_count && !verifying) check_data(sessions[i]);
         sessions[i]->last_status = 0;
         for (unsigned tag = 0; tag < depth; tag++) sessions[i]->idle[sessions[i]->idle_count++] = (uint16_t)tag;
         struct epoll_event event = { .events = EPOLLIN, .data.ptr = sessions[i] };
         epoll_ctl(epoll, EPOLL_CTL_ADD, sessions[i]->socket, &event);
     }
 
+    if (telling) puts("started"), fflush(stdout);
     uint64_t start = now_ns(), measuring_from = start + warm_ms * 1000000ull, end = measuring_from + seconds * 1000000000ull, began = 0;
     budget_start = start;
     for (unsigned i = 0; i < session_count; i++) {

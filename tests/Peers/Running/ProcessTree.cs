@@ -98,6 +98,13 @@ static class ProcessTree
         return ticks / (double)TicksPerSecond;
     }
 
+    /// <summary>All of a process's memory that is in use, shared memory included, in KiB.</summary>
+    public static int ResidentKilobytes(int pid)
+    {
+        string line = File.ReadLines($"/proc/{pid}/status").First(static line => line.StartsWith("VmRSS:", StringComparison.Ordinal));
+        return int.Parse(line.Split((char[])[' ', '\t'], StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
+    }
+
     // USER_HZ: 100 on every architecture that .NET runs on.
     const int TicksPerSecond = 100;
 
