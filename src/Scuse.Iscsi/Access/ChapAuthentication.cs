@@ -53,7 +53,7 @@ public sealed class ChapAuthentication
     /// <summary>What the target proves itself with; null: it does not.</summary>
     public ChapUser? Own { get; }
 
-    /// <summary>The algorithms that can be agreed on, the best first.</summary>
+    /// <summary>The algorithms that can be agreed on, the best first; which it is, is the initiator's choice among them (RFC 7143 section 6.2.1).</summary>
     public IReadOnlyList<ChapAlgorithm> Algorithms { get; }
 
     /// <summary>The user of that name, exactly; null when there is none.</summary>

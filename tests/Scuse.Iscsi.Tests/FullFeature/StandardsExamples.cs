@@ -1,9 +1,11 @@
+using System.Net;
 using Scuse.Iscsi.Pdus;
+using Scuse.Iscsi.Tests.Access;
 using Scuse.Iscsi.Tests.Rig;
 
 namespace Scuse.Iscsi.Tests.FullFeature;
 
-/// <summary>The sequences that RFC 7143 gives as examples in its appendices A and B, as far as they need no authentication.</summary>
+/// <summary>The sequences that RFC 7143 gives as examples in its appendices A, B and C, but those with Kerberos and SRP.</summary>
 public class StandardsExamples
 {
     static readonly string[] Solicited = ["InitialR2T=Yes", "ImmediateData=No", "MaxRecvDataSegmentLength=1024", "MaxBurstLength=2048", "MaxOutstandingR2T=2"];
@@ -97,5 +99,72 @@ public class StandardsExamples
         initiator.SendLogin(1, 3, transit: true, Initiator.Text(Initiator.Names));
         Assert.Equal((0, 3), (initiator.ReceiveOne().Login.Status, 3));
         Assert.NotNull(initiator.Connection.Session);
+    }
+
+    /// <summary>Appendix B: CHAP is picked out of what the initiator offers, the initiator proves itself, and so does the target where it is asked.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_login_with_CHAP(bool mutual)
+    {
+        var initiator = new Initiator(ChapRig.Node());
+        Assert.Contains("AuthMethod=CHAP", initiator.Security(false, [.. Initiator.Names, "AuthMethod=KRB5,CHAP"]).Text);
+        Pdu challenge = initiator.Security(false, "CHAP_A=7,6");
+        Assert.Equal(["CHAP_A", "CHAP_I", "CHAP_C"], challenge.Text.Select(static pair => pair.Split('=')[0]));
+        Assert.Equal("CHAP_A=7", challenge.Text[0]);
+        Assert.False(challenge.Login.Transit);
+        string[] asked = mutual ? ["CHAP_I=5", "CHAP_C=0x0102030405060708090a0b0c0d0e0f10"] : [];
+        Pdu proof = initiator.Security(true, [$"CHAP_N={ChapRig.User}", ChapRig.Answer(), .. asked]);
+        Assert.Equal((0, true, 0, 1), (proof.Login.Status, proof.Login.Transit, proof.Login.CurrentStage, proof.Login.NextStage));
+        Assert.Equal(mutual ? ["CHAP_N", "CHAP_R"] : [], proof.Text.Select(static pair => pair.Split('=')[0]));
+        initiator.SendLogin(1, 0, transit: false, Initiator.Text("HeaderDigest=CRC32C,None"));
+        Assert.Contains("HeaderDigest=CRC32C", initiator.ReceiveOne().Text);
+        initiator.SendLogin(1, 3, transit: true, []);
+        Pdu last = initiator.ReceiveOne();
+        Assert.Equal((0, true, 3), (last.Login.Status, last.Login.Transit, last.Login.NextStage));
+        Assert.Equal(mutual, initiator.Connection.Session!.IsMutual);
+    }
+
+    /// <summary>Appendix B: what the initiator offers includes None, and the target wants no more.</summary>
+    [Fact]
+    public void A_login_whose_initiator_leaves_it_to_the_target()
+    {
+        var initiator = new Initiator(new Node());
+        Pdu picked = initiator.Security(true, [.. Initiator.Names, "AuthMethod=KRB5,SRP,None"]);
+        Assert.Contains("AuthMethod=None", picked.Text);
+        Assert.Equal((0, true, 0, 1), (picked.Login.Status, picked.Login.Transit, picked.Login.CurrentStage, picked.Login.NextStage));
+        initiator.SendLogin(1, 3, transit: true, []);
+        Assert.Equal(0, initiator.ReceiveOne().Login.Status);
+        Assert.Null(initiator.Connection.Session!.ChapUser);
+    }
+
+    /// <summary>Appendix B: the target wants CHAP, and the initiator offers nothing that it takes.</summary>
+    [Theory]
+    [InlineData("AuthMethod=None")]
+    [InlineData("AuthMethod=KRB5,SRP,None")]
+    public void A_login_that_is_refused_for_want_of_authentication(string offer) =>
+        ChapRig.MustFail(new Initiator(ChapRig.Node()).Security(true, [.. Initiator.Names, offer]));
+
+    /// <summary>Appendix C: one target that can be reached by two portals of a group, asked for by all three forms of SendTargets.</summary>
+    [Fact]
+    public void A_discovery()
+    {
+        var node = new Node();
+        node.Server.Add(new IscsiPortal(IPEndPoint.Parse("10.1.0.45:3000")));
+        node.Server.Add(new IscsiPortal(IPEndPoint.Parse("10.2.0.45:3000")));
+        string[] record = [$"TargetName={Node.TargetName}", "TargetAddress=10.1.0.45:3000,1", "TargetAddress=10.2.0.45:3000,1"];
+
+        Initiator discovery = new(node);
+        discovery.SendLogin(1, 3, transit: true, Initiator.Text("InitiatorName=iqn.2026-11.example:host", "SessionType=Discovery"));
+        discovery.ReceiveOne();
+        foreach (string which in (string[])["All", Node.TargetName])
+        {
+            discovery.SendText(Initiator.Text($"SendTargets={which}"));
+            Assert.Equal(record, discovery.ReceiveOne().Text);
+        }
+
+        Initiator within = new Initiator(node).Login();
+        within.SendText(Initiator.Text("SendTargets="));
+        Assert.Equal(record, within.ReceiveOne().Text);
     }
 }

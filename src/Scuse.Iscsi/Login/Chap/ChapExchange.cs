@@ -61,15 +61,17 @@ internal sealed class ChapExchange(ChapAuthentication authentication, RandomFill
             return $"{keys.Keys.First(static key => key != KeyTable.ChapAlgorithm)} comes before an algorithm is agreed on";
         }
 
-        string[] numbers = offered.Split(',');
-        foreach (ChapAlgorithm algorithm in authentication.Algorithms)
+        // The initiator's order counts: RFC 7143 section 6.2.1 has the first value chosen that the answering side supports.
+        foreach (string number in offered.Split(','))
         {
-            string number = ((int)algorithm).ToString(CultureInfo.InvariantCulture);
-            if (Array.IndexOf(numbers, number) >= 0)
+            foreach (ChapAlgorithm algorithm in authentication.Algorithms)
             {
-                Algorithm = algorithm;
-                Challenge(number, reply);
-                return null;
+                if (number == ((int)algorithm).ToString(CultureInfo.InvariantCulture))
+                {
+                    Algorithm = algorithm;
+                    Challenge(number, reply);
+                    return null;
+                }
             }
         }
 
