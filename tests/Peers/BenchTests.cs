@@ -1,5 +1,6 @@
 namespace Scuse.Peers;
 
+[TestClass(DisableParallelization = true)]
 public sealed class BenchTests : PeerTest
 {
     [Fact]

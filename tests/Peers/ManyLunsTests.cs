@@ -4,6 +4,7 @@ using System.Globalization;
 namespace Scuse.Peers;
 
 /// <summary>What a thousand logical units in one engine cost while nobody uses them.</summary>
+[TestClass(DisableParallelization = true)]
 public sealed class ManyLunsTests : PeerTest
 {
     const int Luns = 1000;
