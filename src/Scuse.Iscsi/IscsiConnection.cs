@@ -119,7 +119,7 @@ public sealed class IscsiConnection : IPduHandler
     /// <summary>Why it is to be closed; empty when it is not.</summary>
     public string CloseReason { get; private set; } = "";
 
-    /// <summary>Whether it is closed because its login was refused, which an operator should hear of.</summary>
+    /// <summary>Whether it is closed because its login was refused, by either side, which an operator should hear of.</summary>
     public bool IsRefused { get; private set; }
 
     /// <summary>The owner's clock at the last call.</summary>
@@ -259,6 +259,15 @@ public sealed class IscsiConnection : IPduHandler
         }
 
         Leave();
+    }
+
+    /// <summary>The initiator has closed the connection: what is to be logged of that. <see cref="Closed"/> is still to be called.</summary>
+    public string InitiatorLeft()
+    {
+        const string Left = "the initiator closed the connection";
+        bool isDoubted = _login is { IsProofUnanswered: true };
+        IsRefused |= isDoubted;
+        return isDoubted ? $"{Left} when the target had proved itself (mutual CHAP): it may expect another name or secret of the target" : Left;
     }
 
     /// <summary>

@@ -92,6 +92,7 @@ public sealed class AccessTests : PeerTest
 
         Assert.NotEqual(0, wrongSecret.ExitCode);
         Assert.NotEqual(0, wrongName.ExitCode);
+        Assert.Contains("it may expect another name or secret of the target", serve.Log);
     }
 
     [Fact]

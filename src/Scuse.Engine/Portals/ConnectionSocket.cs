@@ -54,7 +54,7 @@ sealed class ConnectionSocket : IEventSource, IReactorConnection, IConnectionHos
     {
         if (_isReadingStopped && (events & (EpollEvents.HangUp | EpollEvents.Error)) != 0)
         {
-            Close("the initiator closed the connection");
+            Close(Protocol.InitiatorLeft());
         }
         else if (!_isReadingStopped && (events & ~EpollEvents.Out) != 0)
         {
@@ -84,7 +84,7 @@ sealed class ConnectionSocket : IEventSource, IReactorConnection, IConnectionHos
             {
                 if (received != -Errno.EAGAIN)
                 {
-                    Close(received == 0 ? "the initiator closed the connection" : LinuxException.Text(-received));
+                    Close(received == 0 ? Protocol.InitiatorLeft() : LinuxException.Text(-received));
                 }
 
                 return;

@@ -40,6 +40,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
     ushort _connectionId;
     uint _taskTag;
     LoginStage? _stage;
+    int _proofAtRequest = -1;
 
     public void OnRequest(ReadOnlySpan<byte> headers, ReadOnlySpan<byte> text)
     {
@@ -74,6 +75,9 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
             Fail(request, status);
         }
     }
+
+    /// <summary>Whether the target has proved itself to the initiator (mutual CHAP), which has not gone on since.</summary>
+    public bool IsProofUnanswered => _proofAtRequest == _requests;
 
     bool MustWait => server.LoginFailures.MustWait(connection.RemoteIP, connection.NowMs);
 
@@ -214,6 +218,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         }
 
         _parameters.Authenticated = new Authenticated(user, exchange.Algorithm, exchange.IsMutual);
+        _proofAtRequest = exchange.IsMutual ? _requests : _proofAtRequest;
         return Reply(request, reply);
     }
 

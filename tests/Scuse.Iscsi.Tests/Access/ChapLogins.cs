@@ -63,6 +63,31 @@ public class ChapLogins
     }
 
     [Fact]
+    public void An_initiator_that_leaves_when_the_target_has_proved_itself_is_told_of_as_a_refusal()
+    {
+        var initiator = new Initiator(Node());
+        initiator.Challenge();
+        initiator.Security(true, $"CHAP_N={User}", $"CHAP_R={Sha256Answer}", "CHAP_I=77", "CHAP_C=0xc8c9cacbcccdcecfd0d1d2d3d4d5d6d7");
+        Assert.Contains("another name or secret of the target", initiator.Connection.InitiatorLeft(), StringComparison.Ordinal);
+        Assert.True(initiator.Connection.IsRefused);
+    }
+
+    [Fact]
+    public void One_that_leaves_later_or_did_not_ask_for_a_proof_has_just_left()
+    {
+        var satisfied = new Initiator(Node());
+        satisfied.Challenge();
+        satisfied.Security(true, $"CHAP_N={User}", $"CHAP_R={Sha256Answer}", "CHAP_I=77", "CHAP_C=0xc8c9cacbcccdcecfd0d1d2d3d4d5d6d7");
+        satisfied.SendLogin(1, 1, transit: false, Initiator.Text("InitialR2T=No"));
+        var incurious = new Initiator(Node());
+        incurious.Challenge();
+        incurious.Security(true, $"CHAP_N={User}", $"CHAP_R={Sha256Answer}");
+        Assert.Equal("the initiator closed the connection", satisfied.Connection.InitiatorLeft());
+        Assert.Equal("the initiator closed the connection", incurious.Connection.InitiatorLeft());
+        Assert.False(satisfied.Connection.IsRefused || incurious.Connection.IsRefused);
+    }
+
+    [Fact]
     public void The_target_does_not_prove_itself_to_who_has_not_proved_itself()
     {
         var initiator = new Initiator(Node());
