@@ -8,7 +8,7 @@ public sealed class OpenIscsiTests(Guest guest) : PeerTest, IClassFixture<Guest>
     const string User = "alice", Secret = "correct-horse-battery", OwnName = "disks", OwnSecret = "target-secret-123456";
     const string Finder = "finder", FinderSecret = "secret-of-the-finder";
 
-    static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
+    static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
 
     [Fact]
     public async Task Without_CHAP_it_finds_the_target_and_logs_in()
@@ -128,7 +128,7 @@ public sealed class OpenIscsiTests(Guest guest) : PeerTest, IClassFixture<Guest>
             cd / && umount /mnt
             wc -l </tmp/sums
             """,
-            seconds: 240);
+            seconds: 600);
         JsonNode connection = (await SessionAsync())["connections"]![0]!;
 
         Assert.True(int.Parse(sums.TrimEnd().Split('\n')[^1]) > 100, sums);
