@@ -29,10 +29,14 @@ public sealed class IscsiServer
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         Options = options;
+        MaxConnections = options.MaxConnections;
     }
 
     /// <summary>What it offers, and its limits.</summary>
     public IscsiOptions Options { get; }
+
+    /// <summary>The most connections at a time, by <see cref="IscsiOptions.MaxConnections"/> at first; those there are stay when it becomes less.</summary>
+    public int MaxConnections { get; set; }
 
     /// <summary>The sessions that exist now.</summary>
     public IReadOnlyCollection<IscsiSession> Sessions => _sessions.Values;
@@ -78,7 +82,7 @@ public sealed class IscsiServer
         DiscoveryChanged?.Invoke();
     }
 
-    /// <summary>Takes a target away: no new login finds it, and its sessions are closed.</summary>
+    /// <summary>Takes a target away: no new login finds it, and its sessions are dropped, with a word to the initiators.</summary>
     public bool Remove(IscsiTarget target)
     {
         ArgumentNullException.ThrowIfNull(target);
@@ -88,7 +92,11 @@ public sealed class IscsiServer
         }
 
         target.Server = null;
-        CloseSessionsOf(target.Scsi, $"target {target.Name} was removed");
+        foreach (IscsiSession session in _sessions.Values.Where(session => session.Node == target).ToList())
+        {
+            session.Drop($"target {target.Name} was removed");
+        }
+
         DiscoveryChanged?.Invoke();
         return true;
     }
@@ -111,7 +119,7 @@ public sealed class IscsiServer
     /// <summary>
     /// A transport connection was accepted. When <see cref="IscsiOptions.MaxConnectionsInLogin"/> are in login already, the one is closed that has said nothing for longest, or where all
     /// have said something, that has been for longest: who means to log in says so at once and is done in a few milliseconds, and whoever opens connections to leave them so keeps nobody
-    /// out. Beyond <see cref="IscsiOptions.MaxConnections"/> the result
+    /// out. Beyond <see cref="MaxConnections"/> the result
     /// says <see cref="IscsiConnection.CloseNow"/>.
     /// </summary>
     /// <param name="remoteAddress">The initiator's <c>ip:port</c>, for messages and for access by address.</param>
@@ -121,7 +129,7 @@ public sealed class IscsiServer
     public IscsiConnection Accept(string remoteAddress, string localAddress, IConnectionHost host, long nowMs)
     {
         ArgumentNullException.ThrowIfNull(host);
-        bool isTooMany = _connections >= Options.MaxConnections;
+        bool isTooMany = _connections >= MaxConnections;
         _connections++;
         var connection = new IscsiConnection(this, remoteAddress, localAddress, host, nowMs);
         if (_silent.Count + _inLogin.Count >= Options.MaxConnectionsInLogin)
@@ -134,7 +142,7 @@ public sealed class IscsiServer
         connection.PlaceInLogin = _silent.AddLast(connection);
         if (isTooMany)
         {
-            connection.Refuse($"there are {Options.MaxConnections} connections already");
+            connection.Refuse($"there are {MaxConnections} connections already");
         }
 
         return connection;

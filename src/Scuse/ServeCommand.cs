@@ -1,13 +1,11 @@
 using System.CommandLine;
-using System.Globalization;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
-using Scuse.Cli.Control;
+using Scuse.Cli.Configuration;
 using Scuse.Cli.Serving;
 using Scuse.Engine;
-using Scuse.Iscsi;
 
 namespace Scuse.Cli;
 
@@ -47,49 +45,53 @@ static class ServeCommand
         var recovery = new Option<int>("--error-recovery-level") { Description = "The highest iSCSI error recovery level to offer, 0 to 2: from 1 on damaged PDUs are sent again, at 2 commands outlive their connection", HelpName = "LEVEL", DefaultValueFactory = _ => 0 };
         var limit = new Option<string[]>("--limit") { Description = $"Changes a limit for initiators; can be given several times: {LimitSpec.Names}. docs/threat-model.md tells what they are for", HelpName = LimitSpec.Usage };
         var allocations = new Option<bool>("--report-allocations") { Hidden = true };
-        var command = new Command("serve", "Serve disks until interrupted") { specs, portal, group, advertise, isns, target, chapFile, initiator, lunMap, allowAnyone, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, recovery, limit, spin, allocations };
+        var config = new Option<string?>("--config") { Description = "A file that says all this, for several targets; other options count before it. docs/configuration.md shows it", HelpName = "FILE" };
+        var command = new Command("serve", "Serve disks until interrupted")
+        {
+            specs, config, portal, group, advertise, isns, target, chapFile, initiator, lunMap, allowAnyone, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, recovery, limit, spin, allocations,
+        };
         command.SetAction(async (parsed, cancellation) =>
         {
             try
             {
-                string[] given = parsed.GetValue(specs) is { Length: > 0 } some ? some : [DefaultSpec];
+                string[] given = parsed.GetValue(specs) ?? [];
                 if (given.FirstOrDefault(static spec => spec.StartsWith('-')) is { } option)
                 {
                     throw new FormatException($"option '{option}' is unknown; scuse serve --help lists those there are");
                 }
 
-                EngineSpecOptions defaults = new EngineSpecOptions { TimeoutSeconds = Positive(parsed.GetValue(timeout), "--command-timeout") }
-                    .With("qfull", parsed.GetValue(queueFull).ToString(CultureInfo.InvariantCulture))!
-                    .With("loss", parsed.GetValue(loss)!)!
-                    .With("data", parsed.GetValue(dataArea)!)!;
-                ChapFile? chap = parsed.GetValue(chapFile) is { } file ? ChapFile.Load(file) : null;
-                string[]? initiators = parsed.GetValue(initiator) is { Length: > 0 } patterns ? patterns : null;
-                EngineOptions options = new()
+                string? file = parsed.GetValue(config);
+                if (file is not null && (given.Length > 0 ? "a spec" : ((Option[])[target, chapFile, initiator, lunMap]).FirstOrDefault(each => IsGiven(parsed, each))?.Name) is { } conflict)
                 {
-                    Access = new AccessOptions { Chap = chap?.ForTarget, Initiators = initiators, LunMaps = parsed.GetValue(lunMap) is { Length: > 0 } maps ? [.. maps.Select(LunMapSpec.Parse)] : null },
-                    DiscoveryAccess = new AccessOptions { Chap = chap?.ForDiscovery, Initiators = initiators },
-                    ChapFile = parsed.GetValue(chapFile) is { } path ? Path.GetFullPath(path) : null,
-                    AllowAnyone = parsed.GetValue(allowAnyone),
-                    Portals = [.. parsed.GetValue(portal)!.Select(PortalSpec.Parse).Select(each => each with { Advertised = each.Advertised ?? parsed.GetValue(advertise) })],
-                    Isns = parsed.GetValue(isns) is { } server ? IsnsSpec.Parse(server) : null,
-                    SocketPath = parsed.GetValue(socket) ?? AttachSocket.DefaultPath(given, parsed.GetValue(keep) > 0),
-                    Luns = LunSpecs.Parse(given, defaults),
-                    GlobalDataAreaBytes = SizeText.Parse(parsed.GetValue(globalDataArea)!),
-                    StateFolder = parsed.GetValue(state),
-                    KeepHandlersSeconds = Positive(parsed.GetValue(keep), "--keep-handlers"),
-                    SpinMicroseconds = Positive(parsed.GetValue(spin), "--spin"),
-                    Iscsi = (parsed.GetValue(limit) ?? []).Aggregate(new IscsiOptions(), LimitSpec.Apply) with
-                    {
-                        TargetPortalGroupTag = parsed.GetValue(group) is >= 1 and <= ushort.MaxValue and var tag ? (ushort)tag : throw new FormatException($"--portal-group {parsed.GetValue(group)} is not from 1 to {ushort.MaxValue}"),
-                        ErrorRecoveryLevel = parsed.GetValue(recovery) is >= 0 and <= 2 and var level
-                            ? level
-                            : throw new FormatException($"--error-recovery-level {parsed.GetValue(recovery)} is not from 0 to 2"),
-                        NopIntervalMs = (int)TimeSpan.FromSeconds(Math.Min(Positive(parsed.GetValue(nop), "--nop-interval"), 86_400)).TotalMilliseconds,
-                    },
+                    throw new FormatException($"{conflict} and --config exclude each other: the file says which targets there are, and who may log in");
+                }
+
+                var said = new ServeSettings
+                {
+                    Portals = Given(parsed, portal),
+                    PortalGroup = GivenNumber(parsed, group),
+                    Advertise = Given(parsed, advertise),
+                    Isns = Given(parsed, isns),
+                    ChapFile = Given(parsed, chapFile),
+                    Initiators = Given(parsed, initiator),
+                    AllowAnyone = IsGiven(parsed, allowAnyone) ? parsed.GetValue(allowAnyone) : null,
+                    Socket = Given(parsed, socket),
+                    Control = Given(parsed, control),
+                    CommandTimeout = GivenNumber(parsed, timeout),
+                    QfullTimeout = GivenNumber(parsed, queueFull),
+                    OnLoss = Given(parsed, loss),
+                    DataArea = Given(parsed, dataArea),
+                    GlobalDataArea = Given(parsed, globalDataArea),
+                    KeepHandlers = GivenNumber(parsed, keep),
+                    State = Given(parsed, state),
+                    NopInterval = GivenNumber(parsed, nop),
+                    ErrorRecoveryLevel = GivenNumber(parsed, recovery),
+                    Limits = Given(parsed, limit),
+                    Spin = GivenNumber(parsed, spin),
+                    Targets = file is not null ? null
+                        : [new TargetSettings { Name = Given(parsed, target) ?? TargetOptions.DefaultName, Luns = [.. (given.Length > 0 ? given : [DefaultSpec]).Select(static spec => new LunSettings { Spec = spec })], LunMaps = Given(parsed, lunMap) }],
                 };
-                CheckAccess(options);
-                options = parsed.GetValue(target) is { } name ? options with { TargetName = TargetNames.Check(name) } : options;
-                return await RunAsync(options, parsed.GetValue(control) ?? ControlSocket.PathFor(options.SocketPath), parsed.GetValue(allocations), cancellation);
+                return await RunAsync(new EngineConfiguration(said, file is null ? null : ConfigFile.Load(file)), parsed.GetValue(allocations), cancellation);
             }
             catch (FormatException exception)
             {
@@ -105,24 +107,14 @@ static class ServeCommand
         return command;
     }
 
-    /// <exception cref="FormatException">The rules are wrong, or there are none where there have to be.</exception>
-    static void CheckAccess(EngineOptions options)
-    {
-        options.Access.ToRules();
-        options.DiscoveryAccess.ToRules();
-        HashSet<int> units = [.. options.Luns.Select(static lun => lun.Number)];
-        foreach (MappedLunOptions lun in (options.Access.LunMaps ?? []).SelectMany(static map => map.Luns).Where(lun => !units.Contains(lun.Unit ?? lun.Lun)))
-        {
-            throw new FormatException($"a LUN map names logical unit {lun.Unit ?? lun.Lun}, which is not served");
-        }
+    static bool IsGiven(ParseResult parsed, Option option) => parsed.GetResult(option) is { Implicit: false };
 
-        if (options.Portals.Select(portal => Exposure.ProblemOf(options, portal)).FirstOrDefault(static problem => problem is not null) is { } exposed)
-        {
-            throw new FormatException(exposed);
-        }
-    }
+    static T? Given<T>(ParseResult parsed, Option<T> option)
+        where T : class? => IsGiven(parsed, option) ? parsed.GetValue(option) : null;
 
-    static async Task<int> RunAsync(EngineOptions options, string controlSocket, bool reportAllocations, CancellationToken cancellation)
+    static int? GivenNumber(ParseResult parsed, Option<int> option) => IsGiven(parsed, option) ? parsed.GetValue(option) : null;
+
+    static async Task<int> RunAsync(EngineConfiguration configuration, bool reportAllocations, CancellationToken cancellation)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
         builder.Logging.AddConsole(console =>
@@ -135,10 +127,10 @@ static class ServeCommand
         builder.Services.AddSingleton<ConsoleFormatter, LineFormatter>();
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
         builder.Logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None); // what keeps the engine from starting is told below, in one line
-        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromMilliseconds(options.DrainMs * 3));
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromMilliseconds(configuration.Options.DrainMs * 3));
         builder.Services.Configure<ConsoleLifetimeOptions>(lifetime => lifetime.SuppressStatusMessages = true);
         builder.Services.AddHostedService(services => new EngineService(
-            options, controlSocket, services.GetRequiredService<ILoggerFactory>(), services.GetRequiredService<IHostApplicationLifetime>()));
+            configuration, services.GetRequiredService<ILoggerFactory>(), services.GetRequiredService<IHostApplicationLifetime>()));
         using IHost host = builder.Build();
         using AllocationReport? report = reportAllocations ? new AllocationReport("engine") : null;
         try
@@ -154,7 +146,4 @@ static class ServeCommand
         await host.WaitForShutdownAsync(cancellation);
         return ExitCodes.Success;
     }
-
-    static int Positive(int value, string option) =>
-        value is >= 0 and <= 1_000_000 ? value : throw new FormatException($"{option} {value} is not from 0 to 1000000");
 }

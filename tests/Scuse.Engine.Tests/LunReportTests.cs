@@ -14,9 +14,9 @@ public sealed class LunReportTests : IDisposable
 
     public void Dispose() => _disk.Dispose();
 
-    LunStatus Status => LunReport.Of(_disk.Backstore);
+    LunStatus Status => LunReport.Of("iqn.2026-11.example:t", _disk.Backstore);
 
-    RingStatus RingAt(long nowMs) => LunReport.SnapshotRing(_disk.Backstore, nowMs)();
+    RingStatus RingAt(long nowMs) => LunReport.SnapshotRing("iqn.2026-11.example:t", _disk.Backstore, nowMs)();
 
     RingStatus Ring => RingAt(_disk.Target.NowMs);
 

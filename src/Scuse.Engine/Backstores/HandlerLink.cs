@@ -94,7 +94,7 @@ sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
         _owner = owner;
         _reactor = reactor;
         Memory.Join(memory, keepsApart: !owner.Options.AllowStaleDataIn, owner.MemoryIsThere);
-        _toTarget.Join(reactor, $"LUN {owner.Options.Number}: handler {HandlerName} (pid {Pid})");
+        _toTarget.Join(reactor, $"{owner.Name}: handler {HandlerName} (pid {Pid})");
     }
 
     /// <summary>The handler is gone: no more commands, no more answers. The region stays until nobody sends from it.</summary>

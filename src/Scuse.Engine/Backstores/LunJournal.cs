@@ -1,10 +1,11 @@
 using Microsoft.Extensions.Logging;
+using Scuse.Engine.Targets;
 
 namespace Scuse.Engine.Backstores;
 
 /// <summary>Tells the operator what happens to a logical unit: each thing as a line of the log and as an event to be looked up later.</summary>
 /// <remarks>Touched only by the owning reactor. What a flood of commands can bring about is told once a second, with how often it happened.</remarks>
-sealed partial class LunJournal(int lun, ILogger logger)
+sealed partial class LunJournal(LunName lun, ILogger logger)
 {
     const int RepeatMs = 1000;
 
@@ -134,45 +135,45 @@ sealed partial class LunJournal(int lun, ILogger logger)
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "LUN {Lun}: handler {Handler} attached (pid {Pid})")]
-    static partial void LogAttached(ILogger logger, int lun, string handler, int pid);
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Lun}: handler {Handler} attached (pid {Pid})")]
+    static partial void LogAttached(ILogger logger, LunName lun, string handler, int pid);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "LUN {Lun}: {Repeated} commands held for it are repeated")]
-    static partial void LogRepeated(ILogger logger, int lun, int repeated);
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Lun}: {Repeated} commands held for it are repeated")]
+    static partial void LogRepeated(ILogger logger, LunName lun, int repeated);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "LUN {Lun}: {Count} commands of the lost handler must not be executed twice and have failed with ABORTED COMMAND")]
-    static partial void LogNotRepeated(ILogger logger, int lun, int count);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Lun}: {Count} commands of the lost handler must not be executed twice and have failed with ABORTED COMMAND")]
+    static partial void LogNotRepeated(ILogger logger, LunName lun, int count);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "LUN {Lun}: handler {Handler} (pid {Pid}) has ended")]
-    static partial void LogRemoved(ILogger logger, int lun, string handler, int pid);
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Lun}: handler {Handler} (pid {Pid}) has ended")]
+    static partial void LogRemoved(ILogger logger, LunName lun, string handler, int pid);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "LUN {Lun}: handler {Handler} (pid {Pid}) is gone: {Reason}; it had {Held} commands")]
-    static partial void LogDetached(ILogger logger, int lun, string handler, int pid, string reason, int held);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Lun}: handler {Handler} (pid {Pid}) is gone: {Reason}; it had {Held} commands")]
+    static partial void LogDetached(ILogger logger, LunName lun, string handler, int pid, string reason, int held);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "LUN {Lun}: handler {Handler} (pid {Pid}) broke the ring's rules: {Violation}; it is given up")]
-    static partial void LogViolation(ILogger logger, int lun, string handler, int pid, string violation);
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Lun}: handler {Handler} (pid {Pid}) broke the ring's rules: {Violation}; it is given up")]
+    static partial void LogViolation(ILogger logger, LunName lun, string handler, int pid, string violation);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "LUN {Lun}: handler {Handler} (pid {Pid}) did not answer in time and is given up")]
-    static partial void LogHung(ILogger logger, int lun, string handler, int pid);
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Lun}: handler {Handler} (pid {Pid}) did not answer in time and is given up")]
+    static partial void LogHung(ILogger logger, LunName lun, string handler, int pid);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "LUN {Lun}: slow: {Command} takes {AgeMs} ms so far, {Where}{Others}")]
-    static partial void LogSlow(ILogger logger, int lun, string command, long ageMs, string where, string others);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Lun}: slow: {Command} takes {AgeMs} ms so far, {Where}{Others}")]
+    static partial void LogSlow(ILogger logger, LunName lun, string command, long ageMs, string where, string others);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "LUN {Lun}: {Command} was not answered within {LimitMs} ms ({Where}) and has failed with LUN COMMUNICATION FAILURE{Others}")]
-    static partial void LogTimedOut(ILogger logger, int lun, string command, int limitMs, string where, string others);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Lun}: {Command} was not answered within {LimitMs} ms ({Where}) and has failed with LUN COMMUNICATION FAILURE{Others}")]
+    static partial void LogTimedOut(ILogger logger, LunName lun, string command, int limitMs, string where, string others);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "LUN {Lun}: {Command} found no room within {LimitMs} ms and has ended with TASK SET FULL{Others}")]
-    static partial void LogQueueFull(ILogger logger, int lun, string command, int limitMs, string others);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Lun}: {Command} found no room within {LimitMs} ms and has ended with TASK SET FULL{Others}")]
+    static partial void LogQueueFull(ILogger logger, LunName lun, string command, int limitMs, string others);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "LUN {Lun}: blocked; commands wait")]
-    static partial void LogBlocked(ILogger logger, int lun);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Lun}: blocked; commands wait")]
+    static partial void LogBlocked(ILogger logger, LunName lun);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "LUN {Lun}: unblocked")]
-    static partial void LogUnblocked(ILogger logger, int lun);
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Lun}: unblocked")]
+    static partial void LogUnblocked(ILogger logger, LunName lun);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "LUN {Lun}: ring reset; {Ended} commands ended with {Outcome}")]
-    static partial void LogRingReset(ILogger logger, int lun, int ended, string outcome);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Lun}: ring reset; {Ended} commands ended with {Outcome}")]
+    static partial void LogRingReset(ILogger logger, LunName lun, int ended, string outcome);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "LUN {Lun}: the device has {SizeBytes} bytes now; every initiator is told")]
-    static partial void LogResized(ILogger logger, int lun, long sizeBytes);
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Lun}: the device has {SizeBytes} bytes now; every initiator is told")]
+    static partial void LogResized(ILogger logger, LunName lun, long sizeBytes);
 }

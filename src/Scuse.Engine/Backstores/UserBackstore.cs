@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Scuse.Device;
 using Scuse.Engine.Reactors;
+using Scuse.Engine.Targets;
 using Scuse.Ring;
 using Scuse.Scsi;
 using Scuse.Target;
@@ -35,23 +36,29 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     Action? _settled;
     Action? _drained;
     bool _isHandlerExpected;
+    bool _isClosed;
 
     /// <param name="options">The logical unit's configuration.</param>
     /// <param name="reactor">The owner.</param>
     /// <param name="logger">Where to tell.</param>
     /// <param name="dropped">Called when the backstore itself gives a handler up, with the reason.</param>
     /// <param name="memory">What all data areas share.</param>
-    public UserBackstore(LunOptions options, Reactor reactor, ILogger logger, Action<HandlerLink, string> dropped, DataMemory memory)
+    /// <param name="name">What lines for people call the logical unit; by its number alone when not given.</param>
+    public UserBackstore(LunOptions options, Reactor reactor, ILogger logger, Action<HandlerLink, string> dropped, DataMemory memory, LunName? name = null)
     {
         Options = options;
+        Name = name ?? new LunName(options.Number);
         _reactor = reactor;
         _dropped = dropped;
         _memory = memory;
         _queue = new CommandQueue(this, options.QueueFullTimeoutMs, options.DataAreaBytes);
-        _journal = new LunJournal(options.Number, logger);
+        _journal = new LunJournal(Name, logger);
     }
 
     public LunOptions Options { get; }
+
+    /// <summary>What lines for people call the logical unit.</summary>
+    public LunName Name { get; }
 
     /// <summary>The handler there is; null while there is none.</summary>
     public HandlerLink? Link => _queue.Link;
@@ -82,9 +89,9 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
 
     public bool IsOpen => _info is not null;
 
-    public bool IsRefusing => Link is null && !_isHandlerExpected && Options.OnHandlerLoss != HandlerLossPolicy.Hold;
+    public bool IsRefusing => _isClosed || (Link is null && !_isHandlerExpected && Options.OnHandlerLoss != HandlerLossPolicy.Hold);
 
-    public ScsiResult Refusal => Options.OnHandlerLoss == HandlerLossPolicy.Busy ? ScsiResult.With(ScsiStatus.Busy) : CommunicationFailure;
+    public ScsiResult Refusal => Options.OnHandlerLoss == HandlerLossPolicy.Busy && !_isClosed ? ScsiResult.With(ScsiStatus.Busy) : CommunicationFailure;
 
     public PassLevel PassLevel { get; private set; }
 
@@ -692,6 +699,20 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         }
 
         return _queue.Stop();
+    }
+
+    /// <summary>The logical unit goes away, and its handler has: what still waits ends, and whatever is asked of the device from now on fails. On the reactor, once.</summary>
+    public void Close()
+    {
+        _isClosed = true;
+        if (Link is not null)
+        {
+            Lose(); // it had no connection any more
+        }
+        else
+        {
+            EndWaiting();
+        }
     }
 
     /// <summary>Without a handler, and by policy without hope for one: everything that waits ends.</summary>

@@ -164,10 +164,22 @@ public static class Exposure
     public static string? ProblemOf(EngineOptions options, PortalOptions portal)
     {
         ArgumentNullException.ThrowIfNull(options);
+        return options.Targets.Select(target => ProblemOf(options, target, portal)).FirstOrDefault(static problem => problem is not null);
+    }
+
+    /// <summary>What is wrong with a target at a portal there, as one line for the operator; null when nothing is.</summary>
+    public static string? ProblemOf(EngineOptions options, TargetOptions target, PortalOptions portal)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(target);
         ArgumentNullException.ThrowIfNull(portal);
-        return options.AllowAnyone || options.Access.IsRestricted || IPAddress.IsLoopback(portal.Address.Address) || portal.Tls?.ClientAuthorityFile is not null
-            ? null
-            : $"portal {portal.Address} is reached from other machines, and anybody there could read and write the disks: say who may log in with --chap-file FILE or "
-                + "--initiator PATTERN, ask for certificates with client-ca=, or say --allow-anyone where the network is yours alone";
+        if (options.AllowAnyone || target.Access.IsRestricted || IPAddress.IsLoopback(portal.Address.Address) || portal.Tls?.ClientAuthorityFile is not null)
+        {
+            return null;
+        }
+
+        string disks = options.Targets.Any(other => other.Name != target.Name) ? $"the disks of {target.Name}" : "the disks";
+        return $"portal {portal.Address} is reached from other machines, and anybody there could read and write {disks}: say who may log in with --chap-file FILE or "
+            + "--initiator PATTERN, ask for certificates with client-ca=, or say --allow-anyone where the network is yours alone";
     }
 }

@@ -1,5 +1,3 @@
-using Scuse.Iscsi;
-
 namespace Scuse.Engine;
 
 /// <summary>
@@ -23,10 +21,8 @@ static class DescriptorBudget
     public static int ConnectionsOf(EngineOptions options, int descriptors)
     {
         int each = options.Portals.Any(static portal => portal.Tls is not null) ? DescriptorsOfATlsConnection : 1;
-        long room = (descriptors - OwnDescriptors - ((long)options.Luns.Count * DescriptorsOfAUnit)) / each;
+        long units = options.Targets.Sum(static target => (long)target.Luns.Count);
+        long room = (descriptors - OwnDescriptors - (units * DescriptorsOfAUnit)) / each;
         return (int)Math.Min(options.Iscsi.MaxConnections, Math.Max(room, LeastConnections));
     }
-
-    /// <summary>The options of the iSCSI side with no more connections than that.</summary>
-    public static IscsiOptions Fit(EngineOptions options, int descriptors) => options.Iscsi with { MaxConnections = ConnectionsOf(options, descriptors) };
 }

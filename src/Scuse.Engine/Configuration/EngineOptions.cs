@@ -7,22 +7,22 @@ namespace Scuse.Engine;
 /// <summary>Everything an engine is started with.</summary>
 public sealed record EngineOptions
 {
-    /// <summary>The most logical units one engine serves: what flat space addressing can say.</summary>
-    public const int MaxLuns = LunAddress.MaxLun + 1;
+    /// <summary>The targets, each with its logical units. Others can be added while the engine runs. A number without a target's name means the first one.</summary>
+    public required IReadOnlyList<TargetOptions> Targets { get; init; }
 
-    /// <summary>The target's iSCSI name. RFC 7143 section 4.2.7.</summary>
-    public string TargetName { get; init; } = "iqn.2026-11.example.scuse:disks";
+    /// <summary>Whether an engine without any target makes sense: then the last one can be removed.</summary>
+    public bool MayBeEmpty { get; init; }
+
+    /// <summary>What tells this engine from others at an iSNS server, the same at its next start; null: its first target's name.</summary>
+    public string? Identity { get; init; }
 
     /// <summary>Where initiators connect. Others can be added while the engine runs.</summary>
     public IReadOnlyList<PortalOptions> Portals { get; init; } = [new(new IPEndPoint(IPAddress.Loopback, PortalOptions.DefaultPort))];
 
-    /// <summary>Who may log in to the target.</summary>
-    public AccessOptions Access { get; init; } = new();
-
     /// <summary>Who may ask which targets there are. Each is told only of those that it may log in to.</summary>
     public AccessOptions DiscoveryAccess { get; init; } = new();
 
-    /// <summary>Where the CHAP users of both were read from, to be read again when an operator says so; null: nowhere.</summary>
+    /// <summary>Where the CHAP users of discovery were read from, to be read again when an operator says so; null: nowhere.</summary>
     public string? ChapFile { get; init; }
 
     /// <summary>Whether it is meant that everybody who reaches a portal from another machine may log in.</summary>
@@ -30,9 +30,6 @@ public sealed record EngineOptions
 
     /// <summary>The path of the socket where handlers attach.</summary>
     public required string SocketPath { get; init; }
-
-    /// <summary>The logical units.</summary>
-    public required IReadOnlyList<LunOptions> Luns { get; init; }
 
     /// <summary>
     /// For how long after the last activity a reactor stays awake, yielding, before it sleeps; in microseconds. 0 is never; with one processor it is
@@ -72,6 +69,28 @@ public sealed record EngineOptions
 
     /// <summary>What the iSCSI side offers and allows.</summary>
     public IscsiOptions Iscsi { get; init; } = new();
+}
+
+/// <summary>A target as configured.</summary>
+public sealed record TargetOptions
+{
+    /// <summary>The name of a target that nobody has given one.</summary>
+    public const string DefaultName = "iqn.2026-11.example.scuse:disks";
+
+    /// <summary>The most logical units of one target: what flat space addressing can say.</summary>
+    public const int MaxLuns = LunAddress.MaxLun + 1;
+
+    /// <summary>The iSCSI name. RFC 7143 section 4.2.7.</summary>
+    public string Name { get; init; } = DefaultName;
+
+    /// <summary>The logical units. Their numbers are the target's own; the names of their devices are the engine's, and differ over all targets.</summary>
+    public required IReadOnlyList<LunOptions> Luns { get; init; }
+
+    /// <summary>Who may log in.</summary>
+    public AccessOptions Access { get; init; } = new();
+
+    /// <summary>Where its CHAP users were read from, to be read again when an operator says so; null: nowhere.</summary>
+    public string? ChapFile { get; init; }
 }
 
 /// <summary>A portal as configured.</summary>

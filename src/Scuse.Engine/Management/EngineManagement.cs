@@ -4,8 +4,9 @@ using Scuse.Engine.Backstores;
 using Scuse.Engine.Discovery;
 using Scuse.Engine.Portals;
 using Scuse.Engine.Reactors;
+using Scuse.Engine.Supervision;
+using Scuse.Engine.Targets;
 using Scuse.Iscsi;
-using Scuse.Iscsi.Access;
 using Scuse.Iscsi.Moving;
 
 namespace Scuse.Engine.Management;
@@ -22,26 +23,24 @@ public sealed class EngineManagement
 
     static readonly string ProgramVersion = typeof(EngineManagement).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "";
 
-    readonly ScuseEngine _engine;
-    EngineOptions _options; // replaced on the reactor, as a whole
+    readonly TargetSet _targets;
+    readonly AttachServer _attach;
     readonly Reactor _reactor;
     readonly IscsiServer _server;
     readonly PortalSet _portals;
     readonly IsnsClient? _isns;
     readonly DataMemory _memory;
-    readonly SortedDictionary<int, UserBackstore> _backstores;
     readonly DateTimeOffset _since = DateTimeOffset.UtcNow;
 
-    internal EngineManagement(ScuseEngine engine, EngineOptions options, Reactor reactor, IscsiServer server, PortalSet portals, IsnsClient? isns, DataMemory memory, IEnumerable<UserBackstore> backstores)
+    internal EngineManagement(TargetSet targets, AttachServer attach, Reactor reactor, IscsiServer server, PortalSet portals, IsnsClient? isns, DataMemory memory)
     {
-        _engine = engine;
-        _options = options;
+        _targets = targets;
+        _attach = attach;
         _reactor = reactor;
         _server = server;
         _portals = portals;
         _isns = isns;
         _memory = memory;
-        _backstores = new(backstores.ToDictionary(static backstore => backstore.Options.Number));
     }
 
     /// <summary>The engine as a whole.</summary>
@@ -49,21 +48,25 @@ public sealed class EngineManagement
     public async Task<EngineStatus> GetStatusAsync(CancellationToken cancellation = default) =>
         await AskAsync(Status, cancellation) with { MemoryBytes = Environment.WorkingSet };
 
-    /// <summary>Every logical unit, LUN 0 first.</summary>
+    /// <summary>Every logical unit, target by target, LUN 0 first.</summary>
+    /// <param name="target">Those of one target, by its name; null: of all.</param>
+    /// <param name="cancellation">Ends the wait.</param>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public async Task<IReadOnlyList<LunStatus>> GetLunsAsync(CancellationToken cancellation = default)
+    public async Task<IReadOnlyList<LunStatus>> GetLunsAsync(string? target = null, CancellationToken cancellation = default)
     {
-        LunStatus[] luns = await AskAsync<LunStatus[]>(() => [.. _backstores.Values.Select(LunReport.Of)], cancellation);
-        Dictionary<int, HandlerState> handlers = (await HandlersAsync()).ToDictionary(static state => state.Lun);
-        return [.. luns.Select(lun => LunReport.With(lun, handlers[lun.Number]))];
+        IReadOnlyList<ServedTarget> which = Which(target);
+        LunStatus[] luns = await AskAsync<LunStatus[]>(() => [.. which.SelectMany(static target => target.Backstores.Select(backstore => LunReport.Of(target.Name, backstore)))], cancellation);
+        HandlerState[] handlers = await HandlersAsync(which.SelectMany(static target => target.Slots));
+        return [.. luns.Zip(handlers, LunReport.With)];
     }
 
     /// <summary>One logical unit.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public async Task<LunStatus> GetLunAsync(int lun, CancellationToken cancellation = default)
+    public async Task<LunStatus> GetLunAsync(LunReference lun, CancellationToken cancellation = default)
     {
-        LunStatus status = await AskAsync(lun, LunReport.Of, cancellation);
-        return LunReport.With(status, (await HandlersAsync()).First(state => state.Lun == lun));
+        (ServedTarget target, UserBackstore backstore) = Find(lun);
+        LunStatus status = await AskAsync(() => LunReport.Of(target.Name, backstore), cancellation);
+        return LunReport.With(status, (await HandlersAsync([SlotOf(target, backstore)]))[0]);
     }
 
     /// <summary>Every session that initiators have, the oldest first.</summary>
@@ -79,72 +82,51 @@ public sealed class EngineManagement
 
     /// <summary>The last events of a logical unit, or of all of them, oldest first.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public async Task<IReadOnlyList<LunEventStatus>> GetEventsAsync(int? lun = null, CancellationToken cancellation = default)
+    public async Task<IReadOnlyList<LunEventStatus>> GetEventsAsync(LunReference? lun = null, CancellationToken cancellation = default)
     {
-        IEnumerable<UserBackstore> which = lun is { } number ? [Find(number)] : _backstores.Values;
-        (int Lun, LunEvent[] Events)[] all = await AskAsync<(int, LunEvent[])[]>(() => [.. which.Select(static backstore => (backstore.Options.Number, backstore.Events.ToArray()))], cancellation);
-        return [.. all.SelectMany(static of => of.Events.Select(happened => new LunEventStatus(of.Lun, happened.At, happened.Kind, happened.Text))).OrderBy(static happened => happened.At)];
+        (ServedTarget Target, UserBackstore Backstore)[] which = lun is { } one ? [Find(one)] : [.. _targets.All.SelectMany(static target => target.Backstores.Select(backstore => (target, backstore)))];
+        LunEvent[][] all = await AskAsync<LunEvent[][]>(() => [.. which.Select(static of => of.Backstore.Events.ToArray())], cancellation);
+        return
+        [
+            .. which.Zip(all, static (of, events) => events.Select(happened => new LunEventStatus(of.Target.Name, of.Backstore.Options.Number, happened.At, happened.Kind, happened.Text)))
+                .SelectMany(static events => events).OrderBy(static happened => happened.At),
+        ];
     }
 
     /// <summary>A logical unit's ring, decoded, with what the engine knows of every command.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public async Task<RingStatus> GetRingAsync(int lun, CancellationToken cancellation = default)
+    public async Task<RingStatus> GetRingAsync(LunReference lun, CancellationToken cancellation = default)
     {
-        Func<RingStatus> report = await AskAsync(lun, backstore => LunReport.SnapshotRing(backstore, _reactor.NowMs), cancellation);
+        (ServedTarget target, UserBackstore backstore) = Find(lun);
+        Func<RingStatus> report = await AskAsync(() => LunReport.SnapshotRing(target.Name, backstore, _reactor.NowMs), cancellation);
         return report();
     }
 
     /// <summary>The memory that a logical unit shares with its handler, to be copied.</summary>
     /// <exception cref="ManagementException">It came to nothing: there is no handler, for one.</exception>
-    public Task<SavedRegion> OpenRegionAsync(int lun, CancellationToken cancellation = default) =>
-        AskAsync(
-            lun,
-            static backstore => LunReport.OpenRegion(backstore)
-                ?? throw new ManagementException(ManagementProblem.Refused, $"LUN {backstore.Options.Number} has no handler, and so no ring"),
+    public Task<SavedRegion> OpenRegionAsync(LunReference lun, CancellationToken cancellation = default)
+    {
+        UserBackstore backstore = Find(lun).Backstore;
+        return AskAsync(
+            () => LunReport.OpenRegion(backstore) ?? throw new ManagementException(ManagementProblem.Refused, $"{backstore.Name} has no handler, and so no ring"),
             cancellation);
+    }
 
     // ---- access ----
 
     /// <summary>
-    /// Reads the file with the CHAP users again. Sessions of users that are no longer in it are dropped; a secret that has changed counts from the next login on.
+    /// Reads the files with the CHAP users again. Sessions of users that are no longer in them are dropped; a secret that has changed counts from the next login on.
     /// </summary>
-    /// <exception cref="ManagementException">It came to nothing, and all is as it was: something is wrong with the file, for one.</exception>
-    public Task<AccessStatus> ReloadAccessAsync(CancellationToken cancellation = default) => RefusableAsync(async () =>
+    /// <exception cref="ManagementException">It came to nothing, and all is as it was: something is wrong with a file, for one.</exception>
+    public Task<AccessStatus> ReloadAccessAsync(CancellationToken cancellation = default) => RefusableAsync(() => _targets.ChangeAsync(async () =>
     {
-        EngineOptions next = ReadAccess(_options);
-        TargetAccess access = next.Access.ToRules(), discovery = next.DiscoveryAccess.ToRules();
-        return await AskAsync(
-            () =>
-            {
-                _server.Find(_options.TargetName)!.Access = access;
-                _server.DiscoveryAccess = discovery;
-                _options = _options with { Access = next.Access, DiscoveryAccess = next.DiscoveryAccess };
-                return new AccessStatus(access.Chap?.Users.Count ?? 0, discovery.Chap?.Users.Count ?? 0);
-            },
-            cancellation);
-    });
-
-    static EngineOptions ReadAccess(EngineOptions options)
-    {
-        try
-        {
-            ChapFile file = ChapFile.Load(options.ChapFile ?? throw new EngineException("the engine was started without --chap-file: there is nothing to read again"));
-            EngineOptions next = options with
-            {
-                Access = options.Access with { Chap = file.ForTarget },
-                DiscoveryAccess = options.DiscoveryAccess with { Chap = file.ForDiscovery },
-            };
-            next.Access.ToRules();
-            next.DiscoveryAccess.ToRules();
-            return options.Access.IsRestricted && !next.Access.IsRestricted && !options.AllowAnyone
-                ? throw new EngineException($"{options.ChapFile} names no users any more, which would let everybody log in")
-                : next;
-        }
-        catch (FormatException exception)
-        {
-            throw new EngineException(exception.Message, exception);
-        }
-    }
+        EngineOptions next = AccessFiles.ReadAgain(_targets.Options);
+        await _targets.SetAccessAsync(next);
+        return new AccessStatus(
+            next.Targets.Sum(static target => target.Access.Chap?.Users.Count ?? 0),
+            next.DiscoveryAccess.Chap?.Users.Count ?? 0,
+            [.. next.Targets.Select(static target => new TargetUsers(target.Name, target.Access.Chap?.Users.Count ?? 0))]);
+    }).WaitAsync(cancellation));
 
     // ---- moving targets ----
 
@@ -191,14 +173,8 @@ public sealed class EngineManagement
     Task<IReadOnlyList<MovingStatus>> MoveAsync(string? target, Action<IscsiTarget> how, CancellationToken cancellation) => AskAsync<IReadOnlyList<MovingStatus>>(
         () =>
         {
-            IscsiTarget[] which = target is null ? [.. _server.Targets]
-                : _server.Find(target) is { } found ? [found]
-                : throw new ManagementException(ManagementProblem.NotFound, $"there is no target {target}; there are {string.Join(", ", _server.Targets.Select(static each => each.Name))}");
-            foreach (IscsiTarget each in which)
-            {
-                how(each);
-            }
-
+            IscsiTarget[] which = [.. Which(target).Select(static each => each.Node)];
+            Array.ForEach(which, how);
             return [.. which.Select(MovingOf)];
         },
         cancellation);
@@ -206,7 +182,7 @@ public sealed class EngineManagement
     MovingStatus MovingOf(IscsiTarget target) => new()
     {
         Target = target.Name,
-        Redirection = target.Redirection is { } to ? new RedirectionStatus(to.Address, to.PortalGroupTag, to.IsPermanent) : null,
+        Redirection = RedirectionOf(target),
         IsDraining = target.IsDraining,
         DrainSecondsLeft = target.DrainSecondsLeft(_reactor.NowMs),
         Sessions = target.Sessions.Count,
@@ -221,9 +197,9 @@ public sealed class EngineManagement
 
     /// <summary>Has initiators connect at one more address, from now on until the engine ends; discovery tells of it.</summary>
     /// <exception cref="ManagementException">It came to nothing: the address cannot be listened on, for one.</exception>
-    public Task<PortalStatus> AddPortalAsync(PortalOptions options, CancellationToken cancellation = default) => RefusableAsync(async () =>
+    public Task<PortalStatus> AddPortalAsync(PortalOptions options, CancellationToken cancellation = default) => RefusableAsync(() => _targets.ChangeAsync(async () =>
     {
-        if (Exposure.ProblemOf(_options, options) is { } problem)
+        if (Exposure.ProblemOf(_targets.Options, options) is { } problem)
         {
             throw new EngineException(problem);
         }
@@ -236,7 +212,7 @@ public sealed class EngineManagement
                 return PortalOf(portal);
             },
             cancellation);
-    });
+    }));
 
     /// <summary>Has initiators connect there no more. Connections that came by it go on, or with <paramref name="close"/> are closed.</summary>
     /// <returns>The portal as it was.</returns>
@@ -254,7 +230,7 @@ public sealed class EngineManagement
 
     /// <summary>Holds back what would be posted to the handler; what it has goes on. The kernel's block_dev.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public Task<OperationOutcome> BlockAsync(int lun, CancellationToken cancellation = default) => OperateAsync(
+    public Task<OperationOutcome> BlockAsync(LunReference lun, CancellationToken cancellation = default) => OperateAsync(
         lun,
         static backstore =>
         {
@@ -265,7 +241,7 @@ public sealed class EngineManagement
 
     /// <summary>Lets commands through again.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public Task<OperationOutcome> UnblockAsync(int lun, CancellationToken cancellation = default) => OperateAsync(
+    public Task<OperationOutcome> UnblockAsync(LunReference lun, CancellationToken cancellation = default) => OperateAsync(
         lun,
         static backstore =>
         {
@@ -276,7 +252,7 @@ public sealed class EngineManagement
 
     /// <summary>Ends every command that the handler was given, and gives the handler up with its region. The kernel's reset_ring.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public Task<OperationOutcome> ResetRingAsync(int lun, RingReset how, CancellationToken cancellation = default) =>
+    public Task<OperationOutcome> ResetRingAsync(LunReference lun, RingReset how, CancellationToken cancellation = default) =>
         OperateAsync(lun, backstore => backstore.ResetRing(how), cancellation);
 
     /// <summary>
@@ -287,10 +263,12 @@ public sealed class EngineManagement
     /// <param name="launch">What to start, now and from now on; null: the same as before.</param>
     /// <param name="force">Even if what was written is lost with the old process.</param>
     /// <exception cref="ManagementException">It was not replaced; the message says why, and who serves now.</exception>
-    public async Task<ReplacementResult> ReplaceHandlerAsync(int lun, HandlerLaunch? launch = null, bool force = false)
+    public async Task<ReplacementResult> ReplaceHandlerAsync(LunReference lun, HandlerLaunch? launch = null, bool force = false)
     {
-        _ = Find(lun);
-        return await RefusableAsync(() => _engine.ReplaceAsync(lun, launch, force));
+        (ServedTarget target, UserBackstore backstore) = Find(lun);
+        HandlerSupervisor supervisor = SlotOf(target, backstore).Supervisor ?? throw new ManagementException(
+            ManagementProblem.Refused, $"{backstore.Name}: its handler was started by somebody else; start the new one with SCUSE_REPLACE=1, and it takes over by itself");
+        return await RefusableAsync(() => InTimeAsync(supervisor.ReplaceAsync(launch, force, CancellationToken.None), _attach.Limits.ReplacementMs));
     }
 
     static async Task<T> RefusableAsync<T>(Func<Task<T>> operation)
@@ -305,9 +283,10 @@ public sealed class EngineManagement
         }
     }
 
-    async Task<OperationOutcome> OperateAsync(int lun, Func<UserBackstore, int> operate, CancellationToken cancellation)
+    async Task<OperationOutcome> OperateAsync(LunReference lun, Func<UserBackstore, int> operate, CancellationToken cancellation)
     {
-        int ended = await AskAsync(lun, operate, cancellation);
+        UserBackstore backstore = Find(lun).Backstore;
+        int ended = await AskAsync(() => operate(backstore), cancellation);
         return new OperationOutcome(await GetLunAsync(lun, cancellation), ended);
     }
 
@@ -318,21 +297,37 @@ public sealed class EngineManagement
         Version = ProgramVersion,
         Pid = Environment.ProcessId,
         Since = _since,
-        Target = _options.TargetName,
+        Target = _targets.All is [var first, ..] ? first.Name : "",
+        Targets = [.. _targets.All.Select(TargetOf)],
         Portal = _portals.All[0].Address.ToString(),
         Portals = [.. _portals.All.Select(PortalOf)],
         Isns = _isns?.Status,
-        AttachSocket = _options.SocketPath,
+        AttachSocket = _attach.SocketPath,
         MemoryBytes = 0, // asked for elsewhere: it takes reading a file
         Sessions = _server.Sessions.Count,
         Moving = [.. _server.Targets.Where(static target => target.IsDraining || target.Redirection is not null).Select(MovingOf)],
-        Luns = _backstores.Values.CountBy(LunReport.StateOf).ToDictionary(),
-        Outstanding = _backstores.Values.Sum(static backstore => backstore.Link?.Outstanding ?? 0),
-        Waiting = _backstores.Values.Sum(LunReport.WaitingIn),
-        DataAreaBytesInUse = _backstores.Values.Sum(static backstore => backstore.Link is { } link ? (long)link.DataArea.BlocksInUse * link.Ring.Layout.BlockBytes : 0),
+        Luns = Backstores.CountBy(LunReport.StateOf).ToDictionary(),
+        Outstanding = Backstores.Sum(static backstore => backstore.Link?.Outstanding ?? 0),
+        Waiting = Backstores.Sum(LunReport.WaitingIn),
+        DataAreaBytesInUse = Backstores.Sum(static backstore => backstore.Link is { } link ? (long)link.DataArea.BlocksInUse * link.Ring.Layout.BlockBytes : 0),
         DataAreaBytesHeld = _memory.HeldBytes,
         DataAreaBytesLimit = _memory.LimitBytes,
     };
+
+    IEnumerable<UserBackstore> Backstores => _targets.All.SelectMany(static target => target.Backstores);
+
+    TargetStatus TargetOf(ServedTarget target) => new()
+    {
+        Name = target.Name,
+        Luns = [.. target.Backstores.Select(static backstore => backstore.Options.Number)],
+        Sessions = target.Node.Sessions.Count,
+        IsRestricted = target.Options.Access.IsRestricted,
+        Redirection = RedirectionOf(target.Node),
+        IsDraining = target.Node.IsDraining,
+        DrainSecondsLeft = target.Node.DrainSecondsLeft(_reactor.NowMs),
+    };
+
+    static RedirectionStatus? RedirectionOf(IscsiTarget target) => target.Redirection is { } to ? new RedirectionStatus(to.Address, to.PortalGroupTag, to.IsPermanent) : null;
 
     static PortalStatus PortalOf(Portal portal) => new()
     {
@@ -344,6 +339,7 @@ public sealed class EngineManagement
 
     SessionStatus SessionOf(IscsiSession session, DateTimeOffset now) => new()
     {
+        Target = session.Node?.Name,
         Initiator = session.InitiatorName,
         Address = session.Connections is [var first, ..] ? first.RemoteAddress : "",
         Portal = session.Connections is [var leading, ..] ? leading.LocalAddress : "",
@@ -373,26 +369,47 @@ public sealed class EngineManagement
 
     DateTimeOffset At(long ms, DateTimeOffset now) => now.AddMilliseconds(ms - _reactor.NowMs);
 
-    Task<T> AskAsync<T>(int lun, Func<UserBackstore, T> question, CancellationToken cancellation)
+    (ServedTarget Target, UserBackstore Backstore) Find(LunReference lun)
     {
-        UserBackstore backstore = Find(lun);
-        return AskAsync(() => question(backstore), cancellation);
+        ServedTarget target = lun.Target is { } name ? Which(name)[0]
+            : _targets.All is [var first, ..] ? first
+            : throw new ManagementException(ManagementProblem.NotFound, $"there is no LUN {lun.Number}; there is no target");
+        return target.Find(lun.Number) is { } backstore ? (target, backstore) : throw new ManagementException(
+            ManagementProblem.NotFound,
+            target.Backstores is [] ? $"there is no LUN {lun}; {target.Name} has none"
+                : $"there is no LUN {lun}; there are {target.Backstores.Count}, from {target.Backstores[0].Options.Number} to {target.Backstores[^1].Options.Number}");
     }
 
-    UserBackstore Find(int lun) =>
-        _backstores.TryGetValue(lun, out UserBackstore? backstore)
-            ? backstore
-            : throw new ManagementException(ManagementProblem.NotFound, $"there is no LUN {lun}; there are {_backstores.Count}, from {_backstores.Keys.First()} to {_backstores.Keys.Last()}");
+    /// <summary>The target that is meant; null: all.</summary>
+    IReadOnlyList<ServedTarget> Which(string? target) =>
+        target is null ? _targets.All
+        : _targets.Find(target) is { } found ? [found]
+        : throw new ManagementException(ManagementProblem.NotFound, _targets.NotThere(target).Message);
 
-    async Task<IReadOnlyList<HandlerState>> HandlersAsync()
+    static DeviceSlot SlotOf(ServedTarget target, UserBackstore backstore) => target.Slots.First(slot => slot.Options.Number == backstore.Options.Number);
+
+    async Task<HandlerState[]> HandlersAsync(IEnumerable<DeviceSlot> slots)
     {
         try
         {
-            return await _engine.GetHandlersAsync();
+            return await InTimeAsync(_attach.Loop.InvokeAsync(() => Task.FromResult<HandlerState[]>([.. slots.Select(static slot => slot.ToState())])), (int)Deadline.TotalMilliseconds);
         }
         catch (EngineException exception)
         {
             throw new ManagementException(ManagementProblem.TooLate, exception.Message);
+        }
+    }
+
+    /// <summary>Management never hangs, whatever becomes of what it asks for.</summary>
+    static async Task<T> InTimeAsync<T>(Task<T> work, int deadlineMs)
+    {
+        try
+        {
+            return await work.WaitAsync(TimeSpan.FromMilliseconds(deadlineMs));
+        }
+        catch (TimeoutException)
+        {
+            throw new EngineException($"no answer within {deadlineMs / 1000} s");
         }
     }
 

@@ -15,8 +15,11 @@ public sealed record EngineStatus
     /// <summary>When it started.</summary>
     public required DateTimeOffset Since { get; init; }
 
-    /// <summary>The target's iSCSI name.</summary>
+    /// <summary>The first target's iSCSI name; empty while there is none.</summary>
     public required string Target { get; init; }
+
+    /// <summary>The targets. A LUN's number without a target means the first one.</summary>
+    public required IReadOnlyList<TargetStatus> Targets { get; init; }
 
     /// <summary>Where initiators connect: the first of <see cref="Portals"/>.</summary>
     public required string Portal { get; init; }
@@ -59,6 +62,31 @@ public sealed record EngineStatus
 
     /// <summary>The most that they may hold.</summary>
     public required long DataAreaBytesLimit { get; init; }
+}
+
+/// <summary>A target at one moment.</summary>
+public sealed record TargetStatus
+{
+    /// <summary>The iSCSI name.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>The numbers of its logical units.</summary>
+    public required IReadOnlyList<int> Luns { get; init; }
+
+    /// <summary>How many sessions initiators have with it.</summary>
+    public required int Sessions { get; init; }
+
+    /// <summary>Whether not everybody who reaches a portal may log in.</summary>
+    public required bool IsRestricted { get; init; }
+
+    /// <summary>Where new sessions are sent; null: nowhere.</summary>
+    public RedirectionStatus? Redirection { get; init; }
+
+    /// <summary>Whether no new session is taken here and those that are there are to go.</summary>
+    public required bool IsDraining { get; init; }
+
+    /// <summary>How many seconds they have left; 0 when their time is over, or nobody is to go.</summary>
+    public required int DrainSecondsLeft { get; init; }
 }
 
 /// <summary>How it stands with an iSNS server.</summary>
@@ -130,6 +158,9 @@ public enum LunState
 /// <summary>A logical unit at one moment.</summary>
 public sealed record LunStatus
 {
+    /// <summary>The target's iSCSI name.</summary>
+    public required string Target { get; init; }
+
     /// <summary>The logical unit number.</summary>
     public required int Number { get; init; }
 
@@ -233,6 +264,9 @@ public sealed record DataAreaStatus(long LimitBytes, int BlockBytes, int BlocksI
 /// <summary>An initiator's session at one moment.</summary>
 public sealed record SessionStatus
 {
+    /// <summary>The target's iSCSI name; null where the session only asks which targets there are.</summary>
+    public string? Target { get; init; }
+
     /// <summary>The initiator's iSCSI name.</summary>
     public required string Initiator { get; init; }
 
@@ -318,15 +352,19 @@ public sealed record ConnectionStatus
 }
 
 /// <summary>Something that happened to a logical unit.</summary>
+/// <param name="Target">The target's iSCSI name.</param>
 /// <param name="Lun">The logical unit number.</param>
 /// <param name="At">When.</param>
 /// <param name="Kind">What kind of thing.</param>
 /// <param name="Text">One line for a person.</param>
-public sealed record LunEventStatus(int Lun, DateTimeOffset At, LunEventKind Kind, string Text);
+public sealed record LunEventStatus(string Target, int Lun, DateTimeOffset At, LunEventKind Kind, string Text);
 
 /// <summary>A logical unit's ring at one moment: what stands in the shared region, and what the engine itself knows of the commands.</summary>
 public sealed record RingStatus
 {
+    /// <summary>The target's iSCSI name.</summary>
+    public required string Target { get; init; }
+
     /// <summary>The logical unit number.</summary>
     public required int Lun { get; init; }
 
@@ -420,6 +458,12 @@ public sealed record CommandStatus
 public sealed record OperationOutcome(LunStatus Lun, int EndedCommands);
 
 /// <summary>Whom an engine lets in, after it has read that again.</summary>
-/// <param name="Users">How many CHAP users the target has; 0: it asks nobody.</param>
+/// <param name="Users">How many CHAP users the targets have together; 0: they ask nobody.</param>
 /// <param name="DiscoveryUsers">How many CHAP users discovery has; 0: it asks nobody.</param>
-public sealed record AccessStatus(int Users, int DiscoveryUsers);
+/// <param name="Targets">How many each target has.</param>
+public sealed record AccessStatus(int Users, int DiscoveryUsers, IReadOnlyList<TargetUsers> Targets);
+
+/// <summary>Whom a target lets in.</summary>
+/// <param name="Target">Its iSCSI name.</param>
+/// <param name="Users">How many CHAP users it has; 0: it asks nobody.</param>
+public sealed record TargetUsers(string Target, int Users);

@@ -10,13 +10,14 @@ static class LunReport
     /// <summary>What a command of the engine's own has for an initiator.</summary>
     const string Own = "engine";
 
-    public static LunStatus Of(UserBackstore backstore)
+    public static LunStatus Of(string target, UserBackstore backstore)
     {
         LunOptions options = backstore.Options;
         HandlerLink? link = backstore.Link;
         LunState state = StateOf(backstore);
         return new LunStatus
         {
+            Target = target,
             Number = options.Number,
             Spec = options.Spec,
             Device = options.DeviceName,
@@ -66,7 +67,7 @@ static class LunReport
     }
 
     /// <summary>The ring's bytes and the engine's own record, taken together; returns how to make the report of them, which needs no reactor.</summary>
-    public static Func<RingStatus> SnapshotRing(UserBackstore backstore, long nowMs)
+    public static Func<RingStatus> SnapshotRing(string target, UserBackstore backstore, long nowMs)
     {
         DateTimeOffset at = DateTimeOffset.UtcNow;
         HandlerLink? link = backstore.Link;
@@ -74,7 +75,7 @@ static class LunReport
         CommandStatus[] commands = [.. CommandsOf(backstore, nowMs)];
         if (link is null)
         {
-            return () => new RingStatus { Lun = backstore.Options.Number, At = at, State = state, Commands = commands };
+            return () => new RingStatus { Target = target, Lun = backstore.Options.Number, At = at, State = state, Commands = commands };
         }
 
         byte[] bytes = new byte[link.Ring.Layout.DataOffset];
@@ -85,6 +86,7 @@ static class LunReport
         DataAreaStatus? dataArea = DataAreaOf(link);
         return () => new RingStatus
         {
+            Target = target,
             Lun = backstore.Options.Number,
             At = at,
             State = state,

@@ -37,6 +37,7 @@ sealed partial class Portal : IEventSource, IDisposable
     public Portal(PortalOptions options, Reactor reactor, IscsiServer server, int loopbackSendBufferBytes, ILogger logger, ConnectionLog log)
     {
         IPEndPoint address = options.Address;
+        Options = options;
         _loopbackSendBufferBytes = loopbackSendBufferBytes;
         _reactor = reactor;
         _server = server;
@@ -71,6 +72,9 @@ sealed partial class Portal : IEventSource, IDisposable
         Place = new IscsiPortal(Address, options.Advertised);
         IsTold = _tls is null || options.Advertised is not null;
     }
+
+    /// <summary>As configured.</summary>
+    public PortalOptions Options { get; }
 
     /// <summary>The address listened on, with the port that was picked.</summary>
     public IPEndPoint Address { get; }

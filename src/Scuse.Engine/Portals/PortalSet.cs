@@ -6,7 +6,7 @@ using Scuse.Iscsi;
 namespace Scuse.Engine.Portals;
 
 /// <summary>All portals of an engine: they come and go while it runs.</summary>
-/// <remarks>Made on any thread; from <see cref="Start"/> on touched only by the owning reactor.</remarks>
+/// <remarks>Made on any thread; from <see cref="Start"/> on touched only by the owning reactor, but for a look at <see cref="All"/>.</remarks>
 sealed partial class PortalSet
 {
     /// <summary>How many portals there may be; each is told in every discovery.</summary>
@@ -17,7 +17,7 @@ sealed partial class PortalSet
     readonly int _loopbackSendBufferBytes;
     readonly ILogger _logger;
     readonly ConnectionLog _log;
-    readonly List<Portal> _portals = [];
+    volatile Portal[] _portals = []; // another one with each change
     readonly List<Portal> _leaving = []; // closed, with connections that go on
     bool _isStarted;
     bool _isDraining;
@@ -60,7 +60,7 @@ sealed partial class PortalSet
     public void Start()
     {
         _isStarted = true;
-        _portals.ForEach(static portal => portal.Start());
+        Array.ForEach(_portals, static portal => portal.Start());
         _reactor.AddTicker(Tick);
     }
 
@@ -72,7 +72,7 @@ sealed partial class PortalSet
     /// <exception cref="EngineException">There are too many, or the engine stops.</exception>
     public void Add(Portal portal)
     {
-        if (_isDraining || _portals.Count >= MaxPortals)
+        if (_isDraining || _portals.Length >= MaxPortals)
         {
             portal.StopListening();
             throw new EngineException(_isDraining ? "the engine stops" : $"there are {MaxPortals} portals already");
@@ -91,15 +91,15 @@ sealed partial class PortalSet
     /// <exception cref="EngineException">There is no such portal, or it is the last one.</exception>
     public int Remove(IPEndPoint address, bool close)
     {
-        Portal portal = _portals.Find(portal => portal.Address.Equals(address)) ?? throw new EngineException($"there is no portal {address}; there are {string.Join(", ", _portals.Select(static portal => portal.Address))}");
-        if (_portals.Count == 1)
+        Portal portal = Array.Find(_portals, portal => portal.Address.Equals(address)) ?? throw new EngineException($"there is no portal {address}; there are {string.Join(", ", _portals.Select(static portal => portal.Address))}");
+        if (_portals.Length == 1)
         {
             throw new EngineException($"{address} is the only portal: add another one first");
         }
 
         int connections = portal.Connections;
         portal.StopListening();
-        _portals.Remove(portal);
+        _portals = [.. _portals.Where(other => other != portal)];
         _server.Remove(portal.Place);
         if (close)
         {
@@ -124,7 +124,7 @@ sealed partial class PortalSet
         }
     }
 
-    public void StopListening() => _portals.ForEach(static portal => portal.StopListening());
+    public void StopListening() => Array.ForEach(_portals, static portal => portal.StopListening());
 
     public void CloseConnections(string reason)
     {
@@ -136,7 +136,7 @@ sealed partial class PortalSet
 
     void Enlist(Portal portal)
     {
-        _portals.Add(portal);
+        _portals = [.. _portals, portal];
         if (portal.IsTold)
         {
             _server.Add(portal.Place);

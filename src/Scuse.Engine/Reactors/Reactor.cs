@@ -28,7 +28,7 @@ sealed partial class Reactor : IDisposable
     readonly List<IReactorRing> _watched = []; // the rings with commands out; at least these: what was reaped elsewhere leaves at the next reaping
     readonly List<IReactorRing> _unpublished = [];
     readonly List<IReactorConnection> _unflushed = [];
-    readonly List<Action<long>> _tickers = [];
+    Action<long>[] _tickers = []; // another one with each change: one that is walked stays as it is
     readonly List<Doorbell> _suspects = []; // doorbells that rang without reason lately
     readonly AdaptiveSpin _spin;
     readonly Thread _thread;
@@ -149,7 +149,13 @@ sealed partial class Reactor : IDisposable
     public void FlushLater(IReactorConnection connection) => _unflushed.Add(connection);
 
     /// <summary>Called some times a second with the time.</summary>
-    public void AddTicker(Action<long> tick) => _tickers.Add(tick);
+    public void AddTicker(Action<long> tick) => _tickers = [.. _tickers, tick];
+
+    /// <summary>Called no more.</summary>
+    public void RemoveTicker(Action<long> tick) => _tickers = [.. _tickers.Where(other => other != tick)];
+
+    /// <summary>How many are called.</summary>
+    public int Tickers => _tickers.Length;
 
     /// <summary>The doorbell rang without reason: it hears of each tick until it is forgotten again.</summary>
     public void Remember(Doorbell doorbell) => _suspects.Add(doorbell);

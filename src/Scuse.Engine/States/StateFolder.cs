@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Scuse.Engine.Targets;
 using Scuse.Linux;
 
 namespace Scuse.Engine.States;
@@ -10,7 +11,8 @@ namespace Scuse.Engine.States;
 /// <param name="targetName">The target, which is part of the files' names: several engines may share a folder.</param>
 /// <param name="post">Has the owning reactor run something soon.</param>
 /// <param name="logger">Where to tell.</param>
-sealed partial class StateFolder(string folder, string targetName, Action<Action> post, ILogger logger)
+/// <param name="targets">How many targets the engine has.</param>
+sealed partial class StateFolder(string folder, string targetName, Action<Action> post, ILogger logger, TargetCount? targets = null)
 {
     /// <summary>What a logical unit's file holds; null when there is none.</summary>
     /// <exception cref="IOException">It cannot be read.</exception>
@@ -58,11 +60,11 @@ sealed partial class StateFolder(string folder, string targetName, Action<Action
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            LogNotKept(logger, lun, path, exception.Message);
+            LogNotKept(logger, new LunName(lun, targetName, targets), path, exception.Message);
             return false;
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "LUN {Lun}: nothing can be kept in {Path}: {Reason}; the initiator's command fails")]
-    static partial void LogNotKept(ILogger logger, int lun, string path, string reason);
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Lun}: nothing can be kept in {Path}: {Reason}; the initiator's command fails")]
+    static partial void LogNotKept(ILogger logger, LunName lun, string path, string reason);
 }

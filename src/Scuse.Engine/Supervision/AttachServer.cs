@@ -25,7 +25,7 @@ sealed partial class AttachServer : IDisposable
     /// <summary>How many lines a second a flood of wrong messages may bring into the log.</summary>
     const int RefusalsPerSecond = 10, RefusalBurst = 50;
 
-    readonly Dictionary<string, DeviceSlot> _slots;
+    readonly Dictionary<string, DeviceSlot> _slots = [];
     readonly HashSet<AttachSession> _sessions = [];
     readonly LinkedList<AttachSession> _greeting = new(); // without a hello, oldest first
     readonly Dictionary<int, int> _greetingByProcess = [];
@@ -38,17 +38,12 @@ sealed partial class AttachServer : IDisposable
     long _acceptAgainMs;
     int _refusalsUntold;
 
-    /// <exception cref="EngineException">The socket cannot be made.</exception>
+    /// <exception cref="EngineException">The socket cannot be made, or two devices have the same name.</exception>
     public AttachServer(string path, IEnumerable<DeviceSlot> slots, ILogger logger, SupervisionLimits? limits = null)
     {
         Logger = logger;
         Limits = limits ?? new SupervisionLimits();
-        _slots = slots.ToDictionary(static slot => slot.Options.DeviceName);
-        foreach (DeviceSlot slot in _slots.Values)
-        {
-            slot.Server = this;
-        }
-
+        Add(slots);
         try
         {
             if (Path.GetDirectoryName(path) is { Length: > 0 } folder && !Directory.Exists(folder))
@@ -83,7 +78,70 @@ sealed partial class AttachServer : IDisposable
 
     public void Start() => Loop.Start();
 
+    /// <summary>How many devices handlers can attach to.</summary>
+    public int DeviceCount => _slots.Count;
+
+    /// <summary>Handlers can attach to these, too. Before <see cref="Start"/>, or on the supervision thread.</summary>
+    /// <exception cref="EngineException">There is a device of the same name; then none of them was added.</exception>
+    public void Add(IEnumerable<DeviceSlot> slots)
+    {
+        DeviceSlot[] added = [.. slots];
+        HashSet<string> names = [.. _slots.Keys];
+        if (added.FirstOrDefault(slot => !names.Add(slot.Options.DeviceName)) is { } twice)
+        {
+            throw new EngineException($"{twice.Name} ({twice.Options.Spec}): there is another device named '{twice.Options.DeviceName}'");
+        }
+
+        foreach (DeviceSlot slot in added)
+        {
+            _slots.Add(slot.Options.DeviceName, slot);
+            slot.Server = this;
+        }
+    }
+
     // ---- from any thread ----
+
+    /// <summary>Handlers can attach to these, too.</summary>
+    /// <exception cref="EngineException">There is a device of the same name; then none of them was added.</exception>
+    public Task AddAsync(IEnumerable<DeviceSlot> slots) => Loop.InvokeAsync(() =>
+    {
+        Add(slots);
+        return Task.FromResult(true);
+    });
+
+    /// <summary>
+    /// Nobody attaches to these any more; the handlers that have are told that their devices go away. Completed when those that somebody else has started have gone, or the time
+    /// is up; the others are their supervisors' business.
+    /// </summary>
+    public Task RemoveAsync(IReadOnlyCollection<DeviceSlot> slots, int deadlineMs) => Loop.InvokeAsync(async () =>
+    {
+        foreach (DeviceSlot slot in slots)
+        {
+            if (slot.Server == this)
+            {
+                _slots.Remove(slot.Options.DeviceName);
+            }
+        }
+
+        AttachSession[] leaving = SessionsOf(slots);
+        Dismiss(leaving, static session => session.Remove(), "its target was removed");
+        Task gone = Task.WhenAll(leaving.Where(static session => session.Process is null).Select(static session => session.Closed));
+        await Task.WhenAny(gone, Task.Delay(deadlineMs));
+        return true;
+    });
+
+    /// <summary>Closes what connections there still are for these; a handler sees its engine end.</summary>
+    public Task EndAllAsync(IReadOnlyCollection<DeviceSlot> slots) => Loop.InvokeAsync(() =>
+    {
+        foreach (AttachSession session in SessionsOf(slots))
+        {
+            End(session, "its target was removed");
+        }
+
+        return Task.FromResult(true);
+    });
+
+    AttachSession[] SessionsOf(IReadOnlyCollection<DeviceSlot> slots) => [.. _sessions.Where(session => session.Slot is { } slot && slots.Contains(slot))];
 
     /// <summary>Gives a handler up: its connection is closed, and its process ended where it can be reached.</summary>
     public void Drop(HandlerLink link, string reason) => Loop.Post(() =>
@@ -129,9 +187,11 @@ sealed partial class AttachServer : IDisposable
         return all;
     });
 
-    void DismissAll(Action<AttachSession> dismiss)
+    void DismissAll(Action<AttachSession> dismiss) => Dismiss([.. _sessions], dismiss, "the engine stops");
+
+    void Dismiss(AttachSession[] sessions, Action<AttachSession> dismiss, string reason)
     {
-        foreach (AttachSession session in _sessions.ToArray())
+        foreach (AttachSession session in sessions)
         {
             if (session.Phase is AttachPhase.Attached or AttachPhase.Opening)
             {
@@ -139,7 +199,7 @@ sealed partial class AttachServer : IDisposable
             }
             else if (session.Phase != AttachPhase.Leaving)
             {
-                Refuse(session, "the engine stops");
+                Refuse(session, reason);
             }
         }
     }

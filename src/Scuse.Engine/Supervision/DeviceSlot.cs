@@ -4,6 +4,7 @@ using System.Text;
 using Scuse.Device;
 using Scuse.Engine.Backstores;
 using Scuse.Engine.Reactors;
+using Scuse.Engine.Targets;
 using Scuse.Ring.Attach;
 using Scuse.Target;
 
@@ -24,6 +25,7 @@ sealed class DeviceSlot
     public DeviceSlot(LunOptions options, string targetName, UserBackstore backstore, Reactor reactor, int keepSeconds = 0)
     {
         Options = options;
+        TargetName = targetName;
         KeepSeconds = keepSeconds;
         _backstore = backstore;
         _reactor = reactor;
@@ -32,6 +34,12 @@ sealed class DeviceSlot
     }
 
     public LunOptions Options { get; }
+
+    /// <summary>What lines for people call the logical unit.</summary>
+    public LunName Name => _backstore.Name;
+
+    /// <summary>Its target.</summary>
+    public string TargetName { get; }
 
     /// <summary>
     /// The unit serial number: made of the target's name and the logical unit number, so that it survives restarts and differs between engines.

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Scuse.Engine.Targets;
 using Scuse.Linux;
 
 namespace Scuse.Engine.Supervision;
@@ -66,7 +67,7 @@ static partial class HandOver
         foreach ((DeviceSlot slot, AttachSession next) in passed)
         {
             double pauseMs = Math.Round(slot.Pause.TotalMilliseconds, 1);
-            LogReplaced(server.Logger, slot.Options.Number, oldPid ?? 0, next.Pid, pauseMs);
+            LogReplaced(server.Logger, slot.Name, oldPid ?? 0, next.Pid, pauseMs);
         }
 
         return new(HandOverEnd.Done);
@@ -81,7 +82,7 @@ static partial class HandOver
             old.Remove();
             if (!await InTimeAsync(old.Closed, limits.RemoveMs))
             {
-                LogKilled(server.Logger, slot.Options.Number, old.HandlerName, old.Pid, SupervisionLimits.Seconds(limits.RemoveMs));
+                LogKilled(server.Logger, slot.Name, old.HandlerName, old.Pid, SupervisionLimits.Seconds(limits.RemoveMs));
                 old.Kill();
                 await InTimeAsync(old.Closed, limits.KillMs); // its end is the end of its hold on the store
                 server.End(old, "it did not let its device go in time");
@@ -108,10 +109,10 @@ static partial class HandOver
 
     static async Task<bool> InTimeAsync(Task task, int deadlineMs) => await Task.WhenAny(task, Task.Delay(deadlineMs)) == task;
 
-    static string Names(IReadOnlyList<DeviceSlot> slots) => slots is [var only] ? $"LUN {only.Options.Number}" : $"pool {slots[0].Options.Pool}";
+    static string Names(IReadOnlyList<DeviceSlot> slots) => slots is [var only] ? only.Name.ToString() : slots[0].Name.OfPool(slots[0].Options.Pool!);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "LUN {Lun}: process {Next} has taken over from process {Old}; commands waited {Pause} ms")]
-    static partial void LogReplaced(ILogger logger, int lun, int old, int next, double pause);
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Lun}: process {Next} has taken over from process {Old}; commands waited {Pause} ms")]
+    static partial void LogReplaced(ILogger logger, LunName lun, int old, int next, double pause);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Device}: a handler could not be replaced and goes on: {Reason}")]
     static partial void LogUntouched(ILogger logger, string device, string reason);
@@ -119,6 +120,6 @@ static partial class HandOver
     [LoggerMessage(Level = LogLevel.Error, Message = "{Device}: the handler that was to take over does not serve: {Reason}")]
     static partial void LogLost(ILogger logger, string device, string reason);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "LUN {Lun}: handler {Handler} (pid {Pid}) did not let its device go within {Seconds} s and is killed")]
-    static partial void LogKilled(ILogger logger, int lun, string handler, int pid, string seconds);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Lun}: handler {Handler} (pid {Pid}) did not let its device go within {Seconds} s and is killed")]
+    static partial void LogKilled(ILogger logger, LunName lun, string handler, int pid, string seconds);
 }

@@ -75,10 +75,11 @@ public sealed record HandlerState
 }
 
 /// <summary>What a replacement of a handler came to.</summary>
+/// <param name="Target">Their target.</param>
 /// <param name="Luns">The logical units that have a new handler: one, or a whole pool.</param>
 /// <param name="OldPid">The process before; null when there was none.</param>
 /// <param name="NewPid">The process that serves now.</param>
 /// <param name="PauseMs">
 /// How long commands waited at most: from the last that could go to the old handler to the first that could go to the new one, in milliseconds.
 /// </param>
-public sealed record ReplacementResult(IReadOnlyList<int> Luns, int? OldPid, int NewPid, double PauseMs);
+public sealed record ReplacementResult(string Target, IReadOnlyList<int> Luns, int? OldPid, int NewPid, double PauseMs);

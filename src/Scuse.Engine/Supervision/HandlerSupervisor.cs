@@ -50,7 +50,6 @@ sealed partial class HandlerSupervisor
         _launch = slots[0].Options.Launch!;
         _keepSeconds = slots[0].KeepSeconds;
         _devices = string.Join(',', slots.Select(static slot => slot.Options.DeviceName));
-        Name = slots is [var only] ? $"LUN {only.Options.Number}" : $"pool {slots[0].Options.Pool}";
         if (_devices.Length > MostDeviceCharacters)
         {
             throw new EngineException($"{Name}: {slots.Count} logical units are too many for one process");
@@ -63,7 +62,7 @@ sealed partial class HandlerSupervisor
     }
 
     /// <summary>Whom it supervises, for messages.</summary>
-    public string Name { get; }
+    public string Name => _slots is [var only] ? only.Name.ToString() : _slots[0].Name.OfPool(_slots[0].Options.Pool!);
 
     /// <summary>How many devices its process serves.</summary>
     public int DeviceCount => _slots.Count;
@@ -350,7 +349,7 @@ sealed partial class HandlerSupervisor
 
         if (!force && _slots.FirstOrDefault(static slot => slot.Session is { IsVolatile: true }) is { } risk)
         {
-            throw new EngineException($"LUN {risk.Options.Number}: what was written to it would be gone with its handler {risk.Session!.HandlerName}, process {risk.Session.Pid}; it can be forced");
+            throw new EngineException($"{risk.Name}: what was written to it would be gone with its handler {risk.Session!.HandlerName}, process {risk.Session.Pid}; it can be forced");
         }
 
         _isReplacing = true;
@@ -402,7 +401,7 @@ sealed partial class HandlerSupervisor
             Loop.Forget(RetireAsync(old));
         }
 
-        return new ReplacementResult([.. _slots.Select(static slot => slot.Options.Number)], oldPid, next.Pid, _slots.Max(static slot => slot.Pause).TotalMilliseconds);
+        return new ReplacementResult(_slots[0].TargetName, [.. _slots.Select(static slot => slot.Options.Number)], oldPid, next.Pid, _slots.Max(static slot => slot.Pause).TotalMilliseconds);
     }
 
     /// <summary>Waits until the new process has said hello for every device. Returns why it did not, or null.</summary>

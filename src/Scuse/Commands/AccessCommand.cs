@@ -21,6 +21,17 @@ static class AccessCommand
             }
 
             AccessStatus access = ControlClient.Parse(text, ControlJson.Default.AccessStatus);
+            if (access.Targets.Count != 1)
+            {
+                foreach (TargetUsers target in access.Targets)
+                {
+                    Console.WriteLine($"{target.Target} asks for one of {target.Users} users");
+                }
+
+                Console.WriteLine($"discovery asks for one of {access.DiscoveryUsers}; 0: it asks nobody");
+                return;
+            }
+
             Console.WriteLine($"the target asks for one of {access.Users} users, discovery for one of {access.DiscoveryUsers}; 0: it asks nobody");
         }
     }

@@ -7,7 +7,7 @@ namespace Scuse.Cli.Commands;
 /// <summary><c>scuse events [LUN]</c>: what happened to the logical units lately.</summary>
 sealed class EventsCommand : ControlCommand
 {
-    readonly Argument<int?> _lun = new("LUN") { Description = "One logical unit; without it all of them", Arity = ArgumentArity.ZeroOrOne };
+    readonly LunArgument _lun = new("One logical unit, as LUN or TARGET/LUN; without it all of them", isOptional: true);
 
     public EventsCommand()
         : base("events", "Tell what happened to the logical units of a running engine lately")
@@ -15,10 +15,13 @@ sealed class EventsCommand : ControlCommand
         Arguments.Add(_lun);
     }
 
-    protected override Task AnswerAsync(ControlClient? engine, ParseResult parsed, bool asJson, CancellationToken cancellation) =>
-        ShowAsync(engine!, parsed.GetValue(_lun) is { } lun ? $"luns/{lun}/events" : "events", ControlJson.Default.IReadOnlyListLunEventStatus, asJson, Show, cancellation);
-
-    static void Show(IReadOnlyList<LunEventStatus> events) => Report.Table(
+    protected override Task AnswerAsync(ControlClient? engine, ParseResult parsed, bool asJson, CancellationToken cancellation) => TargetColumn.ShowAsync(
+        engine!,
+        _lun.ResourceOf(parsed) is { } lun ? $"{lun}/events" : "events",
+        ControlJson.Default.IReadOnlyListLunEventStatus,
+        asJson,
         ["TIME", ">LUN", "EVENT", "WHAT"],
-        events.Select(static happened => (IReadOnlyList<string?>)[Report.Time(happened.At), Report.Number(happened.Lun), NameOf(happened.Kind), happened.Text]));
+        static happened => happened.Target,
+        static happened => [Report.Time(happened.At), Report.Number(happened.Lun), NameOf(happened.Kind), happened.Text],
+        cancellation);
 }

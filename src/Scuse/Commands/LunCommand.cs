@@ -22,7 +22,7 @@ static class LunCommand
     /// <summary>An operation on one logical unit, and what it came to.</summary>
     internal abstract class Operation : ControlCommand
     {
-        readonly Argument<int> _lun = new("LUN") { Description = "The logical unit number" };
+        readonly LunArgument _lun = new();
 
         protected Operation(string name, string description)
             : base(name, description)
@@ -32,7 +32,7 @@ static class LunCommand
 
         protected sealed override async Task AnswerAsync(ControlClient? engine, ParseResult parsed, bool asJson, CancellationToken cancellation)
         {
-            string text = await PostAsync(engine!, $"luns/{parsed.GetValue(_lun)}", parsed, cancellation);
+            string text = await PostAsync(engine!, _lun.ResourceOf(parsed)!, parsed, cancellation);
             if (asJson)
             {
                 Console.Write(text);
@@ -40,7 +40,7 @@ static class LunCommand
             else
             {
                 OperationOutcome outcome = ControlClient.Parse(text, ControlJson.Default.OperationOutcome);
-                Report.Line($"LUN {outcome.Lun.Number}: {Say(outcome)}");
+                Report.Line($"LUN {_lun.Of(parsed)}: {Say(outcome)}");
             }
         }
 
@@ -91,7 +91,7 @@ static class LunCommand
 
     sealed class ReplaceCommand : ControlCommand
     {
-        readonly Argument<int> _lun = new("LUN") { Description = "The logical unit number" };
+        readonly LunArgument _lun = new();
         readonly Option<string?> _command = new("--command") { Description = "The program that takes over, as after exec:; the same as before when not given", HelpName = "COMMAND" };
         readonly Option<bool> _force = new("--force") { Description = "Also when what was written is lost with the old handler, as with memory:" };
 
@@ -107,7 +107,7 @@ static class LunCommand
         {
             var request = new ReplaceRequest(parsed.GetValue(_command), parsed.GetValue(_force));
             using var content = new StringContent(JsonSerializer.Serialize(request, ControlJson.Default.ReplaceRequest), Encoding.UTF8, "application/json");
-            string text = await engine!.PostAsync($"luns/{parsed.GetValue(_lun)}/replace", content, cancellation);
+            string text = await engine!.PostAsync($"{_lun.ResourceOf(parsed)}/replace", content, cancellation);
             if (asJson)
             {
                 Console.Write(text);
@@ -115,7 +115,7 @@ static class LunCommand
             }
 
             ReplacementResult result = ControlClient.Parse(text, ControlJson.Default.ReplacementResult);
-            string luns = $"LUN {string.Join(", ", result.Luns)}";
+            string luns = $"LUN {string.Join(", ", result.Luns.Select(lun => _lun.Of(parsed)!.Value with { Number = lun }))}";
             string before = result.OldPid is { } old ? $" after process {old}" : "";
             Report.Line(string.Create(CultureInfo.InvariantCulture, $"{luns}: process {result.NewPid} serves{before}; commands waited for {result.PauseMs:0.0} ms at most"));
         }

@@ -23,7 +23,7 @@ static class RingCommand
 
     sealed class DumpCommand : ControlCommand
     {
-        readonly Argument<int?> _lun = new("LUN") { Description = "A logical unit of a running engine", Arity = ArgumentArity.ZeroOrOne };
+        readonly LunArgument _lun = new("A logical unit of a running engine, as LUN or TARGET/LUN", isOptional: true);
         readonly Option<string?> _file = new("--file") { Description = "Instead of a logical unit: a region that was saved, or any file with one in it", HelpName = "REGION" };
 
         public DumpCommand()
@@ -57,8 +57,8 @@ static class RingCommand
                 return Task.CompletedTask;
             }
 
-            return parsed.GetValue(_lun) is { } lun
-                ? ShowAsync(engine!, $"luns/{lun}/ring", ControlJson.Default.RingStatus, asJson, RingView.Show, cancellation)
+            return _lun.ResourceOf(parsed) is { } lun
+                ? ShowAsync(engine!, $"{lun}/ring", ControlJson.Default.RingStatus, asJson, RingView.Show, cancellation)
                 : throw new FormatException("scuse ring dump needs a LUN, or --file REGION");
         }
 
@@ -75,7 +75,7 @@ static class RingCommand
 
     sealed class SaveCommand : ControlCommand
     {
-        readonly Argument<int> _lun = new("LUN") { Description = "A logical unit of a running engine" };
+        readonly LunArgument _lun = new("A logical unit of a running engine, as LUN or TARGET/LUN");
         readonly Argument<string> _file = new("FILE") { Description = "The file to make" };
         readonly Option<bool> _withData = new("--with-data") { Description = "Save the data area too: it holds what initiators read and wrote lately" };
 
@@ -89,16 +89,16 @@ static class RingCommand
 
         protected override async Task AnswerAsync(ControlClient? engine, ParseResult parsed, bool asJson, CancellationToken cancellation)
         {
-            int lun = parsed.GetValue(_lun);
+            LunReference lun = _lun.Of(parsed)!.Value;
             string path = parsed.GetValue(_file)!;
-            using HttpResponseMessage response = await engine!.OpenAsync($"luns/{lun}/region?data={(parsed.GetValue(_withData) ? "true" : "false")}", cancellation);
+            using HttpResponseMessage response = await engine!.OpenAsync($"{LunArgument.ResourceOf(lun)}/region?data={(parsed.GetValue(_withData) ? "true" : "false")}", cancellation);
             long length = response.Headers.TryGetValues(ControlApi.RegionLengthHeader, out IEnumerable<string>? values)
                 && long.TryParse(values.First(), NumberStyles.None, CultureInfo.InvariantCulture, out long known)
                 ? known
                 : throw new EngineException("the engine did not say how long the region is");
             long saved = await SparseFile.CreateAsync(path, await response.Content.ReadAsStreamAsync(cancellation), length, cancellation);
             Report.Line(asJson
-                ? JsonSerializer.Serialize(new SavedRegionStatus(lun, Path.GetFullPath(path), length, saved), ControlJson.Default.SavedRegionStatus)
+                ? JsonSerializer.Serialize(new SavedRegionStatus(lun.Target, lun.Number, Path.GetFullPath(path), length, saved), ControlJson.Default.SavedRegionStatus)
                 : $"LUN {lun}: {Report.Size(saved)} of a region of {Report.Size(length)} saved in {path}");
         }
     }

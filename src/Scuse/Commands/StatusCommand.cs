@@ -13,7 +13,8 @@ sealed class StatusCommand() : ControlCommand("status", "Say how a running engin
     static void Show(EngineStatus status) => Report.Facts(
     [
         ("engine", $"scuse {status.Version}, process {status.Pid}, up {Report.Ago(status.Since)}, {Report.Size(status.MemoryBytes)} of memory"),
-        ("target", status.Target),
+        .. status.Targets.Count == 0 ? [("targets", null)] : Array.Empty<(string, string?)>(),
+        .. status.Targets.Select(target => ("target", (string?)(status.Targets.Count == 1 ? target.Name : $"{target.Name}: {target.Luns.Count} LUNs, {target.Sessions} sessions"))),
         (status.Portals.Count == 1 ? "portal" : "portals", string.Join(", ", status.Portals.Select(static portal => portal.Address))),
         .. status.Isns is { } isns ? [("iSNS", (string?)Isns(isns))] : Array.Empty<(string, string?)>(),
         ("attach socket", status.AttachSocket),

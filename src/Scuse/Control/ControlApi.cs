@@ -25,20 +25,18 @@ static class ControlApi
     {
         application.Use(static next => context => AnswerAsync(next, context));
         application.MapGet("/status", Get(ControlJson.Default.EngineStatus, async context => await management.GetStatusAsync(context.RequestAborted) with { ControlSocket = controlSocket }));
-        application.MapGet("/luns", Get(ControlJson.Default.IReadOnlyListLunStatus, context => management.GetLunsAsync(context.RequestAborted)));
-        application.MapGet("/luns/{lun}", Get(ControlJson.Default.LunStatus, context => management.GetLunAsync(Lun(context), context.RequestAborted)));
-        application.MapGet("/luns/{lun}/events", Get(ControlJson.Default.IReadOnlyListLunEventStatus, context => management.GetEventsAsync(Lun(context), context.RequestAborted)));
-        application.MapGet("/luns/{lun}/ring", Get(ControlJson.Default.RingStatus, context => management.GetRingAsync(Lun(context), context.RequestAborted)));
-        application.MapGet("/luns/{lun}/region", context => SendRegionAsync(context, management));
+        application.MapGet("/luns", Get(ControlJson.Default.IReadOnlyListLunStatus, context => management.GetLunsAsync(null, context.RequestAborted)));
+        application.MapGet("/targets/{target}/luns", Get(ControlJson.Default.IReadOnlyListLunStatus, context => management.GetLunsAsync(Target(context), context.RequestAborted)));
+        foreach (string lun in (string[])["/luns/{lun}", "/targets/{target}/luns/{lun}"])
+        {
+            MapLun(application, lun, management);
+        }
+
         application.MapGet("/portals", Get(ControlJson.Default.IReadOnlyListPortalStatus, context => management.GetPortalsAsync(context.RequestAborted)));
         application.MapGet("/sessions", Get(ControlJson.Default.IReadOnlyListSessionStatus, context => management.GetSessionsAsync(context.RequestAborted)));
         application.MapGet("/events", Get(ControlJson.Default.IReadOnlyListLunEventStatus, context => management.GetEventsAsync(null, context.RequestAborted)));
 
         // What an operator has begun is done to its end, also when he hangs up.
-        application.MapPost("/luns/{lun}/block", Get(ControlJson.Default.OperationOutcome, context => management.BlockAsync(Lun(context))));
-        application.MapPost("/luns/{lun}/unblock", Get(ControlJson.Default.OperationOutcome, context => management.UnblockAsync(Lun(context))));
-        application.MapPost("/luns/{lun}/reset", Get(ControlJson.Default.OperationOutcome, context => management.ResetRingAsync(Lun(context), How(context))));
-        application.MapPost("/luns/{lun}/replace", Get(ControlJson.Default.ReplacementResult, context => ReplaceAsync(context, management)));
         application.MapPost("/access/reload", Get(ControlJson.Default.AccessStatus, context => management.ReloadAccessAsync()));
         application.MapPost("/redirect", Get(ControlJson.Default.IReadOnlyListMovingStatus, context => RedirectAsync(context, management)));
         application.MapDelete("/redirect", Get(ControlJson.Default.IReadOnlyListMovingStatus, context => management.RedirectAsync(null, Named(context, "target"))));
@@ -47,6 +45,19 @@ static class ControlApi
         application.MapPost("/portals", Get(ControlJson.Default.PortalStatus, context => AddPortalAsync(context, management)));
         application.MapDelete("/portals/{portal}", Get(ControlJson.Default.PortalStatus, context => management.RemovePortalAsync(PortalIn(context), Flag(context, "close"))));
         application.MapFallback("{*path}", static context => throw new ManagementException(ManagementProblem.NotFound, $"there is no {context.Request.Method} {context.Request.Path}"));
+    }
+
+    /// <summary>A logical unit, of the first target or of one by its name.</summary>
+    static void MapLun(WebApplication application, string lun, EngineManagement management)
+    {
+        application.MapGet(lun, Get(ControlJson.Default.LunStatus, context => management.GetLunAsync(Lun(context), context.RequestAborted)));
+        application.MapGet($"{lun}/events", Get(ControlJson.Default.IReadOnlyListLunEventStatus, context => management.GetEventsAsync(Lun(context), context.RequestAborted)));
+        application.MapGet($"{lun}/ring", Get(ControlJson.Default.RingStatus, context => management.GetRingAsync(Lun(context), context.RequestAborted)));
+        application.MapGet($"{lun}/region", context => SendRegionAsync(context, management));
+        application.MapPost($"{lun}/block", Get(ControlJson.Default.OperationOutcome, context => management.BlockAsync(Lun(context))));
+        application.MapPost($"{lun}/unblock", Get(ControlJson.Default.OperationOutcome, context => management.UnblockAsync(Lun(context))));
+        application.MapPost($"{lun}/reset", Get(ControlJson.Default.OperationOutcome, context => management.ResetRingAsync(Lun(context), How(context))));
+        application.MapPost($"{lun}/replace", Get(ControlJson.Default.ReplacementResult, context => ReplaceAsync(context, management)));
     }
 
     /// <summary>The body says with what, and may be left out.</summary>
@@ -138,11 +149,15 @@ static class ControlApi
         await context.Response.WriteAsync("\n", context.RequestAborted);
     }
 
-    static int Lun(HttpContext context)
+    static LunReference Lun(HttpContext context)
     {
         string text = context.GetRouteValue("lun") as string ?? "";
-        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int lun) ? lun : throw new FormatException($"'{text}' is not the number of a LUN");
+        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int lun)
+            ? new LunReference(lun, Target(context))
+            : throw new FormatException($"'{text}' is not the number of a LUN");
     }
+
+    static string? Target(HttpContext context) => context.GetRouteValue("target") as string;
 
     static IPEndPoint PortalIn(HttpContext context) => PortalSpec.ParseAddress(context.GetRouteValue("portal") as string ?? "");
 

@@ -50,11 +50,12 @@ sealed partial class ControlJson : JsonSerializerContext;
 sealed record Problem(string Title, int Status, string Detail);
 
 /// <summary>A region that was saved in a file.</summary>
+/// <param name="Target">Its target; null: the first one.</param>
 /// <param name="Lun">The logical unit it belongs to.</param>
 /// <param name="File">The file.</param>
 /// <param name="RegionBytes">The region's length, and the file's.</param>
 /// <param name="SavedBytes">How many bytes from the start were saved; the rest reads as zeros.</param>
-sealed record SavedRegionStatus(int Lun, string File, long RegionBytes, long SavedBytes);
+sealed record SavedRegionStatus(string? Target, int Lun, string File, long RegionBytes, long SavedBytes);
 
 /// <summary>What adding a portal takes.</summary>
 /// <param name="Portal">The portal as <c>scuse serve --portal</c> takes it.</param>

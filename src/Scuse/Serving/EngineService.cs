@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Scuse.Cli.Configuration;
 using Scuse.Cli.Control;
 using Scuse.Engine;
 using Scuse.Iscsi;
@@ -8,17 +9,18 @@ using Scuse.Iscsi;
 namespace Scuse.Cli.Serving;
 
 /// <summary>The engine and its control interface as a hosted service; says the URLs once it is up.</summary>
-sealed class EngineService(EngineOptions options, string controlSocket, ILoggerFactory loggers, IHostApplicationLifetime lifetime) : IHostedService, IAsyncDisposable
+sealed class EngineService(EngineConfiguration configuration, ILoggerFactory loggers, IHostApplicationLifetime lifetime) : IHostedService, IAsyncDisposable
 {
     ScuseEngine? _engine;
     ControlServer? _control;
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
+        EngineOptions options = configuration.Options;
         _engine = new ScuseEngine(options, loggers);
         try
         {
-            _control = new ControlServer(_engine.Management, controlSocket, loggers.CreateLogger("scuse"));
+            _control = new ControlServer(_engine.Management, configuration.ControlSocket, loggers.CreateLogger("scuse"));
 
             // A signal while handlers are still coming up is a wish to stop, too.
             using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.ApplicationStopping);
@@ -30,9 +32,12 @@ sealed class EngineService(EngineOptions options, string controlSocket, ILoggerF
             throw;
         }
 
-        foreach (LunOptions lun in options.Luns)
+        foreach (TargetOptions target in options.Targets)
         {
-            Console.WriteLine($"iscsi://{AdvertisedPortal(_engine.Portals[0])}/{options.TargetName}/{lun.Number}");
+            foreach (LunOptions lun in target.Luns)
+            {
+                Console.WriteLine($"iscsi://{AdvertisedPortal(_engine.Portals[0])}/{target.Name}/{lun.Number}");
+            }
         }
     }
 

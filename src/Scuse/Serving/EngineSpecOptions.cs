@@ -95,7 +95,7 @@ sealed record EngineSpecOptions
         },
         "data" => this with { DataAreaBytes = Size(key, value) },
         "stale" => this with { AllowStale = Number(key, value, 0, 1) == 1 },
-        "count" => this with { Count = Number(key, value, 1, EngineOptions.MaxLuns) },
+        "count" => this with { Count = Number(key, value, 1, TargetOptions.MaxLuns) },
         "pool" => this with { Pool = value.Length > 0 ? value : throw new FormatException("pool '' is not a name") },
         _ => null,
     };

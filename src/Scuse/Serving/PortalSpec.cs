@@ -11,10 +11,15 @@ static class PortalSpec
     const string Advertise = "advertise", Tls = "tls", Key = "key", ClientAuthority = "client-ca";
 
     /// <exception cref="FormatException">It is wrong; the message is one line for a person.</exception>
-    public static PortalOptions Parse(string text)
+    public static PortalOptions Parse(string text) => Parse(text, Environment.CurrentDirectory);
+
+    /// <param name="text">What was written.</param>
+    /// <param name="folder">Where the files' paths begin.</param>
+    /// <exception cref="FormatException">It is wrong; the message is one line for a person.</exception>
+    public static PortalOptions Parse(string text, string folder)
     {
         HandlerSpec spec = HandlerSpec.Parse(text, Advertise, Tls, Key, ClientAuthority);
-        string? certificate = File(spec, Tls), key = File(spec, Key), authority = File(spec, ClientAuthority);
+        string? certificate = File(spec, Tls, folder), key = File(spec, Key, folder), authority = File(spec, ClientAuthority, folder);
         if (certificate is null && (key ?? authority) is not null)
         {
             throw new FormatException($"portal '{text}' has {(key is null ? ClientAuthority : Key)} but no {Tls}");
@@ -27,7 +32,7 @@ static class PortalSpec
         };
     }
 
-    /// <summary>A portal as <see cref="Parse"/> takes it.</summary>
+    /// <summary>A portal as <see cref="Parse(string)"/> takes it.</summary>
     public static string Format(PortalOptions portal)
     {
         string[] options =
@@ -40,10 +45,10 @@ static class PortalSpec
         return options.Length == 0 ? portal.Address.ToString() : $"{portal.Address}?{string.Join('&', options)}";
     }
 
-    static string? File(HandlerSpec spec, string key) => spec.Get(key) switch
+    static string? File(HandlerSpec spec, string key, string folder) => spec.Get(key) switch
     {
         "" => throw new FormatException($"{key} in '{spec.Text}' names no file"),
-        { } path => Path.GetFullPath(path), // the control interface's engine has another folder
+        { } path => Path.GetFullPath(path, folder), // the control interface's engine has another folder
         null => null,
     };
 

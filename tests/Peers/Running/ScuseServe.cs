@@ -5,8 +5,8 @@ using System.Text.RegularExpressions;
 
 namespace Scuse.Peers;
 
-/// <summary>A handler that attached, as the engine's log tells: which LUN, which handler, which process, and when the line was read.</summary>
-readonly record struct Attached(int Lun, string Handler, int Pid, TimeSpan At);
+/// <summary>A handler that attached, as the engine's log tells: which LUN, of which target where there are several, which handler, which process, and when the line was read.</summary>
+readonly record struct Attached(int Lun, string Target, string Handler, int Pid, TimeSpan At);
 
 /// <summary>A running <c>scuse serve</c>.</summary>
 sealed partial class ScuseServe : IDisposable
@@ -68,7 +68,8 @@ sealed partial class ScuseServe : IDisposable
     /// <exception cref="PeerException">It ended, or said nothing within the deadline; the message holds its log.</exception>
     public static async Task<ScuseServe> StartAsync(IReadOnlyList<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
     {
-        int specs = arguments.Count(argument => Spec().IsMatch(argument));
+        int config = arguments.ToList().IndexOf("--config");
+        int specs = config < 0 ? arguments.Count(argument => Spec().IsMatch(argument)) : Spec().Count(await File.ReadAllTextAsync(arguments[config + 1]));
         ScuseServe serve = new(StartProcess(arguments, environment), Math.Max(specs, 1));
         Task first = await Task.WhenAny(serve._ready.Task, serve._process.WaitForExitAsync(), Task.Delay(StartDeadline));
         if (first != serve._ready.Task)
@@ -200,7 +201,7 @@ sealed partial class ScuseServe : IDisposable
 
         if (AttachedLine().Match(line) is { Success: true } match)
         {
-            _attached.Enqueue(new Attached(Number(match, 1), match.Groups[2].Value, Number(match, 3), _clock.Elapsed));
+            _attached.Enqueue(new Attached(Number(match, 2), match.Groups[1].Value, match.Groups[3].Value, Number(match, 4), _clock.Elapsed));
         }
 
         _log.Enqueue(line);
@@ -208,9 +209,9 @@ sealed partial class ScuseServe : IDisposable
 
     static int Number(Match match, int group) => int.Parse(match.Groups[group].ValueSpan, CultureInfo.InvariantCulture);
 
-    [GeneratedRegex("^(memory|file|exec|attach):")]
+    [GeneratedRegex("(?<=^|\")(memory|file|exec|attach):")]
     private static partial Regex Spec();
 
-    [GeneratedRegex(@"LUN (\d+): handler (\S+) attached \(pid (\d+)\)")]
+    [GeneratedRegex(@"LUN (?:(\S+)/)?(\d+): handler (\S+) attached \(pid (\d+)\)")]
     private static partial Regex AttachedLine();
 }

@@ -5,7 +5,9 @@ namespace Scuse.Engine.Tests.Configuration;
 /// <summary>Portals that other machines reach are not opened to everybody by mistake.</summary>
 public sealed class ExposureTests
 {
-    static readonly EngineOptions s_open = new() { SocketPath = "/nowhere", Luns = [] };
+    static readonly EngineOptions s_open = new() { SocketPath = "/nowhere", Targets = [new TargetOptions { Luns = [] }] };
+
+    static EngineOptions With(AccessOptions access) => s_open with { Targets = [s_open.Targets[0] with { Access = access }] };
 
     static string? ProblemOf(EngineOptions options, string portal) => Exposure.ProblemOf(options, new PortalOptions(IPEndPoint.Parse(portal)));
 
@@ -22,8 +24,8 @@ public sealed class ExposureTests
         Assert.Contains("--initiator", problem, StringComparison.Ordinal);
         Assert.Contains("--allow-anyone", problem, StringComparison.Ordinal);
         Assert.Null(ProblemOf(s_open with { AllowAnyone = true }, portal));
-        Assert.Null(ProblemOf(s_open with { Access = new AccessOptions { Initiators = ["10.0.0.0/8"] } }, portal));
-        Assert.Null(ProblemOf(s_open with { Access = new AccessOptions { Chap = new ChapOptions() } }, portal));
+        Assert.Null(ProblemOf(With(new AccessOptions { Initiators = ["10.0.0.0/8"] }), portal));
+        Assert.Null(ProblemOf(With(new AccessOptions { Chap = new ChapOptions() }), portal));
     }
 
     [Theory]

@@ -185,7 +185,7 @@ public sealed class KeptHandlerTests
             {
                 Portals = [new(new(System.Net.IPAddress.Loopback, 0))],
                 SocketPath = path,
-                Luns = [first, first with { Number = 1, DeviceName = "lun1", Launch = second }],
+                Targets = [new TargetOptions { Luns = [first, first with { Number = 1, DeviceName = "lun1", Launch = second }] }],
                 KeepHandlersSeconds = 20,
                 DrainMs = 3000,
             },

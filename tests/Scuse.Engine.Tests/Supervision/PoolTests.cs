@@ -157,7 +157,7 @@ public sealed class PoolTests
         {
             Portals = [new(new(System.Net.IPAddress.Loopback, 0))],
             SocketPath = path,
-            Luns = [.. Enumerable.Range(0, 2000).Select(i => new LunOptions { Number = i, Spec = "t", DeviceName = $"{new string('x', 80)}{i}", Pool = "a", Launch = new("true", []) })],
+            Targets = [new TargetOptions { Luns = [.. Enumerable.Range(0, 2000).Select(i => new LunOptions { Number = i, Spec = "t", DeviceName = $"{new string('x', 80)}{i}", Pool = "a", Launch = new("true", []) })] }],
         };
 
         EngineException failure = Assert.Throws<EngineException>(() => new ScuseEngine(options, Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance));
@@ -173,10 +173,16 @@ public sealed class PoolTests
         {
             Portals = [new(new(System.Net.IPAddress.Loopback, 0))],
             SocketPath = Path.Combine(Path.GetTempPath(), $"scuse-test-{Guid.NewGuid():N}.sock"),
-            Luns =
+            Targets =
             [
-                new LunOptions { Number = 0, Spec = "memory:1M", DeviceName = "a", Pool = "p", Launch = new("one", []) },
-                new LunOptions { Number = 1, Spec = "file:/x", DeviceName = "b", Pool = "p", Launch = new("two", []) },
+                new TargetOptions
+                {
+                    Luns =
+                    [
+                        new LunOptions { Number = 0, Spec = "memory:1M", DeviceName = "a", Pool = "p", Launch = new("one", []) },
+                        new LunOptions { Number = 1, Spec = "file:/x", DeviceName = "b", Pool = "p", Launch = new("two", []) },
+                    ],
+                },
             ],
         };
 
