@@ -16,6 +16,7 @@ var root = new RootCommand("SCSI in userspace: disks over iSCSI, each served by 
     PortalCommand.Create(),
     TargetCommand.Create(),
     new DrainCommand(),
+    new ReloadCommand(),
     AccessCommand.Create(),
 };
 ParseResult command = root.Parse(args.Length == 0 ? ["--help"] : args);

@@ -96,6 +96,151 @@ public sealed class TargetTests : PeerTest
         Assert.Equal("found 0 0", nothing[0]);
     }
 
+    [Fact]
+    public async Task A_target_comes_and_goes_while_another_one_is_under_load_and_nothing_happens_there()
+    {
+        Needs.LibiscsiHeaders();
+        Needs.Qemu();
+        ScuseServe serve = await ServeFileAsync(Target(Db, "\"memory:32M\""));
+        using IscsiLoad load = await IscsiLoad.StartAsync(serve.Urls[0]);
+
+        string added = (await ScuseAsync("target", "add", Web, "memory:8M", $"file:{TemporaryFile("web.img")}?size=4M", "--initiator", "iqn.2026-11.example:*", "--initiator", "127.0.0.1")).OrThrow().Output;
+        await Qemu.IoMustSucceedAsync($"{serve.PortalUrl}/{Web}/1", "write -P 3 0 4M", "read -P 3 0 4M");
+        string list = (await ScuseAsync("target", "ls")).OrThrow().Output;
+        string removed = (await ScuseAsync("target", "remove", "web")).OrThrow().Output;
+        Outcome gone = await Qemu.IoAsync($"{serve.PortalUrl}/{Web}/1", "read 0 4k");
+        (await load.StopAsync()).AssertUndisturbed();
+
+        Assert.Contains($"target {Web} was added, with 2 LUNs", added);
+        Assert.Matches($@"{Db} +1 +1 +anybody +serving\n", list);
+        Assert.Matches($@"{Web} +2 +0 +restricted +serving\n", list);
+        Assert.Contains($"target {Web} was removed; nobody was logged in", removed);
+        Assert.NotEqual(0, gone.ExitCode);
+        Assert.All(serve.Attachments.Where(static attached => attached.Target == Web), static attached => Assert.False(ProcessTree.IsAlive(attached.Pid)));
+        Assert.Equal(2, serve.Attachments.Count(static attached => attached.Target == Web));
+    }
+
+    [Fact]
+    public async Task A_target_that_cannot_come_up_changes_nothing()
+    {
+        ScuseServe serve = await ServeFileAsync(Target(Db, "\"memory:8M\""));
+
+        Outcome dead = await ScuseAsync("target", "add", Web, "memory:8M", "exec:/nowhere/handler");
+        Outcome twice = await ScuseAsync("target", "add", Db, "memory:8M");
+        Outcome wrong = await ScuseAsync("target", "add", "web", "memory:8M");
+        Outcome kind = await ScuseAsync("target", "add", Web, "disk:8M");
+        Outcome exposed = await ScuseAsync("portal", "add", "0.0.0.0:0");
+        JsonArray targets = JsonNode.Parse((await ScuseAsync("target", "ls", "--json")).OrThrow().Output)!.AsArray();
+
+        Assert.Equal((1, 1, 2, 2, 1), (dead.ExitCode, twice.ExitCode, wrong.ExitCode, kind.ExitCode, exposed.ExitCode));
+        Assert.Contains($"LUN {Web}/1 (exec:/nowhere/handler): '/nowhere/handler' cannot be started", Assert.Single(dead.Error.TrimEnd().Split('\n')));
+        Assert.Contains("already", twice.Error);
+        Assert.Equal(Db, (string)Assert.Single(targets)!["name"]!);
+        Assert.DoesNotContain(serve.Attachments, attached => attached.Target == Web && ProcessTree.IsAlive(attached.Pid));
+    }
+
+    [Fact]
+    public async Task A_target_with_sessions_goes_only_by_force_and_then_with_all_that_is_under_way()
+    {
+        Needs.LibiscsiHeaders();
+        ScuseServe serve = await ServeFileAsync(Target(Db, "\"memory:32M\"") + Target(Web, "\"memory:32M\""));
+        using IscsiLoad stays = await IscsiLoad.StartAsync(serve.Urls[0]), goes = await IscsiLoad.StartAsync(serve.Urls[1], area: 0, "--no-reconnect");
+
+        Outcome refused = await ScuseAsync("target", "remove", "web");
+        string removed = (await ScuseAsync("target", "remove", "web", "--force")).OrThrow().Output;
+        LoadReport gone = await goes.StopAsync();
+        string last = (await ScuseAsync("target", "remove", "db", "--force")).OrThrow().Output;
+        string nothing = (await ScuseAsync("target", "ls", "--json")).OrThrow().Output;
+        (await ScuseAsync("target", "add", Db, "memory:32M")).OrThrow();
+        LoadReport stayed = await stays.StopAsync();
+
+        Assert.Equal(1, refused.ExitCode);
+        Assert.Contains($"{Web} has 1 session: have the initiators log out (scuse drain --target {Web}), or end them with --force", refused.Error);
+        Assert.Contains($"target {Web} was removed; 1 session was dropped", removed);
+        Assert.True(gone.LostConnection, gone.Text);
+        Assert.Contains($"target {Db} was removed", last);
+        Assert.Empty(JsonNode.Parse(nothing)!.AsArray());
+        Assert.True(stayed.Reconnects > 0, stayed.Text); // at the target that came in its place
+    }
+
+    [Fact]
+    public async Task The_only_target_of_a_command_line_stays()
+    {
+        await ServeAsync("memory:8M", "--socket", TemporaryFile("attach.sock"));
+
+        Outcome refused = await ScuseAsync("target", "remove", "disks", "--force");
+        Outcome reload = await ScuseAsync("reload");
+
+        Assert.Equal((1, 1), (refused.ExitCode, reload.ExitCode));
+        Assert.Contains("is the only target", refused.Error);
+        Assert.Contains("without --config", reload.Error);
+    }
+
+    [Fact]
+    public async Task A_file_that_has_changed_is_read_again_and_what_it_says_is_done()
+    {
+        Needs.Libiscsi("iscsi-ls");
+        const string Mail = "iqn.2026-11.example:mail";
+        ScuseServe serve = await ServeFileAsync(Target(Db, "\"memory:8M\"", For(DbHost)) + Target(Web, "\"memory:8M\"", For(WebHost)));
+
+        await WriteAsync(Target(Db, "\"memory:8M\"", For(WebHost)) + Target(Mail, "\"memory:8M\"", For(WebHost)), "\"portals\": [\"127.0.0.1:1\"],");
+        string[] done = (await ScuseAsync("reload")).OrThrow().Output.TrimEnd().Split('\n');
+        string told = (await ListAsync(serve, WebHost)).OrThrow().Output, others = (await Peer.RunAsync(Deadline, "iscsi-ls", "-i", DbHost, serve.PortalUrl)).Output;
+        string again = (await ScuseAsync("reload", "--json")).OrThrow().Output;
+
+        Assert.Equal(
+            [$"target {Web} was removed", $"target {Mail} was added", $"target {Db}: who may log in, or what they see, was changed"],
+            done[..3]);
+        Assert.Contains($"Target:{Db} ", told);
+        Assert.Contains($"Target:{Mail} ", told);
+        Assert.DoesNotContain(Web, told);
+        Assert.DoesNotContain("Target:", others);
+        Assert.Empty(JsonNode.Parse(again)!["added"]!.AsArray());
+    }
+
+    [Fact]
+    public async Task A_file_that_is_wrong_or_takes_a_target_from_its_initiators_changes_nothing()
+    {
+        Needs.Qemu();
+        ScuseServe serve = await ServeFileAsync(Target(Db, "\"memory:8M\"") + Target(Web, "\"memory:8M\""), "\"commandTimeout\": 20,");
+        string before = (await ScuseAsync("target", "ls", "--json")).OrThrow().Output;
+        using RunningPeer session = RunningPeer.Start("qemu-io", "-f", "raw", "-t", "none", serve.Urls[1]);
+        while (JsonNode.Parse((await ScuseAsync("sessions", "--json")).OrThrow().Output)!.AsArray() is [])
+        {
+            await Task.Delay(20);
+        }
+
+        await WriteAsync(Target("iqn.2026-11.example:new", "\"memory:8M\"") + Target(Db, "\"disk:8M\""));
+        Outcome wrong = await ScuseAsync("reload");
+        await WriteAsync(Target(Db, "\"memory:8M\""), "\"state\": \"elsewhere\",");
+        Outcome inUse = await ScuseAsync("reload");
+        string after = (await ScuseAsync("target", "ls", "--json")).OrThrow().Output;
+        Outcome forced = (await ScuseAsync("reload", "--force")).OrThrow();
+
+        Assert.Equal((1, 1), (wrong.ExitCode, inUse.ExitCode));
+        Assert.Contains("engine.json, line 1: LUN 0 (disk:8M)", Assert.Single(wrong.Error.TrimEnd().Split('\n')));
+        Assert.Contains($"{Web} has 1 session", inUse.Error);
+        Assert.Equal(before.Replace("\"sessions\": 0", "", StringComparison.Ordinal), after.Replace("\"sessions\": 0", "", StringComparison.Ordinal).Replace("\"sessions\": 1", "", StringComparison.Ordinal));
+        Assert.Contains($"target {Web} was removed", forced.Output);
+        Assert.Contains("not changed while the engine runs: state\n", forced.Output);
+        Assert.Contains($"not changed while the engine runs: the LUNs of {Db}", forced.Output); // their time limit
+    }
+
+    [Theory]
+    [InlineData("a spec", "memory:1M")]
+    [InlineData("--target", "--target", "iqn.2026-11.example:a")]
+    [InlineData("--initiator", "--initiator", "iqn.*")]
+    [InlineData("--lun-map", "--lun-map", "iqn.*=0")]
+    public async Task What_the_file_says_cannot_be_said_by_the_command_line_as_well(string what, params string[] arguments)
+    {
+        await WriteAsync(Target(Db, "\"memory:8M\""));
+
+        Outcome outcome = await ScuseServe.RunAsync(Deadline, ["serve", "--config", TemporaryFile("engine.json"), .. arguments]);
+
+        Assert.Equal(2, outcome.ExitCode);
+        Assert.Equal($"scuse: {what} and --config exclude each other: the file says which targets there are, and who may log in", outcome.Error.TrimEnd());
+    }
+
     /// <summary>Has an initiator change its reservation so often at least and come to one, and kills the engine; returns what it said.</summary>
     static async Task<string[]> ReserveAsync(string program, ScuseServe serve, string target, int changes = 3)
     {

@@ -24,6 +24,15 @@ public sealed record AccessOptions
     /// <summary>Whether not everybody who reaches a portal may log in.</summary>
     public bool IsRestricted => Initiators is not null || Chap is not null;
 
+    /// <summary>Whether others come to the same.</summary>
+    internal bool IsSameAs(AccessOptions other) =>
+        AreSame(Initiators, other.Initiators, static (one, two) => one == two)
+        && (Chap is null ? other.Chap is null : other.Chap is not null && Chap.IsSameAs(other.Chap))
+        && AreSame(LunMaps, other.LunMaps, static (one, two) => AreSame(one.Initiators, two.Initiators, static (a, b) => a == b) && AreSame(one.Luns, two.Luns, static (a, b) => a == b));
+
+    internal static bool AreSame<T>(IReadOnlyList<T>? one, IReadOnlyList<T>? other, Func<T, T, bool> isSame) =>
+        one is null ? other is null : other is not null && one.Count == other.Count && one.Zip(other, isSame).All(static same => same);
+
     /// <summary>The rules for the protocol.</summary>
     /// <exception cref="FormatException">Something is wrong; the message is one line for the operator, without a secret.</exception>
     public TargetAccess ToRules() => new()
@@ -89,6 +98,11 @@ public sealed record ChapOptions
     /// <summary>The algorithms allowed, of SHA3-256, SHA-256, SHA-1 and MD5; null: all.</summary>
     public IReadOnlyList<string>? Algorithms { get; init; }
 
+    internal bool IsSameAs(ChapOptions other) =>
+        AccessOptions.AreSame(Users, other.Users, static (one, two) => one.IsSameAs(two))
+        && (Mutual is null ? other.Mutual is null : other.Mutual is not null && Mutual.IsSameAs(other.Mutual))
+        && AccessOptions.AreSame(Algorithms, other.Algorithms, static (one, two) => one == two);
+
     /// <exception cref="FormatException">Something is wrong; the message is one line for the operator, without a secret.</exception>
     internal ChapAuthentication ToRules()
     {
@@ -136,6 +150,9 @@ public sealed record ChapUserOptions
 
     /// <summary>The initiators that may log in as this user, as in <see cref="AccessOptions.Initiators"/>; null: all.</summary>
     public IReadOnlyList<string>? Initiators { get; init; }
+
+    internal bool IsSameAs(ChapUserOptions other) =>
+        (Name, Secret) == (other.Name, other.Secret) && AccessOptions.AreSame(Initiators, other.Initiators, static (one, two) => one == two);
 
     /// <exception cref="FormatException">Something is wrong; the message is one line for the operator, without a secret.</exception>
     internal ChapUser ToUser()

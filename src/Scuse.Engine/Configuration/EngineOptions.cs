@@ -175,6 +175,11 @@ public sealed record LunOptions
 
     /// <summary>The size of the command ring, in bytes.</summary>
     public int CommandRingBytes { get; init; } = (512 << 10) - 128;
+
+    /// <summary>Whether others come to the same.</summary>
+    internal bool IsSameAs(LunOptions other) =>
+        this with { Launch = null } == other with { Launch = null }
+        && (Launch is null ? other.Launch is null : other.Launch is not null && Launch.IsSameAs(other.Launch));
 }
 
 /// <summary>What becomes of a logical unit's commands when its handler is gone and until the next one is there.</summary>
@@ -193,7 +198,10 @@ public enum HandlerLossPolicy
 /// <summary>A program that the engine runs as a logical unit's handler.</summary>
 /// <param name="Program">The program: a path, or a name to be found on PATH.</param>
 /// <param name="Arguments">Its arguments.</param>
-public sealed record HandlerLaunch(string Program, IReadOnlyList<string> Arguments);
+public sealed record HandlerLaunch(string Program, IReadOnlyList<string> Arguments)
+{
+    internal bool IsSameAs(HandlerLaunch other) => Program == other.Program && Arguments.SequenceEqual(other.Arguments);
+}
 
 /// <summary>The engine cannot start, or cannot go on; the message is one line for the operator.</summary>
 public sealed class EngineException : Exception

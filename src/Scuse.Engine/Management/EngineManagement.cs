@@ -128,6 +128,45 @@ public sealed class EngineManagement
             [.. next.Targets.Select(static target => new TargetUsers(target.Name, target.Access.Chap?.Users.Count ?? 0))]);
     }).WaitAsync(cancellation));
 
+    // ---- targets ----
+
+    /// <summary>The targets. A LUN's number without a target means the first one.</summary>
+    /// <exception cref="ManagementException">It came to nothing.</exception>
+    public Task<IReadOnlyList<TargetStatus>> GetTargetsAsync(CancellationToken cancellation = default) =>
+        AskAsync<IReadOnlyList<TargetStatus>>(() => [.. _targets.All.Select(TargetOf)], cancellation);
+
+    /// <summary>A target, by its name or what stands behind its last colon where no other has the same.</summary>
+    /// <exception cref="ManagementException">It came to nothing.</exception>
+    public Task<TargetStatus> GetTargetAsync(string target, CancellationToken cancellation = default) => AskAsync(() => TargetOf(Which(target)[0]), cancellation);
+
+    /// <summary>Brings a target up until the engine ends. Initiators find it when all its handlers serve that the engine starts; it takes as long as they need.</summary>
+    /// <exception cref="ManagementException">It came to nothing, and all is as it was: a handler does not come up, for one.</exception>
+    public async Task<TargetStatus> AddTargetAsync(TargetOptions options)
+    {
+        ServedTarget added = await RefusableAsync(() => _targets.AddAsync(options));
+        return await AskAsync(() => TargetOf(added), CancellationToken.None);
+    }
+
+    /// <summary>
+    /// Takes a target away. Its sessions are dropped, with what they have under way; its handlers are told to go, and may take as long to finish as at the engine's end. What it has kept in
+    /// files stays.
+    /// </summary>
+    /// <param name="target">Its name, or what stands behind its last colon where no other has the same.</param>
+    /// <param name="force">Even if initiators are logged in.</param>
+    /// <exception cref="ManagementException">It came to nothing, and all is as it was: initiators are logged in, for one.</exception>
+    public async Task<RemovedTarget> RemoveTargetAsync(string target, bool force = false)
+    {
+        _ = Which(target);
+        (ServedTarget removed, int sessions) = await RefusableAsync(() => _targets.RemoveAsync(target, force));
+        return new RemovedTarget(removed.Name, sessions);
+    }
+
+    /// <summary>Makes the targets, and who may log in, what they are to be; the rest of the options is not looked at. First targets go, then rules change, then others come.</summary>
+    /// <param name="next">What is to be.</param>
+    /// <param name="force">Even if initiators are logged in to a target that is to go.</param>
+    /// <exception cref="ManagementException">It came to nothing, and all is as it was.</exception>
+    public Task<Reconfiguration> ReconfigureAsync(EngineOptions next, bool force = false) => RefusableAsync(() => _targets.ReconfigureAsync(next, force));
+
     // ---- moving targets ----
 
     /// <summary>Sends new sessions of a target, or of all, to another address; null: they are taken here again. Sessions that are there stay.</summary>

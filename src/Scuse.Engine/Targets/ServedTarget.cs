@@ -173,7 +173,7 @@ sealed partial class ServedTarget
                 pools.Add(name, pool = []);
             }
 
-            if (pool is [var first, ..] && !IsSame(first.Options.Launch!, slot.Options.Launch!))
+            if (pool is [var first, ..] && !first.Options.Launch!.IsSameAs(slot.Options.Launch!))
             {
                 throw new EngineException($"{slot.Name.OfPool(name)}: {first.Name} ({first.Options.Spec}) and {slot.Name} ({slot.Options.Spec}) are not served by the same program");
             }
@@ -186,8 +186,6 @@ sealed partial class ServedTarget
             yield return pool;
         }
     }
-
-    static bool IsSame(HandlerLaunch one, HandlerLaunch other) => one.Program == other.Program && one.Arguments.SequenceEqual(other.Arguments);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Lun}: waiting for a handler to attach as '{Device}' at {Socket}")]
     static partial void LogWaiting(ILogger logger, LunName lun, string device, string socket);

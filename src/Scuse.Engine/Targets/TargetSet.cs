@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Scuse.Engine.Management;
 using Scuse.Engine.Portals;
 using Scuse.Iscsi;
 using Scuse.Iscsi.Access;
@@ -152,6 +153,90 @@ sealed partial class TargetSet
         return (target, await RemoveOneAsync(target, force));
     });
 
+    /// <summary>
+    /// Makes the targets, and who may log in, what they are to be: first those go that are to be no more, then rules change, then the others come. What is wrong is found before anything
+    /// is done, but for handlers that do not come up.
+    /// </summary>
+    /// <param name="next">What is to be.</param>
+    /// <param name="force">Even if initiators are logged in to a target that is to go.</param>
+    /// <exception cref="EngineException">Nothing was done; the message is for the operator.</exception>
+    public Task<Reconfiguration> ReconfigureAsync(EngineOptions next, bool force) => ChangeAsync(async () =>
+    {
+        ServedTarget[] going = [.. _all.Where(target => !next.Targets.Any(options => IsNamed(target, options.Name)))];
+        TargetOptions[] coming = [.. next.Targets.Where(options => Named(options.Name) is null)];
+        (ServedTarget Target, TargetOptions Next)[] staying = [.. next.Targets.Except(coming).Select(options => (Named(options.Name)!, options))];
+        string[] changed = [.. staying.Where(static each => !each.Target.Options.Access.IsSameAs(each.Next.Access)).Select(static each => each.Target.Name)];
+        bool isDiscoveryChanged = !_options.DiscoveryAccess.IsSameAs(next.DiscoveryAccess);
+        await CheckAsync(next, going, coming, force);
+
+        foreach (ServedTarget target in going)
+        {
+            await RemoveOneAsync(target, force);
+        }
+
+        await SetAccessAsync(next);
+        List<string> added = [];
+        List<FailedTarget> failed = [];
+        foreach (TargetOptions options in coming)
+        {
+            try
+            {
+                await AddOneAsync(options);
+                added.Add(options.Name);
+            }
+            catch (EngineException exception)
+            {
+                failed.Add(new FailedTarget(options.Name, exception.Message));
+            }
+        }
+
+        string[] order = [.. next.Targets.Select(static options => options.Name)];
+        await _parts.Reactor.InvokeAsync(() => _all = [.. _all.OrderBy(target => Array.FindIndex(order, name => IsNamed(target, name)))]);
+        return new Reconfiguration
+        {
+            Added = added,
+            Removed = [.. going.Select(static target => target.Name)],
+            Changed = changed,
+            IsDiscoveryChanged = isDiscoveryChanged,
+            NeedsRestart = [.. staying.Where(static each => !HasSameLuns(each.Target.Options, each.Next)).Select(static each => $"the LUNs of {each.Target.Name}: remove it and add it again")],
+            Failed = failed,
+        };
+    });
+
+    /// <exception cref="EngineException">It cannot be done.</exception>
+    async Task CheckAsync(EngineOptions next, ServedTarget[] going, TargetOptions[] coming, bool force)
+    {
+        EngineOptions then = Options with { Targets = next.Targets, AllowAnyone = next.AllowAnyone };
+        if (then.Portals.Select(portal => Exposure.ProblemOf(then, portal)).FirstOrDefault(static problem => problem is not null) is { } exposed)
+        {
+            throw new EngineException(exposed);
+        }
+
+        HashSet<string> devices = [.. _all.Except(going).SelectMany(static target => target.Slots).Select(static slot => slot.Options.DeviceName)];
+        if (coming.SelectMany(static options => options.Luns).FirstOrDefault(lun => !devices.Add(lun.DeviceName)) is { } twice)
+        {
+            throw new EngineException($"'{twice.Spec}': there is another device named '{twice.DeviceName}'");
+        }
+
+        if (!force)
+        {
+            await _parts.Reactor.InvokeAsync(() => Array.ForEach(going, CheckNobodyIsIn));
+        }
+    }
+
+    static bool HasSameLuns(TargetOptions one, TargetOptions other) =>
+        AccessOptions.AreSame([.. one.Luns.OrderBy(static lun => lun.Number)], [.. other.Luns.OrderBy(static lun => lun.Number)], static (a, b) => a.IsSameAs(b));
+
+    /// <summary>On the reactor.</summary>
+    /// <exception cref="EngineException">Somebody is.</exception>
+    static void CheckNobodyIsIn(ServedTarget target)
+    {
+        if (target.Node.Sessions.Count is > 0 and var sessions)
+        {
+            throw new EngineException($"{target.Name} has {Counted(sessions, "session")}: have the initiators log out (scuse drain --target {target.Name}), or end them with --force");
+        }
+    }
+
     /// <summary>The one that says that there is no such target.</summary>
     public EngineException NotThere(string name) =>
         new(_all.Length == 0 ? $"there is no target {name}; there is none at all" : $"there is no target {name}; there are {string.Join(", ", _all.Select(static target => target.Name))}");
@@ -191,18 +276,19 @@ sealed partial class TargetSet
         int sessions = 0;
         await _parts.Reactor.InvokeAsync(() =>
         {
-            sessions = target.Node.Sessions.Count;
-            if (sessions > 0 && !force)
+            if (!force)
             {
-                throw new EngineException($"{target.Name} has {Counted(sessions, "session")}: have the initiators log out (scuse drain --target {target.Name}), or end them with --force");
+                CheckNobodyIsIn(target);
             }
 
+            sessions = target.Node.Sessions.Count;
             _server.Remove(target.Node); // drops its sessions, and with them what they have under way
             Show([.. _all.Where(other => other != target)], null);
         });
         await target.EndAsync(_options.DrainMs);
         _parts.Count.Count = _all.Length;
-        LogRemoved(_parts.Logger, target.Name, Counted(sessions, "session"));
+        string dropped = Counted(sessions, "session");
+        LogRemoved(_parts.Logger, target.Name, dropped);
         return sessions;
     }
 

@@ -5,6 +5,7 @@ using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
+using Scuse.Cli.Configuration;
 using Scuse.Cli.Serving;
 using Scuse.Engine;
 using Scuse.Engine.Backstores;
@@ -21,7 +22,7 @@ static class ControlApi
     const string ProblemType = "application/problem+json";
     const int CopyBytes = 256 << 10;
 
-    public static void Map(WebApplication application, EngineManagement management, string controlSocket)
+    public static void Map(WebApplication application, EngineManagement management, LiveConfiguration configuration, string controlSocket)
     {
         application.Use(static next => context => AnswerAsync(next, context));
         application.MapGet("/status", Get(ControlJson.Default.EngineStatus, async context => await management.GetStatusAsync(context.RequestAborted) with { ControlSocket = controlSocket }));
@@ -32,11 +33,16 @@ static class ControlApi
             MapLun(application, lun, management);
         }
 
+        application.MapGet("/targets", Get(ControlJson.Default.IReadOnlyListTargetStatus, context => management.GetTargetsAsync(context.RequestAborted)));
+        application.MapGet("/targets/{target}", Get(ControlJson.Default.TargetStatus, context => management.GetTargetAsync(Target(context)!, context.RequestAborted)));
         application.MapGet("/portals", Get(ControlJson.Default.IReadOnlyListPortalStatus, context => management.GetPortalsAsync(context.RequestAborted)));
         application.MapGet("/sessions", Get(ControlJson.Default.IReadOnlyListSessionStatus, context => management.GetSessionsAsync(context.RequestAborted)));
         application.MapGet("/events", Get(ControlJson.Default.IReadOnlyListLunEventStatus, context => management.GetEventsAsync(null, context.RequestAborted)));
 
         // What an operator has begun is done to its end, also when he hangs up.
+        application.MapPost("/targets", Get(ControlJson.Default.TargetStatus, context => AddTargetAsync(context, configuration)));
+        application.MapDelete("/targets/{target}", Get(ControlJson.Default.RemovedTarget, context => management.RemoveTargetAsync(Target(context)!, Flag(context, "force"))));
+        application.MapPost("/reload", Get(ControlJson.Default.Reconfiguration, context => configuration.ReloadAsync(Flag(context, "force"))));
         application.MapPost("/access/reload", Get(ControlJson.Default.AccessStatus, context => management.ReloadAccessAsync()));
         application.MapPost("/redirect", Get(ControlJson.Default.IReadOnlyListMovingStatus, context => RedirectAsync(context, management)));
         application.MapDelete("/redirect", Get(ControlJson.Default.IReadOnlyListMovingStatus, context => management.RedirectAsync(null, Named(context, "target"))));
@@ -73,6 +79,9 @@ static class ControlApi
 
         return await management.ReplaceHandlerAsync(Lun(context), launch, request.Force);
     }
+
+    static async Task<TargetStatus> AddTargetAsync(HttpContext context, LiveConfiguration configuration) =>
+        await configuration.AddAsync(await BodyAsync(context, SettingsJson.Default.TargetSettings) ?? throw new FormatException("the body says nothing of the target"));
 
     static async Task<PortalStatus> AddPortalAsync(HttpContext context, EngineManagement management)
     {

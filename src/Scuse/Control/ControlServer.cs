@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Scuse.Cli.Configuration;
 using Scuse.Engine.Management;
 
 namespace Scuse.Cli.Control;
@@ -20,6 +21,7 @@ sealed partial class ControlServer : IAsyncDisposable
     static readonly TimeSpan StopDeadline = TimeSpan.FromSeconds(2);
 
     readonly EngineManagement _management;
+    readonly LiveConfiguration _configuration;
     readonly ILogger _logger;
     readonly string _path;
     readonly Socket _listener;
@@ -27,9 +29,10 @@ sealed partial class ControlServer : IAsyncDisposable
     readonly Task _running;
 
     /// <exception cref="Engine.EngineException">The socket cannot be had.</exception>
-    public ControlServer(EngineManagement management, string path, ILogger logger)
+    public ControlServer(EngineManagement management, LiveConfiguration configuration, string path, ILogger logger)
     {
         _management = management;
+        _configuration = configuration;
         _logger = logger;
         _path = path;
         _listener = ControlSocket.Listen(path);
@@ -80,7 +83,7 @@ sealed partial class ControlServer : IAsyncDisposable
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         builder.Services.Configure<HostOptions>(static host => host.ShutdownTimeout = StopDeadline);
         await using WebApplication application = builder.Build();
-        ControlApi.Map(application, _management, _path);
+        ControlApi.Map(application, _management, _configuration, _path);
         await application.StartAsync(_stopping.Token);
         await Task.Delay(Timeout.Infinite, _stopping.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         using var deadline = new CancellationTokenSource(StopDeadline);

@@ -20,7 +20,7 @@ sealed class EngineService(EngineConfiguration configuration, ILoggerFactory log
         _engine = new ScuseEngine(options, loggers);
         try
         {
-            _control = new ControlServer(_engine.Management, configuration.ControlSocket, loggers.CreateLogger("scuse"));
+            _control = new ControlServer(_engine.Management, new LiveConfiguration(configuration, _engine.Management), configuration.ControlSocket, loggers.CreateLogger("scuse"));
 
             // A signal while handlers are still coming up is a wish to stop, too.
             using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.ApplicationStopping);

@@ -200,6 +200,52 @@ public sealed class TargetSetTests : IAsyncDisposable
         Assert.Contains("there is no LUN first/1", (await Assert.ThrowsAsync<ManagementException>(() => DeviceAsync("first/1"))).Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task An_engine_that_is_told_anew_changes_only_what_is_otherwise_and_tells_what_it_did()
+    {
+        const string Third = "iqn.2026-11.example:third";
+        await _engine.StartAsync(CancellationToken.None);
+        using FakeHandler first = Attach("mine");
+        await _engine.Targets.AddAsync(Target(Second, "a"));
+        EngineOptions now = _engine.Targets.Options;
+        TargetOptions restricted = Target(First, "mine") with { Access = new AccessOptions { Initiators = ["iqn.2026-11.example:*"] } };
+
+        Reconfiguration same = await _engine.Management.ReconfigureAsync(now);
+        Reconfiguration other = await _engine.Management.ReconfigureAsync(now with { Targets = [Target(Third, "a"), restricted], DiscoveryAccess = new AccessOptions { Initiators = ["iqn.*"] } });
+        Reconfiguration luns = await _engine.Management.ReconfigureAsync(now with { Targets = [Target(Third, "a", "b"), restricted], DiscoveryAccess = new AccessOptions { Initiators = ["iqn.*"] } });
+
+        Assert.Empty(same.Added.Concat(same.Removed).Concat(same.Changed).Concat(same.NeedsRestart));
+        Assert.Equal([Third], other.Added);
+        Assert.Equal([Second], other.Removed);
+        Assert.Equal([First], other.Changed);
+        Assert.True(other.IsDiscoveryChanged);
+        Assert.Equal([Third, First], _engine.Targets.All.Select(static target => target.Name)); // a number alone means the first one now
+        Assert.True(_engine.Targets.Find(First)!.Node.Access.Initiators is [_]);
+        Assert.Equal([$"the LUNs of {Third}: remove it and add it again"], luns.NeedsRestart);
+        first.ExpectNothing();
+    }
+
+    [Fact]
+    public async Task What_would_open_a_target_to_everybody_is_refused_before_anything_is_done()
+    {
+        await using var engine = new ScuseEngine(
+            new EngineOptions
+            {
+                Targets = [Target(First, "mine") with { Access = new AccessOptions { Initiators = ["127.0.0.1"] } }],
+                Portals = [new(new(System.Net.IPAddress.Any, 0))],
+                SocketPath = Path.Combine(_folder, "other.sock"),
+            },
+            NullLoggerFactory.Instance);
+        await engine.StartAsync(CancellationToken.None);
+
+        EngineException added = await Assert.ThrowsAsync<EngineException>(() => engine.Targets.AddAsync(Target(Second, "a")));
+        ManagementException reloaded = await Assert.ThrowsAsync<ManagementException>(() => engine.Management.ReconfigureAsync(engine.Targets.Options with { Targets = [Target(First, "mine")] }));
+
+        Assert.Contains($"the disks of {Second}", added.Message, StringComparison.Ordinal);
+        Assert.Contains("anybody there could read and write the disks", reloaded.Message, StringComparison.Ordinal);
+        Assert.NotNull(Assert.Single(engine.Targets.All).Node.Access.Initiators);
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("x")]
