@@ -53,6 +53,9 @@ public sealed unsafe class EventFd : IDisposable
         }
     }
 
+    /// <summary>Whether ringing would have to wait, if the descriptor is a blocking one: its counter is full. False once disposed. For any thread.</summary>
+    public bool IsFull => _fd is var fd and >= 0 && Waiting.ForEvents(fd, Native.POLLOUT, 0) == 0;
+
     /// <summary>Silences the doorbell.</summary>
     public void Drain()
     {

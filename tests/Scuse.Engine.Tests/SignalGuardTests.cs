@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Scuse.Engine.Reactors;
 using Scuse.Ring.Attach;
 using Scuse.Target.Tests;
 
@@ -41,6 +42,39 @@ public sealed partial class SignalGuardTests
 
         Assert.Equal("Good", disk.Initiator.Outcome);
         Assert.Empty(disk.Dropped);
+    }
+
+    /// <summary>A reactor that is kept from going on by others on the machine is stuck in whatever it was doing, and that may be a ring.</summary>
+    [Fact]
+    public void A_ring_that_takes_long_is_held_against_its_handler_only_while_the_doorbell_makes_it_wait()
+    {
+        using var guard = new SignalGuard();
+        var signal = new Ring();
+        guard.Enter(signal);
+
+        guard.Look();
+        guard.Look();
+        guard.Look();
+        Assert.Equal(0, signal.Unblocked);
+
+        signal.IsBlocked = true;
+        guard.Look();
+        Assert.InRange(signal.Unblocked, 1, int.MaxValue); // the guard looks by itself as well
+
+        guard.Leave();
+        int before = signal.Unblocked;
+        guard.Look();
+        guard.Look();
+        Assert.Equal(before, signal.Unblocked);
+    }
+
+    sealed class Ring : IGuardedSignal
+    {
+        public volatile int Unblocked;
+
+        public bool IsBlocked { get; set; }
+
+        public void Unblock() => Unblocked++;
     }
 
     [LibraryImport("libc", EntryPoint = "fcntl")]

@@ -19,6 +19,23 @@ public sealed class EventFdTests
     }
 
     [Fact]
+    public unsafe void It_is_full_when_ringing_once_more_would_have_to_wait()
+    {
+        EventFd bell = EventFd.Create();
+        bell.Signal();
+        Assert.False(bell.IsFull);
+
+        ulong rest = ulong.MaxValue - 2;
+        Assert.Equal(sizeof(ulong), Native.write(bell.Descriptor, &rest, sizeof(ulong)));
+        Assert.True(bell.IsFull);
+
+        bell.Drain();
+        Assert.False(bell.IsFull);
+        bell.Dispose();
+        Assert.False(bell.IsFull);
+    }
+
+    [Fact]
     public void Draining_a_silent_one_does_not_block()
     {
         using EventFd bell = EventFd.Create();

@@ -209,6 +209,8 @@ sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
         }
     }
 
+    bool IGuardedSignal.IsBlocked => _toHandler.IsFull;
+
     /// <summary>The handler made its doorbell wait: it is read empty, which lets the reactor go on, and the handler is given up.</summary>
     void IGuardedSignal.Unblock()
     {

@@ -3,17 +3,21 @@ namespace Scuse.Engine.Reactors;
 /// <summary>Something that a reactor rings for somebody who may not want it to end.</summary>
 interface IGuardedSignal
 {
+    /// <summary>Whether the ringing has to wait. Called on another thread.</summary>
+    bool IsBlocked { get; }
+
     /// <summary>The ringing does not return: end it, and see to it that it is not tried again. Called on another thread, while the reactor is stuck in it.</summary>
     void Unblock();
 }
 
 /// <summary>
 /// Frees the reactor when it is stuck in ringing a handler's doorbell. The handler shares the doorbell with us, and can fill its counter and make it
-/// blocking; there is no way to ring it that is sure not to wait. So somebody else looks, now and then, whether a ring takes longer than it can.
+/// blocking; there is no way to ring it that is sure not to wait. So somebody else looks, now and then, whether a ring takes longer than it can, and whether that is because of the
+/// doorbell: on a machine with too much to do the reactor may just have been kept from going on, for which no handler can be blamed.
 /// </summary>
 sealed class SignalGuard : IDisposable
 {
-    /// <summary>How often the guard looks; a ring that is seen twice is stuck. In milliseconds.</summary>
+    /// <summary>How often the guard looks; a ring that is seen twice and has to wait is stuck. In milliseconds.</summary>
     public const int LookMs = 250;
 
     readonly Timer _timer;
@@ -35,7 +39,8 @@ sealed class SignalGuard : IDisposable
 
     public void Leave() => _current = null;
 
-    void Look()
+    /// <summary>What the timer does.</summary>
+    internal void Look()
     {
         lock (_timer)
         {
@@ -46,7 +51,7 @@ sealed class SignalGuard : IDisposable
             }
 
             int count = _count;
-            if (count == _seen)
+            if (count == _seen && current.IsBlocked)
             {
                 current.Unblock();
             }
