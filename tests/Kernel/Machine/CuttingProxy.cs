@@ -3,20 +3,16 @@ using System.Net.Sockets;
 
 namespace Scuse.Kernel;
 
-/// <summary>The way between an initiator and an engine: it can be cut wherever the bytes happen to be, and it remembers how each connection began.</summary>
+/// <summary>The way between an initiator and an engine: it can be cut wherever the bytes happen to be.</summary>
 sealed class CuttingProxy : IAsyncDisposable
 {
     // Small, so that a cut is likely to fall into a PDU.
     const int PieceBytes = 5000;
 
-    // More than a login takes.
-    const int RememberedBytes = 16 << 10;
-
     readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     readonly int _enginePort;
     readonly Lock _lock = new();
     readonly List<(Socket Initiator, Socket Engine)> _ways = []; // under _lock
-    readonly List<(MemoryStream FromInitiator, MemoryStream FromEngine)> _beginnings = []; // under _lock
     readonly Task _accepting;
     int _count;
 
@@ -31,18 +27,6 @@ sealed class CuttingProxy : IAsyncDisposable
 
     /// <summary>How many connections there have been that reached the engine.</summary>
     public int Connections => Volatile.Read(ref _count);
-
-    /// <summary>What each side said first on the connection that began last.</summary>
-    public (byte[] FromInitiator, byte[] FromEngine) LastBeginning
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return (_beginnings[^1].FromInitiator.ToArray(), _beginnings[^1].FromEngine.ToArray());
-            }
-        }
-    }
 
     /// <summary>Resets every connection, on both sides: what is in the buffers is lost.</summary>
     public void Cut()
@@ -99,33 +83,25 @@ sealed class CuttingProxy : IAsyncDisposable
             }
 
             initiator.NoDelay = engine.NoDelay = true;
-            var fromInitiator = new MemoryStream();
-            var fromEngine = new MemoryStream();
             lock (_lock)
             {
                 _ways.Add((initiator, engine));
-                _beginnings.Add((fromInitiator, fromEngine));
             }
 
             Interlocked.Increment(ref _count);
-            _ = CarryAsync(initiator, engine, fromInitiator);
-            _ = CarryAsync(engine, initiator, fromEngine);
+            _ = CarryAsync(initiator, engine);
+            _ = CarryAsync(engine, initiator);
         }
     }
 
     // When one end closes, so is the other closed.
-    async Task CarryAsync(Socket from, Socket to, MemoryStream beginning)
+    async Task CarryAsync(Socket from, Socket to)
     {
         byte[] piece = new byte[PieceBytes];
         try
         {
             while (await from.ReceiveAsync(piece) is > 0 and int received)
             {
-                lock (_lock)
-                {
-                    beginning.Write(piece, 0, (int)Math.Min(received, RememberedBytes - beginning.Length));
-                }
-
                 for (int sent = 0; sent < received;)
                 {
                     sent += await to.SendAsync(piece.AsMemory(sent, received - sent));
