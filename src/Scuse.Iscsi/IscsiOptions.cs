@@ -54,6 +54,12 @@ public sealed record IscsiOptions
     /// <summary>The most connections in login at a time; one more takes the place of the one that has said nothing for longest, or else has been for longest.</summary>
     public int MaxConnectionsInLogin { get; init; } = 512;
 
+    /// <summary>
+    /// How many logins a second are answered that come from one address, beyond the first <see cref="Login.LoginPace.Burst"/>; the others wait for theirs, within
+    /// <see cref="LoginTimeoutMs"/>. 0: any number.
+    /// </summary>
+    public int LoginsPerSecond { get; init; } = 100;
+
     /// <summary>The most connections that a session may have at a time; 1 to 65535. RFC 7143 section 13.2.</summary>
     public int MaxConnectionsPerSession { get; init; } = 4;
 
@@ -98,6 +104,7 @@ public sealed record IscsiOptions
         Check(ErrorRecoveryLevel, 0, 2, nameof(ErrorRecoveryLevel));
         Check(Time2RetainSeconds, 0, 3600, nameof(Time2RetainSeconds));
         Check(MaxConnectionsInLogin, 1, int.MaxValue, nameof(MaxConnectionsInLogin));
+        Check(LoginsPerSecond, 0, 1_000_000, nameof(LoginsPerSecond));
         Check(MaxConnections, 1, int.MaxValue, nameof(MaxConnections));
         Check(OutputTimeoutMs, 1, int.MaxValue, nameof(OutputTimeoutMs));
         Check((int)Math.Min(MaxBufferedBytes >> 20, int.MaxValue), 1, int.MaxValue, $"{nameof(MaxBufferedBytes)} in MiB");

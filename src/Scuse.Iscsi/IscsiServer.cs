@@ -58,6 +58,8 @@ public sealed class IscsiServer
 
     internal LoginFailures LoginFailures { get; } = new();
 
+    internal LoginPace LoginPace => field ??= new LoginPace(Options.LoginsPerSecond);
+
     /// <summary>What every connection receives into, one at a time.</summary>
     internal byte[] ReceiveBuffer => field ??= GC.AllocateUninitializedArray<byte>(Options.ReceiveBufferBytes, pinned: true);
 

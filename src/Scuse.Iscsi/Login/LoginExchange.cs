@@ -28,6 +28,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
     IscsiTarget? _target;
     TargetAccess _access = TargetAccess.Open;
     SecurityNegotiation? _security; // null: no authentication is asked for
+    byte[]? _earlyRequest; // the first one, before its turn: see LoginPace
     byte[]? _heldRequest; // its answer has to wait: see LoginFailures
     StringBuilder _heldReply = new();
     string _reason = "";
@@ -46,30 +47,41 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
     {
         var request = new LoginRequestPdu(headers);
         LoginStatus status = request.Header.Opcode != Opcode.LoginRequest ? LoginStatus.InvalidDuringLogin
-            : _heldRequest is not null ? LoginStatus.InitiatorError // it has to wait for an answer
+            : _heldRequest is not null || _earlyRequest is not null ? LoginStatus.InitiatorError // it has to wait for an answer
             : Accept(request, text);
         if (status == LoginStatus.Success)
         {
+            if (_requests == 1 && !MayBegin)
+            {
+                _earlyRequest = request.ToArray();
+                return;
+            }
+
             status = Proceed(request);
         }
 
-        if (status != LoginStatus.Success)
+        FailUnless(request, status);
+    }
+
+    /// <summary>Time goes on for a first request, or an answer to a challenge, that has to wait.</summary>
+    public void Tick()
+    {
+        if (_earlyRequest is { } early && MayBegin)
         {
-            Fail(request, status);
+            _earlyRequest = null;
+            var request = new LoginRequestPdu(early);
+            FailUnless(request, Proceed(request));
+        }
+        else if (_heldRequest is { } held && !MustWait)
+        {
+            _heldRequest = null;
+            var request = new LoginRequestPdu(held);
+            FailUnless(request, Verify(request, _heldReply));
         }
     }
 
-    /// <summary>Time goes on for an answer to a challenge that has to wait.</summary>
-    public void Tick()
+    void FailUnless(in LoginRequestPdu request, LoginStatus status)
     {
-        if (_heldRequest is not { } held || MustWait)
-        {
-            return;
-        }
-
-        _heldRequest = null;
-        var request = new LoginRequestPdu(held);
-        LoginStatus status = Verify(request, _heldReply);
         if (status != LoginStatus.Success)
         {
             Fail(request, status);
@@ -78,6 +90,8 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
 
     /// <summary>Whether the target has proved itself to the initiator (mutual CHAP), which has not gone on since.</summary>
     public bool IsProofUnanswered => _proofAtRequest == _requests;
+
+    bool MayBegin => server.LoginPace.TryTake(connection.RemoteIP, connection.NowMs);
 
     bool MustWait => server.LoginFailures.MustWait(connection.RemoteIP, connection.NowMs);
 

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Net;
 
 namespace Scuse.Iscsi.Login;
@@ -7,7 +6,7 @@ namespace Scuse.Iscsi.Login;
 /// Who has lately failed to prove who it is, by address: after each failure the next answer from the same address has to wait before it is looked at, whichever
 /// connection brings it, so that many connections guess no faster than one.
 /// </summary>
-/// <remarks>An address is an IPv4 address, or the first 64 bits of an IPv6 address, since an IPv6 host has all the rest for itself.</remarks>
+/// <remarks>What an address is: <see cref="InitiatorAddress"/>.</remarks>
 internal sealed class LoginFailures
 {
     /// <summary>The most addresses that are remembered; the one that failed longest ago makes room for another.</summary>
@@ -27,12 +26,12 @@ internal sealed class LoginFailures
     public int Count => _entries.Count;
 
     /// <summary>Whether an answer from there is not looked at yet.</summary>
-    public bool MustWait(IPAddress? address, long nowMs) => _entries.TryGetValue(KeyOf(address), out Entry entry) && nowMs < entry.WaitUntilMs;
+    public bool MustWait(IPAddress? address, long nowMs) => _entries.TryGetValue(InitiatorAddress.KeyOf(address), out Entry entry) && nowMs < entry.WaitUntilMs;
 
     /// <summary>An answer from there was wrong.</summary>
     public void Add(IPAddress? address, long nowMs)
     {
-        UInt128 key = KeyOf(address);
+        UInt128 key = InitiatorAddress.KeyOf(address);
         int failures = _entries.TryGetValue(key, out Entry entry) && !entry.IsForgotten(nowMs) ? entry.Failures + 1 : 1;
         if (!_entries.ContainsKey(key) && _entries.Count >= MaxAddresses)
         {
@@ -41,20 +40,6 @@ internal sealed class LoginFailures
 
         long wait = Math.Min((long)FirstWaitMs << Math.Min(failures - 1, 16), LongestWaitMs);
         _entries[key] = new Entry(failures, nowMs, nowMs + wait);
-    }
-
-    static UInt128 KeyOf(IPAddress? address)
-    {
-        if (address is null)
-        {
-            return UInt128.MaxValue;
-        }
-
-        Span<byte> bytes = stackalloc byte[16];
-        IPAddress wide = address.MapToIPv6();
-        wide.TryWriteBytes(bytes, out _);
-        UInt128 whole = BinaryPrimitives.ReadUInt128BigEndian(bytes);
-        return wide.IsIPv4MappedToIPv6 ? whole : whole >> 64 << 64;
     }
 
     readonly record struct Entry(int Failures, long LastMs, long WaitUntilMs)

@@ -17,6 +17,7 @@ static class LimitSpec
         ("connections", static (options, value) => options with { MaxConnections = (int)Number(value, 1, 1_000_000) }),
         ("session-connections", static (options, value) => options with { MaxConnectionsPerSession = (int)Number(value, 1, ushort.MaxValue) }),
         ("logins", static (options, value) => options with { MaxConnectionsInLogin = (int)Number(value, 1, 1_000_000) }),
+        ("logins-per-second", static (options, value) => options with { LoginsPerSecond = (int)Number(value, 0, 1_000_000) }),
         ("login-seconds", static (options, value) => options with { LoginTimeoutMs = (int)Number(value, 1, MaxSeconds) * 1000 }),
         ("output-seconds", static (options, value) => options with { OutputTimeoutMs = (int)Number(value, 1, MaxSeconds) * 1000 }),
         ("segment", static (options, value) => options with { MaxRecvDataSegmentLength = (int)Size(value, 512, LargestSegment) }),

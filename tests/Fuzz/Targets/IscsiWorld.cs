@@ -60,6 +60,7 @@ sealed class IscsiWorld
         _goodTarget = new ScsiTarget(GoodTargetName, [new LogicalUnit(0, _goodDisk)]) { Randomness = new NoRandomness() };
         Server = new IscsiServer(new IscsiOptions
         {
+            LoginsPerSecond = 0, // its time hardly passes
             CommandWindow = CommandWindow, ReceiveBufferBytes = ReceiveBufferBytes, MaxRecvDataSegmentLength = 8192, MaxBurstLength = 16384, FirstBurstLength = 8192,
             MaxImmediateCommands = 4, MaxSessions = 6, MaxConnections = 10, MaxConnectionsPerSession = 3, MaxOutstandingR2T = 4, ErrorRecoveryLevel = 2, Time2RetainSeconds = 5,
         });

@@ -28,7 +28,7 @@ public class BadLines
 
     static RecoveringInitiator Run(int seed, int level, int connections, RecoveringInitiator.Weather weather)
     {
-        var node = new Node(new IscsiOptions { ErrorRecoveryLevel = 2 }, segmentBytes: 512);
+        var node = new Node(new IscsiOptions { ErrorRecoveryLevel = 2, LoginsPerSecond = 0 }, segmentBytes: 512);
         var initiator = new RecoveringInitiator(node, seed, level, connections, weather);
         initiator.Run(400);
         Assert.Equal((1, 0), (node.Server.Sessions.Count, initiator.Session.OutstandingTasks));

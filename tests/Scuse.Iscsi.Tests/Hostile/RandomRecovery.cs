@@ -16,7 +16,7 @@ public class RandomRecovery
         _sentAgain = _claimed = _lost = 0;
         for (int session = 0; session < 150; session++)
         {
-            var node = new Node(new IscsiOptions { CommandWindow = 16, MaxRecvDataSegmentLength = 16384, ErrorRecoveryLevel = 2 }, segmentBytes: 512);
+            var node = new Node(new IscsiOptions { CommandWindow = 16, MaxRecvDataSegmentLength = 16384, ErrorRecoveryLevel = 2, LoginsPerSecond = 0 }, segmentBytes: 512);
             string[] digests = random.Next(2) == 0 ? [] : ["HeaderDigest=CRC32C", "DataDigest=CRC32C"];
             List<Initiator> connections =
             [
