@@ -1,6 +1,6 @@
 namespace Scuse.Peers;
 
-[TestClass(DisableParallelization = true)]
+[Collection(Alone.Name)]
 public sealed class BenchTests : PeerTest
 {
     [Fact]

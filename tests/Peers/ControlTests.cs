@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 namespace Scuse.Peers;
 
 /// <summary>Operators ask a running engine, with initiators at work.</summary>
-[TestClass(DisableParallelization = true)]
+[Collection(Alone.Name)]
 public sealed class ControlTests : PeerTest
 {
     static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);

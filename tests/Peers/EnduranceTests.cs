@@ -8,7 +8,7 @@ namespace Scuse.Peers;
 /// What initiators see when handlers and engines are killed, stopped, replaced and starved, over and over, under a load that checks every byte. Here in short; the long form is
 /// <c>tests/Endurance/run</c>, which sets SCUSE_ENDURANCE to how often. The figures are written to the test's output.
 /// </summary>
-[TestClass(DisableParallelization = true)]
+[Collection(Alone.Name)]
 public sealed class EnduranceTests : PeerTest
 {
     static readonly Random s_random = new();

@@ -3,7 +3,7 @@ using System.Net.NetworkInformation;
 namespace Scuse.Peers;
 
 /// <summary>What initiators see when handlers and engines die.</summary>
-[TestClass(DisableParallelization = true)]
+[Collection(Alone.Name)]
 public sealed class FailureTests : PeerTest
 {
     static readonly TimeSpan BenchDeadline = TimeSpan.FromSeconds(60);

@@ -6,7 +6,7 @@ namespace Scuse.Peers;
 /// Initiators that mean harm, and a session beside them that reads and looks at every byte. In short here; <c>tests/Endurance/run hostile</c> measures how much slower it gets, in turns with
 /// and without.
 /// </summary>
-[TestClass(DisableParallelization = true)]
+[Collection(Alone.Name)]
 public sealed class HostileInitiatorTests : PeerTest
 {
     const int HalfOpen = 10_000;

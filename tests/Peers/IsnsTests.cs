@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 namespace Scuse.Peers;
 
 /// <summary>Registration with an iSNS server of other people's, and what initiators get to know from it.</summary>
-[TestClass(DisableParallelization = true)]
+[Collection(Alone.Name)]
 public sealed class IsnsTests : PeerTest
 {
     static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);

@@ -1,7 +1,7 @@
 namespace Scuse.Peers;
 
 /// <summary>Handlers that outlive their engine: the next one takes them over, with all they have.</summary>
-[TestClass(DisableParallelization = true)]
+[Collection(Alone.Name)]
 public sealed class KeptHandlerTests : PeerTest
 {
     [Theory]

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace Scuse.Peers;
 
 /// <summary>The <c>scuse</c> script at the root of the sources.</summary>
-[TestClass(DisableParallelization = true)]
+[Collection(Alone.Name)]
 public sealed class LauncherTests : PeerTest
 {
     [Fact]

@@ -4,7 +4,7 @@ using System.Globalization;
 namespace Scuse.Peers;
 
 /// <summary>What a thousand logical units in one engine cost while nobody uses them.</summary>
-[TestClass(DisableParallelization = true)]
+[Collection(Alone.Name)]
 public sealed class ManyLunsTests : PeerTest
 {
     const int Luns = 1000;

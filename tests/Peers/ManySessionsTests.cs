@@ -5,7 +5,7 @@ using System.Text.Json.Nodes;
 namespace Scuse.Peers;
 
 /// <summary>A thousand sessions in one engine, each of which reads and looks at every byte. At length with <c>tests/Endurance/run sessions</c>.</summary>
-[TestClass(DisableParallelization = true)]
+[Collection(Alone.Name)]
 public sealed class ManySessionsTests : PeerTest
 {
     const int Sessions = 1000;

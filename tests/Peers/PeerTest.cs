@@ -1,4 +1,4 @@
-// Two classes at a time; those that measure time, or fill the machine by themselves, say so and are alone.
+// Two classes at a time, but those of the collection Alone.
 [assembly: Xunit.v3.Parallelization(Mode = Xunit.Sdk.ParallelMode.Collections, MaxThreads = 2)]
 
 namespace Scuse.Peers;

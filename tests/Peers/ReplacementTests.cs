@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 namespace Scuse.Peers;
 
 /// <summary>Handlers are replaced while initiators write: none of them notices more than a pause.</summary>
-[TestClass(DisableParallelization = true)]
+[Collection(Alone.Name)]
 public sealed class ReplacementTests : PeerTest
 {
     static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
