@@ -59,11 +59,12 @@ public sealed class AccessTests : PeerTest
         Outcome inquiry = await InquiryAsync(url);
         Outcome qemu = await Qemu.IoAsync(url, "read 0 4k");
 
+        (await InquiryAsync(As(User, Secret, serve.Url))).OrThrow(); // by then the log has come as well
+
         Assert.NotEqual(0, inquiry.ExitCode);
         Assert.NotEqual(0, qemu.ExitCode);
         Assert.Contains("0201 (AuthenticationFailure)", serve.Log);
         Assert.DoesNotContain(Secret, serve.Log);
-        (await InquiryAsync(As(User, Secret, serve.Url))).OrThrow();
     }
 
     [Fact]
