@@ -80,7 +80,7 @@ public sealed class OpenIscsiTests(Guest guest) : PeerTest, IClassFixture<Guest>
 
         Assert.NotEqual(0, login.ExitCode);
         Assert.Contains("authorization failure", login.Output);
-        Assert.Contains("0201 (AuthenticationFailure)", _serve!.Log);
+        await _serve!.MustLogAsync("0201 (AuthenticationFailure)");
         Assert.DoesNotContain(Secret, _serve.Log);
     }
 
@@ -96,7 +96,7 @@ public sealed class OpenIscsiTests(Guest guest) : PeerTest, IClassFixture<Guest>
 
         Assert.NotEqual(0, login.ExitCode);
         Assert.Empty(await SessionsAsync());
-        Assert.Contains("it may expect another name or secret of the target", _serve!.Log);
+        await _serve!.MustLogAsync("it may expect another name or secret of the target");
     }
 
     [Fact]
@@ -110,8 +110,8 @@ public sealed class OpenIscsiTests(Guest guest) : PeerTest, IClassFixture<Guest>
 
         Assert.NotEqual(0, none.ExitCode);
         Assert.NotEqual(0, wrong.ExitCode);
-        Assert.Contains("the initiator passes over authentication", _serve!.Log);
-        Assert.Contains("the name is unknown or the answer to the challenge is wrong", _serve.Log);
+        await _serve!.MustLogAsync("the initiator passes over authentication");
+        await _serve.MustLogAsync("the name is unknown or the answer to the challenge is wrong");
         Assert.Contains(_serve.Target, right.Output);
     }
 

@@ -59,11 +59,11 @@ public sealed class AccessTests : PeerTest
         Outcome inquiry = await InquiryAsync(url);
         Outcome qemu = await Qemu.IoAsync(url, "read 0 4k");
 
-        (await InquiryAsync(As(User, Secret, serve.Url))).OrThrow(); // by then the log has come as well
+        (await InquiryAsync(As(User, Secret, serve.Url))).OrThrow();
 
         Assert.NotEqual(0, inquiry.ExitCode);
         Assert.NotEqual(0, qemu.ExitCode);
-        Assert.Contains("0201 (AuthenticationFailure)", serve.Log);
+        await serve.MustLogAsync("0201 (AuthenticationFailure)");
         Assert.DoesNotContain(Secret, serve.Log);
     }
 
@@ -93,7 +93,7 @@ public sealed class AccessTests : PeerTest
 
         Assert.NotEqual(0, wrongSecret.ExitCode);
         Assert.NotEqual(0, wrongName.ExitCode);
-        Assert.Contains("it may expect another name or secret of the target", serve.Log);
+        await serve.MustLogAsync("it may expect another name or secret of the target");
     }
 
     [Fact]
@@ -149,7 +149,7 @@ public sealed class AccessTests : PeerTest
 
         Assert.NotEqual(0, other.ExitCode);
         Assert.DoesNotContain("Target:", list.Output);
-        Assert.Contains("may not log in", serve.Log);
+        await serve.MustLogAsync("may not log in");
     }
 
     [Fact]

@@ -118,7 +118,7 @@ public sealed class DataTests : PeerTest
         }
 
         Assert.Contains("Total size:3145728", capacity);
-        Assert.Contains("the device has 3145728 bytes now", serve.Log);
+        await serve.MustLogAsync("the device has 3145728 bytes now");
     }
 
     [Fact]

@@ -80,7 +80,7 @@ public sealed class HostileInitiatorTests : PeerTest
         HostileReport report = await AttackAsync(serve, "drip", "--connections", "300", "--every", "50");
 
         Assert.True(report.Closed > 200, $"{report}");
-        Assert.Contains("login was not over within 1000 ms", serve.Log);
+        await serve.MustLogAsync("login was not over within 1000 ms");
     }
 
     [Fact]
@@ -91,8 +91,8 @@ public sealed class HostileInitiatorTests : PeerTest
         HostileReport report = await AttackAsync(serve, "segment", "--connections", "4");
 
         Assert.True(report is { Closed: > 30, Logins: > 10 }, $"{report}");
-        Assert.Contains("announces a data segment of 16777215 bytes; 8192 are allowed", serve.Log);
-        Assert.Contains("announces a data segment of 16777215 bytes; 262144 are allowed", serve.Log);
+        await serve.MustLogAsync("announces a data segment of 16777215 bytes; 8192 are allowed");
+        await serve.MustLogAsync("announces a data segment of 16777215 bytes; 262144 are allowed");
     }
 
     [Fact]
@@ -147,7 +147,7 @@ public sealed class HostileInitiatorTests : PeerTest
         HostileReport report = await AttackAsync(serve, "deaf", "--connections", "8");
 
         Assert.True(report is { Closed: > 0, Logins: >= 8 }, $"{report}");
-        Assert.Contains("of its output within 1000 ms, and more is waiting", serve.Log);
+        await serve.MustLogAsync("of its output within 1000 ms, and more is waiting");
         Outcome status = (await ScuseServe.RunAsync(TimeSpan.FromSeconds(30), "status", "--json", "--control", TemporaryFile("attach.sock.control"))).OrThrow();
         Assert.Equal(0, (long)System.Text.Json.Nodes.JsonNode.Parse(status.Output)!["dataAreaBytesInUse"]!);
     }

@@ -74,7 +74,7 @@ public sealed class IsnsTests : PeerTest
         await isns.UntilAsync(targets => targets.ContainsKey(serve.Target));
 
         Assert.Contains($"not registered with {isns.Address}; Connection refused", before);
-        Assert.Contains($"iSNS server {isns.Address}: Connection refused", serve.Log);
+        await serve.MustLogAsync($"iSNS server {isns.Address}: Connection refused");
     }
 
     [Fact]

@@ -38,7 +38,7 @@ public sealed class MovingTests : PeerTest
         Assert.Contains($"new sessions are sent to {there.Portal} for now", told);
         Assert.Contains($"{here.Target}: new sessions are sent to {there.Portal} for now; 0 sessions here", status);
         Assert.Contains($"Portal:{here.Portal},1", list.Output);
-        Assert.Contains($"0101 (TargetMovedTemporarily): sent on to {there.Portal}", here.Log);
+        await here.MustLogAsync($"0101 (TargetMovedTemporarily): sent on to {there.Portal}");
         Assert.DoesNotContain("warn", here.Log, StringComparison.OrdinalIgnoreCase);
     }
 
@@ -58,7 +58,7 @@ public sealed class MovingTests : PeerTest
         Assert.NotEqual(0, old.ExitCode);
         Assert.Contains("Target moved permanently", old.Text);
         await Qemu.IoMustSucceedAsync($"iscsi://{there.Portal}/{here.Target}/0", "read -P 0x22 0 8M");
-        Assert.Contains("0102 (TargetMovedPermanently)", here.Log);
+        await here.MustLogAsync("0102 (TargetMovedPermanently)");
     }
 
     [Fact]
@@ -77,6 +77,7 @@ public sealed class MovingTests : PeerTest
 
         right.OrThrow();
         Assert.NotEqual(0, wrong.ExitCode);
+        await there.MustLogAsync("0201 (AuthenticationFailure)");
         Assert.Equal(2, here.LogLines.Count(static line => line.Contains("sent on to", StringComparison.Ordinal)));
         Assert.Single(there.LogLines, static line => line.Contains("0201 (AuthenticationFailure)", StringComparison.Ordinal));
     }
@@ -128,7 +129,7 @@ public sealed class MovingTests : PeerTest
         Outcome outcome = await bench.WaitAsync(TimeSpan.FromSeconds(90));
 
         outcome.OrThrow();
-        Assert.Contains("sent on to", here.Log, StringComparison.Ordinal); // it was in the middle of it
+        await here.MustLogAsync("sent on to"); // it was in the middle of it
         Assert.DoesNotContain("error", outcome.Text, StringComparison.OrdinalIgnoreCase);
         await Qemu.IoMustSucceedAsync(there.Url, "read -P 34 0 32M");
     }
@@ -153,8 +154,8 @@ public sealed class MovingTests : PeerTest
         Assert.Contains("new sessions are refused; 1 session here, with 2 s to log out", told);
         Assert.NotEqual(0, refused.ExitCode);
         Assert.Contains("new sessions are refused; nobody is here any more", status);
-        Assert.Contains("0301 (ServiceUnavailable)", here.Log);
-        Assert.Contains("has not left", here.Log);
+        await here.MustLogAsync("0301 (ServiceUnavailable)");
+        await here.MustLogAsync("has not left");
     }
 
     [Theory]

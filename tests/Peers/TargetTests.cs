@@ -72,7 +72,7 @@ public sealed class TargetTests : PeerTest
 
         Assert.Contains("LUN web/0: blocked", blocked);
         Assert.Equal([(Db, "serving"), (Web, "blocked")], luns.Select(static lun => ((string)lun!["target"]!, (string)lun["state"]!)));
-        Assert.Contains($"LUN {Web}/0: blocked", serve.Log);
+        await serve.MustLogAsync($"LUN {Web}/0: blocked");
         Assert.Equal(1, nowhere.ExitCode);
         Assert.Contains($"there is no target mail; there are {Db}, {Web}", nowhere.Error);
     }

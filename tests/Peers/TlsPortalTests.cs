@@ -24,7 +24,7 @@ public sealed class TlsPortalTests : PeerTest
         await Qemu.IoMustSucceedAsync($"iscsi://127.0.0.1:{proxy.Port}/{serve.Target}/0", "write -P 0x5a 0 64M", "read -P 0x5a 0 64M");
 
         await Qemu.IoMustSucceedAsync(serve.Url, "read -P 0x5a 0 64M");
-        Assert.Contains("Tls1", serve.Log);
+        await serve.MustLogAsync("Tls1");
     }
 
     [Fact]
@@ -62,7 +62,7 @@ public sealed class TlsPortalTests : PeerTest
         await using var encrypted = new SslStream(client.GetStream());
         await encrypted.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = "engine", CertificateChainPolicy = Trusting(engine) });
         Assert.True(encrypted.IsEncrypted);
-        Assert.Contains("failed:", serve.Log);
+        await serve.MustLogAsync("failed:");
     }
 
     [Fact]

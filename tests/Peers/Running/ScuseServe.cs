@@ -100,6 +100,22 @@ sealed partial class ScuseServe : IDisposable
         return candidates.Find(File.Exists) ?? candidates[0];
     }
 
+    /// <summary>Standard error has a text in it, or gets it soon: initiators have their answers before the engine writes of them.</summary>
+    /// <exception cref="PeerException">It does not come.</exception>
+    public async Task MustLogAsync(string text, double seconds = 10)
+    {
+        Stopwatch clock = Stopwatch.StartNew();
+        while (!Log.Contains(text, StringComparison.Ordinal))
+        {
+            if (clock.Elapsed.TotalSeconds > seconds)
+            {
+                throw new PeerException($"No '{text}' on standard error within {seconds} s\n{Log}");
+            }
+
+            await Task.Delay(10);
+        }
+    }
+
     /// <summary>Waits for the <paramref name="count"/>th attachment to a LUN (1 is the first).</summary>
     /// <exception cref="PeerException">It did not come within the deadline.</exception>
     public async Task<Attached> WaitForAttachmentAsync(int lun = 0, int count = 1, double seconds = 10)
