@@ -38,6 +38,9 @@ sealed class DeviceSlot
     /// <summary>What lines for people call the logical unit.</summary>
     public LunName Name => _backstore.Name;
 
+    /// <summary>What lines for people call the devices that one process serves: a logical unit, or a pool.</summary>
+    public static string NameOf(IReadOnlyList<DeviceSlot> slots) => slots is [var only] ? only.Name.ToString() : slots[0].Name.OfPool(slots[0].Options.Pool!);
+
     /// <summary>Its target.</summary>
     public string TargetName { get; }
 

@@ -48,14 +48,14 @@ static partial class HandOver
                 server.Refuse(next, obstacle);
             }
 
-            LogUntouched(server.Logger, Names(slots), obstacle);
+            LogUntouched(server.Logger, DeviceSlot.NameOf(slots), obstacle);
             return new(HandOverEnd.Untouched, obstacle);
         }
 
         string?[] failures = await Task.WhenAll(passed.Select(pass => PassAsync(server, pass.Slot, pass.Next)));
         if (failures.FirstOrDefault(static failure => failure is not null) is { } failed)
         {
-            LogLost(server.Logger, Names(slots), failed);
+            LogLost(server.Logger, DeviceSlot.NameOf(slots), failed);
             foreach (DeviceSlot slot in slots.Where(static slot => slot.Supervisor is null))
             {
                 slot.Resume(); // nobody brings another one soon
@@ -108,8 +108,6 @@ static partial class HandOver
     }
 
     static async Task<bool> InTimeAsync(Task task, int deadlineMs) => await Task.WhenAny(task, Task.Delay(deadlineMs)) == task;
-
-    static string Names(IReadOnlyList<DeviceSlot> slots) => slots is [var only] ? only.Name.ToString() : slots[0].Name.OfPool(slots[0].Options.Pool!);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Lun}: process {Next} has taken over from process {Old}; commands waited {Pause} ms")]
     static partial void LogReplaced(ILogger logger, LunName lun, int old, int next, double pause);

@@ -62,7 +62,7 @@ sealed partial class HandlerSupervisor
     }
 
     /// <summary>Whom it supervises, for messages.</summary>
-    public string Name => _slots is [var only] ? only.Name.ToString() : _slots[0].Name.OfPool(_slots[0].Options.Pool!);
+    public string Name => DeviceSlot.NameOf(_slots);
 
     /// <summary>How many devices its process serves.</summary>
     public int DeviceCount => _slots.Count;

@@ -3,7 +3,7 @@ using System.Net;
 namespace Scuse.Iscsi.Login;
 
 /// <summary>
-/// How fast logins from one address are answered: as many at once as a machine has sessions, then so many a second. A login is a hundred times the work of a command, and an initiator that logs
+/// How fast logins from one address are answered: some at once, then so many a second. A login is a hundred times the work of a command, and an initiator that logs
 /// in over and over would take that time from all others.
 /// </summary>
 /// <param name="perSecond">How many a second; 0: any number.</param>

@@ -62,20 +62,18 @@ internal sealed class ChapExchange(ChapAuthentication authentication, RandomFill
         }
 
         // The initiator's order counts: RFC 7143 section 6.2.1 has the first value chosen that the answering side supports.
+        string[] allowed = [.. authentication.Algorithms.Select(static algorithm => ((int)algorithm).ToString(CultureInfo.InvariantCulture))];
         foreach (string number in offered.Split(','))
         {
-            foreach (ChapAlgorithm algorithm in authentication.Algorithms)
+            if (Array.IndexOf(allowed, number) is >= 0 and var place)
             {
-                if (number == ((int)algorithm).ToString(CultureInfo.InvariantCulture))
-                {
-                    Algorithm = algorithm;
-                    Challenge(number, reply);
-                    return null;
-                }
+                Algorithm = authentication.Algorithms[place];
+                Challenge(number, reply);
+                return null;
             }
         }
 
-        return $"the initiator offers no CHAP algorithm that is allowed: {Peer.Printable(offered)}; allowed: {string.Join(',', authentication.Algorithms.Select(static algorithm => (int)algorithm))}";
+        return $"the initiator offers no CHAP algorithm that is allowed: {Peer.Printable(offered)}; allowed: {string.Join(',', allowed)}";
     }
 
     void Challenge(string algorithm, StringBuilder reply)
