@@ -58,6 +58,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         try
         {
             _attach = new AttachServer(options.SocketPath, [], _logger);
+            _attach.Loop.AddTicker(_ => _reactor.SignalGuard.Look());
             _targets = new TargetSet(options, new EngineParts(_reactor, _attach, memory, new TargetCount(), _logger), server, _portals, descriptors);
         }
         catch

@@ -379,7 +379,6 @@ sealed partial class Reactor : IDisposable
 
     public void Dispose()
     {
-        SignalGuard.Dispose();
         _epoll.Dispose();
         _wake.Dispose();
     }

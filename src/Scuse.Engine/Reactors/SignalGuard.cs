@@ -15,21 +15,14 @@ interface IGuardedSignal
 /// blocking; there is no way to ring it that is sure not to wait. So somebody else looks, now and then, whether a ring takes longer than it can, and whether that is because of the
 /// doorbell: on a machine with too much to do the reactor may just have been kept from going on, for which no handler can be blamed.
 /// </summary>
-sealed class SignalGuard : IDisposable
+sealed class SignalGuard
 {
-    /// <summary>How often the guard looks; a ring that is seen twice and has to wait is stuck. In milliseconds.</summary>
-    public const int LookMs = 250;
-
-    readonly Timer _timer;
-
-    // Written by the reactor around each ring, read by the timer: what is being rung now, and how many rings there were.
+    // Written by the reactor around each ring, read by the one who looks: what is being rung now, and how many rings there were.
     volatile IGuardedSignal? _current;
     volatile int _count;
 
-    // Touched only by the timer, one call at a time.
+    // Touched only by the one who looks.
     int _seen = -1;
-
-    public SignalGuard() => _timer = new Timer(_ => Look(), null, LookMs, LookMs);
 
     public void Enter(IGuardedSignal signal)
     {
@@ -39,26 +32,21 @@ sealed class SignalGuard : IDisposable
 
     public void Leave() => _current = null;
 
-    /// <summary>What the timer does.</summary>
-    internal void Look()
+    /// <summary>Looks, a few times a second, from one thread that is not the reactor's. A ring that is seen twice and has to wait is stuck.</summary>
+    public void Look()
     {
-        lock (_timer)
+        if (_current is not { } current)
         {
-            if (_current is not { } current)
-            {
-                _seen = -1;
-                return;
-            }
-
-            int count = _count;
-            if (count == _seen && current.IsBlocked)
-            {
-                current.Unblock();
-            }
-
-            _seen = count;
+            _seen = -1;
+            return;
         }
-    }
 
-    public void Dispose() => _timer.Dispose();
+        int count = _count;
+        if (count == _seen && current.IsBlocked)
+        {
+            current.Unblock();
+        }
+
+        _seen = count;
+    }
 }
