@@ -7,8 +7,8 @@ namespace Scuse.Handlers.File;
 
 /// <summary>A disk in a file. It takes up room only where it has been written, if the file system knows holes.</summary>
 /// <remarks>
-/// <para>Writes go to the page cache and complete at once; a flush or FUA makes them durable (fdatasync). Reads that the page cache can
-/// answer complete at once; the others, and all that waits for the disk, go on beside the serving thread.</para>
+/// <para>Writes go to the page cache and complete at once; a flush or FUA makes them durable (fdatasync, one for all who wait). Reads that the page cache can
+/// answer complete at once; the others, and all that waits for the disk, go on beside the serving thread. With direct access (O_DIRECT) nothing is cached, and all goes on beside it.</para>
 /// <para>A full file system is SPACE ALLOCATION FAILED WRITE PROTECT (07/27/07), other failures are UNRECOVERED READ ERROR (03/11/00) and
 /// WRITE ERROR (03/0C/00). A failed sync stays failed until the file is opened anew: the kernel reports lost writes only once, and a
 /// second sync that succeeds would hide that they are lost.</para>
@@ -17,14 +17,17 @@ namespace Scuse.Handlers.File;
 public sealed class FileHandler : BlockHandler
 {
     const int ZerosLength = 1 << 20;
+    const int UnknownAlignment = 4096; // what every file system takes that has direct access at all
     const int LockWaitMs = 2000;
     const int LockRetryMs = 20;
 
     static readonly TimeSpan s_followPeriod = TimeSpan.FromSeconds(1);
 
-    static readonly byte[] s_zeros = new byte[ZerosLength];
+    static readonly DataBuffer s_zeros = new(new byte[ZerosLength]);
 
-    readonly SafeFileHandle _file;
+    readonly DiskFile _file;
+    readonly DiskThreads _threads;
+    readonly GroupedSync _sync;
     readonly string _folder;
     readonly bool _isReadOnly;
     readonly bool _isThick;
@@ -33,18 +36,16 @@ public sealed class FileHandler : BlockHandler
     Task _watching = Task.CompletedTask;
     long _sizeBytes;
 
-    // False once the file system has said that it cannot tell what is cached.
-    volatile bool _cachedReads = true;
-    volatile bool _syncFailed;
-
-    FileHandler(SafeFileHandle file, string folder, long sizeBytes, int blockSize, bool isThick, bool isReadOnly)
+    FileHandler(DiskFile file, FileSpec spec, long sizeBytes, Func<SafeFileHandle, int> sync)
     {
         _file = file;
-        _folder = folder;
+        _threads = new DiskThreads(spec.Threads);
+        _sync = new GroupedSync(_threads, () => sync(file.Handle));
+        _folder = Path.GetDirectoryName(Path.GetFullPath(spec.Path)) ?? "/";
         _sizeBytes = sizeBytes;
-        BlockSize = blockSize;
-        _isThick = isThick;
-        _isReadOnly = isReadOnly;
+        BlockSize = spec.BlockSize;
+        _isThick = spec.IsThick;
+        _isReadOnly = spec.IsReadOnly;
     }
 
     /// <summary>The file's length in whole blocks; with <c>size=</c> what that says.</summary>
@@ -69,27 +70,35 @@ public sealed class FileHandler : BlockHandler
     /// </summary>
     /// <exception cref="FormatException">The spec is wrong; the message is one line for a person.</exception>
     /// <exception cref="IOException">The file cannot be used; the message is one line for a person.</exception>
-    public static async Task<FileHandler> OpenAsync(string spec, DeviceInfo device)
+    public static Task<FileHandler> OpenAsync(string spec, DeviceInfo device) => OpenAsync(spec, device, FileRange.Sync);
+
+    /// <summary>Opens a file whose data <paramref name="sync"/> makes durable.</summary>
+    internal static async Task<FileHandler> OpenAsync(string spec, DeviceInfo device, Func<SafeFileHandle, int> sync)
     {
         FileSpec parts = FileSpec.Parse(spec, device);
-        SafeFileHandle file = OpenOrCreate(parts.Path, parts.IsReadOnly, parts.SizeBytes is not null);
+        SafeFileHandle file = OpenOrCreate(parts);
         try
         {
             await LockAsync(file, parts.Path, parts.IsReadOnly).ConfigureAwait(false);
+            if (!FileRange.IsRegularFile(file))
+            {
+                throw new IOException($"'{parts.Path}' is not a regular file");
+            }
+
+            DiskFile disk = parts.IsDirect ? OpenDirect(file, parts) : new DiskFile(file);
             long size = FitSize(file, parts.Path, parts.SizeBytes, parts.BlockSize, parts.IsReadOnly);
             if (parts.IsThick && !parts.IsReadOnly)
             {
                 Reserve(file, parts.Path, size);
             }
 
-            string folder = Path.GetDirectoryName(Path.GetFullPath(parts.Path)) ?? "/";
-            var disk = new FileHandler(file, folder, size, parts.BlockSize, parts.IsThick, parts.IsReadOnly);
+            var handler = new FileHandler(disk, parts, size, sync);
             if (parts.SizeBytes is null)
             {
-                disk._watching = disk.FollowLengthAsync();
+                handler._watching = handler.FollowLengthAsync();
             }
 
-            return disk;
+            return handler;
         }
         catch
         {
@@ -101,60 +110,35 @@ public sealed class FileHandler : BlockHandler
     /// <inheritdoc/>
     public override ValueTask ReadAsync(long offset, DataBuffer into, CancellationToken aborted)
     {
-        if (!_cachedReads)
-        {
-            return ReadFromDiskAsync(offset, into);
-        }
-
-        int done = 0;
-        foreach (Memory<byte> piece in into)
-        {
-            int result = FileRange.ReadCached(_file, offset + done, piece.Span);
-            if (result == -Errno.EOPNOTSUPP || result == -Errno.ENOSYS)
-            {
-                _cachedReads = false;
-            }
-
-            if (result > 0)
-            {
-                done += result;
-            }
-
-            if (result != piece.Length)
-            {
-                break; // the rest, and any error, is found out beside the serving thread
-            }
-        }
-
+        int done = _file.ReadCached(offset, into);
         return done == into.Length ? ValueTask.CompletedTask : ReadFromDiskAsync(offset + done, into.Slice(done));
     }
 
     /// <inheritdoc/>
     public override ValueTask WriteAsync(long offset, DataBuffer from, WriteFlags flags, CancellationToken aborted)
     {
-        foreach (Memory<byte> piece in from)
+        bool isForced = (flags & WriteFlags.ForceUnitAccess) != 0;
+        if (_file.IsDirect)
         {
-            WriteAll(offset, piece.Span);
-            offset += piece.Length;
+            return WriteToDiskAsync(offset, from, isForced);
         }
 
-        return (flags & WriteFlags.ForceUnitAccess) != 0 ? FlushAsync(aborted) : ValueTask.CompletedTask;
+        WriteAll(offset, from);
+        return isForced ? FlushAsync(aborted) : ValueTask.CompletedTask;
     }
 
     /// <inheritdoc/>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public override async ValueTask FlushAsync(CancellationToken aborted)
     {
-        await LeaveServingThread();
-        if (_syncFailed)
+        if (_sync.HasFailed)
         {
             throw ScsiException.MediumErrorWrite();
         }
 
-        int result = FileRange.Sync(_file);
+        int result = await _sync.SyncAsync().ConfigureAwait(false);
         if (result < 0)
         {
-            _syncFailed = true;
             throw WriteFailure(-result, "fdatasync");
         }
     }
@@ -163,8 +147,8 @@ public sealed class FileHandler : BlockHandler
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public override async ValueTask UnmapAsync(long offset, long length, CancellationToken aborted)
     {
-        await LeaveServingThread();
-        int result = FileRange.PunchHole(_file, offset, length);
+        await _threads;
+        int result = FileRange.PunchHole(_file.Handle, offset, length);
         if (result == -Errno.EOPNOTSUPP || result == -Errno.ENOSYS)
         {
             WriteZeros(offset, length, aborted); // no holes here: at least it reads as zeros
@@ -179,8 +163,8 @@ public sealed class FileHandler : BlockHandler
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public override async ValueTask WriteZeroesAsync(long offset, long length, bool mayUnmap, CancellationToken aborted)
     {
-        await LeaveServingThread();
-        int result = mayUnmap ? FileRange.PunchHole(_file, offset, length) : FileRange.ZeroRange(_file, offset, length);
+        await _threads;
+        int result = mayUnmap ? FileRange.PunchHole(_file.Handle, offset, length) : FileRange.ZeroRange(_file.Handle, offset, length);
         if (result == -Errno.EOPNOTSUPP || result == -Errno.ENOSYS)
         {
             WriteZeros(offset, length, aborted);
@@ -194,8 +178,8 @@ public sealed class FileHandler : BlockHandler
     /// <inheritdoc/>
     public override async ValueTask<BlockExtent> GetExtentAsync(long offset, long length, CancellationToken aborted)
     {
-        await LeaveServingThread();
-        long data = FileRange.FindData(_file, offset);
+        await _threads;
+        long data = FileRange.FindData(_file.Handle, offset);
         if (data == -Errno.ENXIO)
         {
             return new BlockExtent(IsMapped: false, length); // nothing but a hole from here on
@@ -208,15 +192,15 @@ public sealed class FileHandler : BlockHandler
             return hole > 0 ? new BlockExtent(IsMapped: false, Math.Min(length, hole)) : new BlockExtent(IsMapped: true, BlockSize);
         }
 
-        long end = data < 0 ? data : FileRange.FindHole(_file, offset);
+        long end = data < 0 ? data : FileRange.FindHole(_file.Handle, offset);
         return new BlockExtent(IsMapped: true, end > offset ? Math.Min(length, end - offset + BlockSize - 1) / BlockSize * BlockSize : length);
     }
 
     /// <summary>The room that the file takes up, and what its file system has left, which is not this disk's alone.</summary>
     public override async ValueTask<BlockResources> GetResourcesAsync(CancellationToken aborted)
     {
-        await LeaveServingThread();
-        return new BlockResources(FileRange.GetAllocatedBytes(_file), new DriveInfo(_folder).AvailableFreeSpace, IsShared: true);
+        await _threads;
+        return new BlockResources(FileRange.GetAllocatedBytes(_file.Handle), new DriveInfo(_folder).AvailableFreeSpace, IsShared: true);
     }
 
     /// <inheritdoc/>
@@ -224,6 +208,7 @@ public sealed class FileHandler : BlockHandler
     {
         _closing.TrySetResult();
         await _watching.ConfigureAwait(false);
+        _threads.Close();
         _file.Dispose();
     }
 
@@ -232,9 +217,9 @@ public sealed class FileHandler : BlockHandler
     {
         while (await Task.WhenAny(_closing.Task, Task.Delay(s_followPeriod)).ConfigureAwait(false) != _closing.Task)
         {
-            long length = FileRange.GetLength(_file);
+            long length = FileRange.GetLength(_file.Handle);
             long size = length - (length % BlockSize);
-            bool isReserved = !_isThick || _isReadOnly || size <= SizeBytes || FileRange.Allocate(_file, 0, size) >= 0;
+            bool isReserved = !_isThick || _isReadOnly || size <= SizeBytes || FileRange.Allocate(_file.Handle, 0, size) >= 0;
             if (size > 0 && size != SizeBytes && isReserved)
             {
                 Interlocked.Exchange(ref _sizeBytes, size);
@@ -246,42 +231,31 @@ public sealed class FileHandler : BlockHandler
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     async ValueTask ReadFromDiskAsync(long offset, DataBuffer into)
     {
-        await LeaveServingThread();
-        foreach (Memory<byte> piece in into)
+        await _threads;
+        int done = _file.ReadAll(offset, into, out int errno);
+        if (done < into.Length)
         {
-            ReadAll(offset, piece.Span);
-            offset += piece.Length;
+            // An end before the size says that somebody cut the file.
+            throw ScsiException.MediumErrorRead((ulong)((offset + done) / BlockSize), errno != 0 ? new LinuxException("preadv", errno) : null);
         }
     }
 
-    void ReadAll(long offset, Span<byte> into)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    async ValueTask WriteToDiskAsync(long offset, DataBuffer from, bool isForced)
     {
-        while (!into.IsEmpty)
+        await _threads;
+        WriteAll(offset, from);
+        if (isForced)
         {
-            int result = FileRange.Read(_file, offset, into);
-            if (result <= 0)
-            {
-                // An end before the size says that somebody cut the file.
-                throw ScsiException.MediumErrorRead((ulong)(offset / BlockSize), result < 0 ? new LinuxException("preadv", -result) : null);
-            }
-
-            into = into[result..];
-            offset += result;
+            await FlushAsync(default).ConfigureAwait(false);
         }
     }
 
-    void WriteAll(long offset, ReadOnlySpan<byte> from)
+    void WriteAll(long offset, DataBuffer from)
     {
-        while (!from.IsEmpty)
+        if (_file.WriteAll(offset, from, out int errno) < from.Length)
         {
-            int result = FileRange.Write(_file, offset, from);
-            if (result <= 0)
-            {
-                throw WriteFailure(-result, "pwritev");
-            }
-
-            from = from[result..];
-            offset += result;
+            throw WriteFailure(errno, "pwritev");
         }
     }
 
@@ -291,7 +265,7 @@ public sealed class FileHandler : BlockHandler
         {
             aborted.ThrowIfCancellationRequested();
             int piece = (int)Math.Min(length, ZerosLength);
-            WriteAll(offset, s_zeros.AsSpan(0, piece));
+            WriteAll(offset, s_zeros.Slice(0, piece));
             offset += piece;
             length -= piece;
         }
@@ -303,11 +277,9 @@ public sealed class FileHandler : BlockHandler
         return errno is Errno.ENOSPC or Errno.EDQUOT or Errno.EFBIG ? ScsiException.SpaceExhausted(cause) : ScsiException.MediumErrorWrite(null, cause);
     }
 
-    /// <summary>Goes on with a thread of the pool, so that waiting for the disk holds up nothing else.</summary>
-    static ConfiguredTaskAwaitable LeaveServingThread() => Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-
-    static SafeFileHandle OpenOrCreate(string path, bool readOnly, bool mayCreate)
+    static SafeFileHandle OpenOrCreate(FileSpec spec)
     {
+        (string path, bool readOnly) = (spec.Path, spec.IsReadOnly);
         while (true)
         {
             try
@@ -316,7 +288,7 @@ public sealed class FileHandler : BlockHandler
             }
             catch (LinuxException absent) when (absent.Errno == Errno.ENOENT)
             {
-                if (readOnly || !mayCreate)
+                if (readOnly || spec.SizeBytes is null)
                 {
                     string hint = readOnly ? "" : $"; give a size to create it: file:{path}?size=1G";
                     throw new IOException($"file '{path}' does not exist{hint}", absent);
@@ -341,6 +313,22 @@ public sealed class FileHandler : BlockHandler
             }
         }
     }
+
+    /// <summary>The file with direct access.</summary>
+    static DiskFile OpenDirect(SafeFileHandle file, FileSpec spec)
+    {
+        (int memory, int offset) = FileRange.GetDirectAlignment(file) ?? (UnknownAlignment, UnknownAlignment);
+        if (memory == 0 || offset == 0 || FileRange.SetDirect(file) < 0)
+        {
+            throw NoDirect(spec.Path);
+        }
+
+        return spec.BlockSize % offset == 0
+            ? new DiskFile(file, memory, offset)
+            : throw new IOException($"file '{spec.Path}' can be accessed directly in units of {offset} bytes, and the block size is {spec.BlockSize}{(offset == 4096 ? "; give block=4096" : "")}");
+    }
+
+    static IOException NoDirect(string path) => new($"file '{path}' lies where there is no direct access; leave direct=1 out");
 
     static async Task LockAsync(SafeFileHandle file, string path, bool readOnly)
     {
@@ -367,11 +355,6 @@ public sealed class FileHandler : BlockHandler
 
     static long FitSize(SafeFileHandle file, string path, long? asked, int block, bool readOnly)
     {
-        if (!FileRange.IsRegularFile(file))
-        {
-            throw new IOException($"'{path}' is not a regular file");
-        }
-
         long held = FileRange.GetLength(file);
         long size = asked ?? held;
         if (size < held)

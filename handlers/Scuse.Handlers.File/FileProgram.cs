@@ -2,7 +2,7 @@ using Scuse.Linux;
 
 namespace Scuse.Handlers.File;
 
-/// <summary>The built-in handler <c>file:PATH[?size=SIZE][&amp;block=512|4096][&amp;thick=1][&amp;readonly=1]</c>.</summary>
+/// <summary>The built-in handler <c>file:PATH[?size=SIZE][&amp;block=512|4096][&amp;thick=1][&amp;readonly=1][&amp;direct=1][&amp;threads=N]</c>.</summary>
 public static class FileProgram
 {
     /// <summary>Checks a spec without opening anything.</summary>

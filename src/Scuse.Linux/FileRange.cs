@@ -95,14 +95,23 @@ public static unsafe class FileRange
     /// there), -<see cref="Errno.EAGAIN"/> when the disk would be needed, or another negative error number (EOPNOTSUPP: the file system
     /// cannot tell).
     /// </summary>
-    public static int ReadCached(SafeFileHandle file, long offset, Span<byte> into)
+    public static int ReadCached(SafeFileHandle file, long offset, ReadOnlySpan<IoVector> into)
     {
         using Hold hold = new(file);
+        fixed (IoVector* vectors = into)
+        {
+            nint done = Native.preadv2(hold.Fd, vectors, Math.Min(into.Length, SocketIo.MaxVectors), offset, Native.RWF_NOWAIT);
+            return done < 0 ? -Native.LastError : (int)done;
+        }
+    }
+
+    /// <summary>The same into one piece of memory.</summary>
+    public static int ReadCached(SafeFileHandle file, long offset, Span<byte> into)
+    {
         fixed (byte* bytes = into)
         {
             IoVector vector = new() { Base = (nint)bytes, Length = (nuint)into.Length };
-            nint done = Native.preadv2(hold.Fd, &vector, 1, offset, Native.RWF_NOWAIT);
-            return done < 0 ? -Native.LastError : (int)done;
+            return ReadCached(file, offset, new ReadOnlySpan<IoVector>(ref vector));
         }
     }
 
@@ -163,16 +172,47 @@ public static unsafe class FileRange
     /// <exception cref="LinuxException">The descriptor is not open.</exception>
     public static bool IsRegularFile(SafeFileHandle file) => (Status(file).Mode & Native.S_IFMT) == Native.S_IFREG;
 
+    /// <summary>Whether the file lies in memory alone (tmpfs, ramfs, a memfd), so that no read waits for a disk, but for what was swapped out.</summary>
+    /// <exception cref="LinuxException">The descriptor is not open.</exception>
+    public static bool IsInMemory(SafeFileHandle file)
+    {
+        using Hold hold = new(file);
+        Native.StatFs status;
+        return Native.fstatfs(hold.Fd, &status) < 0 ? throw Native.Failed("fstatfs") : status.Type is Native.TMPFS_MAGIC or Native.RAMFS_MAGIC;
+    }
+
+    /// <summary>
+    /// From now on the page cache is passed by (O_DIRECT), and memory, offsets and lengths must be aligned as <see cref="GetDirectAlignment"/> tells. Returns 0 or a negative error number
+    /// (EINVAL: the file system has no direct access).
+    /// </summary>
+    public static int SetDirect(SafeFileHandle file)
+    {
+        using Hold hold = new(file);
+        int flags = Native.fcntl(hold.Fd, Native.F_GETFL, 0);
+        return flags < 0 || Native.fcntl(hold.Fd, Native.F_SETFL, flags | Native.O_DIRECT) < 0 ? -Native.LastError : 0;
+    }
+
+    /// <summary>
+    /// What direct access wants: addresses that are multiples of <c>Memory</c>, and lengths of pieces and offsets in the file that are multiples of <c>Offset</c>.
+    /// Zeros: the file has no direct access. Null: the kernel does not tell (before Linux 6.1, or for this file system).
+    /// </summary>
+    /// <exception cref="LinuxException">The descriptor is not open.</exception>
+    public static (int Memory, int Offset)? GetDirectAlignment(SafeFileHandle file)
+    {
+        Native.Statx status = Status(file, Native.STATX_BASIC_STATS | Native.STATX_DIOALIGN);
+        return (status.Mask & Native.STATX_DIOALIGN) == 0 ? null : ((int)status.DirectMemoryAlignment, (int)status.DirectOffsetAlignment);
+    }
+
     /// <summary>How many bytes of room the file takes up, which is less than its length where it has holes.</summary>
     /// <exception cref="LinuxException">The descriptor is not open.</exception>
     public static long GetAllocatedBytes(SafeFileHandle file) => (long)Status(file).Blocks * StatBlockBytes;
 
-    static Native.Statx Status(SafeFileHandle file)
+    static Native.Statx Status(SafeFileHandle file, uint mask = Native.STATX_BASIC_STATS)
     {
         using Hold hold = new(file);
         Native.Statx status;
         byte empty = 0;
-        return Native.statx(hold.Fd, &empty, Native.AT_EMPTY_PATH, Native.STATX_BASIC_STATS, &status) < 0 ? throw Native.Failed("statx") : status;
+        return Native.statx(hold.Fd, &empty, Native.AT_EMPTY_PATH, mask, &status) < 0 ? throw Native.Failed("statx") : status;
     }
 
     static long Find(SafeFileHandle file, long offset, int whence)

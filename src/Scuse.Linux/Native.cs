@@ -51,6 +51,10 @@ static unsafe partial class Native
     internal const int O_EXCL = 0x80;
     internal const int O_NONBLOCK = 0x800;
     internal const int O_CLOEXEC = 0x80000;
+
+    // One of the few flags that differ: arm64 has it where others have O_DIRECTORY.
+    internal static readonly int O_DIRECT = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm ? 0x10000 : 0x4000;
+
     internal const int PROT_READ = 1;
     internal const int PROT_WRITE = 2;
     internal const int MAP_SHARED = 1;
@@ -69,6 +73,9 @@ static unsafe partial class Native
     internal const int AT_FDCWD = -100;
     internal const int AT_EMPTY_PATH = 0x1000;
     internal const uint STATX_BASIC_STATS = 0x7FF;
+    internal const uint STATX_DIOALIGN = 0x2000;
+    internal const long TMPFS_MAGIC = 0x01021994;
+    internal const long RAMFS_MAGIC = 0x858458F6;
     internal const int S_IFMT = 0xF000;
     internal const int S_IFREG = 0x8000;
     internal const int S_IFSOCK = 0xC000;
@@ -102,6 +109,7 @@ static unsafe partial class Native
     [LibraryImport("libc")] internal static partial int fchmod(int fd, uint mode);
     [LibraryImport("libc")] internal static partial int unlink(byte* path);
     [LibraryImport("libc")] internal static partial int statx(int directory, byte* path, int flags, uint mask, Statx* result);
+    [LibraryImport("libc")] internal static partial int fstatfs(int fd, StatFs* result);
     [LibraryImport("libc")] internal static partial void* mmap(void* address, nuint length, int protection, int flags, int fd, long offset);
     [LibraryImport("libc")] internal static partial int munmap(void* address, nuint length);
     [LibraryImport("libc")] internal static partial int madvise(void* address, nuint length, int advice);
@@ -173,12 +181,22 @@ static unsafe partial class Native
     [StructLayout(LayoutKind.Explicit, Size = 256)]
     internal struct Statx
     {
+        [FieldOffset(0)] internal uint Mask;
         [FieldOffset(28)] internal ushort Mode;
         [FieldOffset(32)] internal ulong Inode;
         [FieldOffset(40)] internal ulong Size;
         [FieldOffset(48)] internal ulong Blocks;
         [FieldOffset(136)] internal uint DeviceMajor;
         [FieldOffset(140)] internal uint DeviceMinor;
+        [FieldOffset(152)] internal uint DirectMemoryAlignment;
+        [FieldOffset(156)] internal uint DirectOffsetAlignment;
+    }
+
+    /// <summary>struct statfs of 64-bit Linux; only what is used has a name.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 120)]
+    internal struct StatFs
+    {
+        [FieldOffset(0)] internal long Type;
     }
 
     /// <summary>struct sockaddr_un: a path of at most 107 bytes and its terminating zero.</summary>

@@ -6,7 +6,7 @@ namespace Scuse.Cli;
 /// <summary>The handlers that come with the command, by the kind that a spec begins with.</summary>
 static class BuiltInHandlers
 {
-    public const string Usage = "memory:SIZE[?block=512|4096][&thick=1][&readonly=1], file:PATH[?size=SIZE][&block=512|4096][&thick=1][&readonly=1]";
+    public const string Usage = "memory:SIZE[?block=512|4096][&thick=1][&readonly=1], file:PATH[?size=SIZE][&block=512|4096][&thick=1][&readonly=1][&direct=1][&threads=N]";
 
     static readonly Dictionary<string, BuiltIn> All = new(StringComparer.Ordinal)
     {

@@ -158,6 +158,13 @@ public sealed class FileHandlerTests : IDisposable
 
         Assert.Throws<FormatException>(() => FileProgram.Check(""));
         Assert.Throws<FormatException>(() => FileProgram.Check($"{Image}?sice=1G"));
+        FileProgram.Check($"{Image}?size=1G&direct=1&threads=256");
+        Assert.Equal("direct 'on' is neither 0 nor 1", Assert.Throws<FormatException>(() => FileProgram.Check($"{Image}?direct=on")).Message);
+        foreach (string threads in new[] { "0", "257", "-1", "many", "" })
+        {
+            Assert.Equal($"threads '{threads}' is not a number from 1 to 256", Assert.Throws<FormatException>(() => FileProgram.Check($"{Image}?threads={threads}")).Message);
+        }
+
         Assert.False(System.IO.File.Exists(Image));
     }
 
@@ -290,6 +297,211 @@ public sealed class FileHandlerTests : IDisposable
         {
             Run("umount", mount);
         }
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("&direct=1")]
+    [InlineData("&direct=1&threads=1")]
+    [InlineData("&direct=1&block=4096")]
+    public async Task Buffers_of_any_shape_are_written_and_read(string options)
+    {
+        const int blocks = 1024;
+        FileHandler disk = await FileHandler.OpenAsync($"{Image}?size=4M{options}", s_device);
+        int block = disk.BlockSize;
+        byte[] model = new byte[4 << 20];
+        Random random = new(1);
+        for (int i = 0; i < 200; i++)
+        {
+            int start = random.Next(blocks) * block, length = Math.Min(random.Next(1, 256) * block, model.Length - start);
+            if (random.Next(2) == 0)
+            {
+                byte[] data = new byte[length];
+                random.NextBytes(data);
+                await disk.WriteAsync(start, Pieces(data, random), i % 10 == 0 ? WriteFlags.ForceUnitAccess : WriteFlags.None, default);
+                data.CopyTo(model, start);
+            }
+            else
+            {
+                byte[] room = new byte[length];
+                await disk.ReadAsync(start, Pieces(room, random), default);
+                Assert.True(model.AsSpan(start, length).SequenceEqual(room), $"step {i}, {length} bytes at {start}");
+            }
+        }
+
+        await disk.FlushAsync(default);
+        await disk.CloseAsync();
+        Assert.Equal(model, System.IO.File.ReadAllBytes(Image));
+    }
+
+    /// <summary>The bytes in up to 200 pieces, cut anywhere.</summary>
+    static DataBuffer Pieces(byte[] bytes, Random random)
+    {
+        int[] cuts = [0, .. Enumerable.Range(0, random.Next(200)).Select(_ => random.Next(bytes.Length)).Distinct().Order(), bytes.Length];
+        Memory<byte>[] pieces = [.. cuts.Zip(cuts.Skip(1), (from, to) => bytes.AsMemory(from, to - from))];
+        return new DataBuffer(pieces, pieces.Length, bytes.Length);
+    }
+
+    [Fact]
+    public async Task With_direct_access_many_commands_wait_for_the_disk_at_once_and_nothing_on_the_serving_thread()
+    {
+        using FakeTarget target = new();
+        FileHandler disk = await FileHandler.OpenAsync($"{Image}?size=1M&direct=1", s_device);
+        target.Serve(_ => disk);
+        byte[] data = Filled(4096);
+
+        Assert.Equal(ScsiStatus.Good, target.Write(8, data).Status);
+        Assert.Equal(ScsiStatus.Good, target.Write(2047, Filled(512), fua: true).Status); // the last block
+        Assert.Equal(data, target.Read(8, 8).Data);
+        SetLength(Image, 4096);
+        Assert.Equal("03/11/00", target.Read(16, 1).SenseText);
+        Assert.Equal("03/11/00", target.Read(4, 8).SenseText); // a part of it is there
+        target.RemoveDevice();
+        Assert.Equal(0, await target.ExitCode());
+    }
+
+    [Theory]
+    [InlineData("/proc/version?readonly=1&direct=1", "file '/proc/version' lies where there is no direct access; leave direct=1 out")]
+    [InlineData("/proc?readonly=1&direct=1", "'/proc' is not a regular file")]
+    public async Task Direct_access_is_refused_where_there_is_none(string spec, string message)
+    {
+        IOException problem = await Assert.ThrowsAsync<IOException>(() => FileHandler.OpenAsync(spec, s_device));
+
+        Assert.Equal(message, problem.Message);
+    }
+
+    [Fact]
+    public async Task Direct_access_wants_blocks_as_large_as_the_disks()
+    {
+        Assert.SkipUnless(Environment.UserName == "root", "a loop device needs root");
+        string image = _folder["loop.img"], mount = _folder["large"];
+        Directory.CreateDirectory(mount);
+        using (SafeFileHandle file = FileRange.Open(image, create: true))
+        {
+            Assert.Equal(0, FileRange.SetLength(file, 64 << 20));
+        }
+
+        // The file system's blocks are the disk's, 4096 bytes.
+        bool isMounted = Run("mkfs.ext4", "-q", "-b", "4096", image) == 0 && Run("mount", "-o", "loop", image, mount) == 0 && LoopHasLargeBlocks(mount);
+        try
+        {
+            Assert.SkipUnless(isMounted, "this machine does not let us mount a file as a disk with blocks of 4096 bytes");
+            IOException problem = await Assert.ThrowsAsync<IOException>(() => FileHandler.OpenAsync($"{mount}/a.img?size=1M&direct=1", s_device));
+            FileHandler disk = await FileHandler.OpenAsync($"{mount}/a.img?size=1M&direct=1&block=4096", s_device);
+            await disk.WriteAsync((1 << 20) - 4096, new DataBuffer(Filled(4096)), WriteFlags.None, default);
+
+            Assert.Equal($"file '{mount}/a.img' can be accessed directly in units of 4096 bytes, and the block size is 512; give block=4096", problem.Message);
+            Assert.Equal(Filled(4096), await ReadAsync(disk, (1 << 20) - 4096, 4096));
+            await disk.CloseAsync();
+        }
+        finally
+        {
+            Run("umount", mount);
+        }
+    }
+
+    static bool LoopHasLargeBlocks(string mount)
+    {
+        string device = System.IO.File.ReadLines("/proc/mounts").Last(line => line.Split(' ')[1] == mount).Split(' ')[0];
+        return Run("losetup", "--sector-size", "4096", device) == 0;
+    }
+
+    [Fact]
+    public async Task Forced_writes_and_flushes_share_syncs()
+    {
+        using SemaphoreSlim begun = new(0), go = new(0);
+        int syncs = 0;
+        FileHandler disk = await FileHandler.OpenAsync($"{Image}?size=1M", s_device, file =>
+        {
+            syncs++; // one at a time
+            begun.Release();
+            go.Wait(TestContext.Current.CancellationToken);
+            return FileRange.Sync(file);
+        });
+
+        Task first = disk.FlushAsync(default).AsTask();
+        await begun.WaitAsync(TestContext.Current.CancellationToken);
+        Task[] others =
+        [
+            .. Enumerable.Range(0, 20).Select(i => disk.WriteAsync(i * 4096, new DataBuffer(Filled(4096)), WriteFlags.ForceUnitAccess, default).AsTask()),
+            disk.FlushAsync(default).AsTask(),
+        ];
+        go.Release();
+        await first;
+        await begun.WaitAsync(TestContext.Current.CancellationToken);
+        Assert.DoesNotContain(others, task => task.IsCompleted);
+        go.Release();
+        await Task.WhenAll(others);
+
+        Assert.Equal(2, syncs);
+        await disk.CloseAsync();
+    }
+
+    [Theory]
+    [InlineData(Errno.EIO, "03/0C/00")]
+    [InlineData(Errno.ENOSPC, "07/27/07")]
+    public async Task A_failed_sync_stays_failed_until_the_file_is_opened_anew(int errno, string sense)
+    {
+        using FakeTarget target = new();
+        int syncs = 0;
+        FileHandler disk = await FileHandler.OpenAsync($"{Image}?size=1M", s_device, _ => ++syncs == 2 ? -errno : 0);
+        target.Serve(_ => disk);
+        byte[] flush = new byte[16];
+        int length = Cdb.WriteSynchronizeCache16(flush);
+
+        Assert.Equal(ScsiStatus.Good, target.Execute(flush.AsSpan(0, length)).Status);
+        Assert.Equal(sense, target.Write(0, Filled(512), fua: true).SenseText);
+        Assert.Equal("03/0C/00", target.Execute(flush.AsSpan(0, length)).SenseText);
+        Assert.Equal("03/0C/00", target.Write(0, Filled(512), fua: true).SenseText);
+        Assert.Equal(ScsiStatus.Good, target.Write(0, Filled(512)).Status);
+        Assert.Equal(2, syncs);
+        target.RemoveDevice();
+        Assert.Equal(0, await target.ExitCode());
+    }
+
+    [Theory]
+    [InlineData("/dev/shm")]
+    [InlineData(null)]
+    public async Task What_memory_holds_is_read_and_written_at_once_without_allocating(string? folder)
+    {
+        string path = folder is null ? Image : Path.Combine(folder, $"scuse-test-{Environment.ProcessId}.img");
+        Assert.SkipUnless(Directory.Exists(Path.GetDirectoryName(path)), "there is no such folder here");
+        FileHandler disk = await FileHandler.OpenAsync($"{path}?size=1M", s_device);
+        try
+        {
+            byte[] memory = new byte[1 << 20];
+            DataBuffer whole = new(memory);
+            DataBuffer pieces = new([.. Enumerable.Range(0, 100).Select(i => memory.AsMemory(i * 4096, 4096))], 100, 100 * 4096);
+            await disk.WriteAsync(0, whole, WriteFlags.None, default);
+            Assert.SkipUnless(Rounds(), "the file system here cannot tell what is cached");
+
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            Assert.True(Rounds());
+            Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+
+            bool Rounds()
+            {
+                bool allAtOnce = true;
+                for (int i = 0; i < 100; i++)
+                {
+                    allAtOnce &= IsDone(disk.WriteAsync(4096, pieces, WriteFlags.None, default)) & IsDone(disk.ReadAsync(4096, pieces, default)) & IsDone(disk.ReadAsync(0, whole, default));
+                }
+
+                return allAtOnce;
+            }
+        }
+        finally
+        {
+            await disk.CloseAsync();
+            System.IO.File.Delete(path);
+        }
+    }
+
+    static bool IsDone(ValueTask task)
+    {
+        bool isDone = task.IsCompletedSuccessfully;
+        task.AsTask().GetAwaiter().GetResult();
+        return isDone;
     }
 
     static byte[] Filled(int length)

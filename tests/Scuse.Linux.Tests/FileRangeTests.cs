@@ -87,4 +87,32 @@ public sealed class FileRangeTests : IDisposable
         Assert.Equal(-Errno.EBADF, FileRange.Write(readOnly, 0, "x"u8));
         Assert.Equal(-Errno.EINVAL, FileRange.Read(_file, -5, new byte[1].AsSpan()));
     }
+
+    [Fact]
+    public void Files_in_memory_are_known_from_those_on_a_disk()
+    {
+        using MemFd memory = MemFd.Create("test", 4096);
+        using SafeFileHandle kernels = FileRange.Open("/proc/version", readOnly: true);
+
+        Assert.True(FileRange.IsInMemory(memory.Handle));
+        Assert.False(FileRange.IsInMemory(kernels));
+    }
+
+    [Fact]
+    public void Direct_access_is_refused_where_there_is_none_and_else_wants_what_it_tells()
+    {
+        using SafeFileHandle kernels = FileRange.Open("/proc/version", readOnly: true);
+        Assert.Equal(-Errno.EINVAL, FileRange.SetDirect(kernels));
+
+        FileRange.Write(_file, 0, new byte[8192].AsSpan());
+        Assert.SkipUnless(!FileRange.IsInMemory(_file) && FileRange.SetDirect(_file) == 0, "the folder for temporary files has no direct access");
+        (int memory, int offset) = FileRange.GetDirectAlignment(_file) ?? (4096, 4096);
+        byte[] room = GC.AllocateArray<byte>(3 * 4096, pinned: true);
+        int start = (int)(-PinnedMemory.ToVector(room).Base & 4095);
+
+        Assert.True(int.IsPow2(memory) && int.IsPow2(offset) && memory <= 4096 && offset <= 4096);
+        Assert.Equal(4096, FileRange.Read(_file, 4096, room.AsSpan(start, 4096)));
+        Assert.Equal(-Errno.EINVAL, FileRange.Read(_file, 1, room.AsSpan(start, 4096)));
+        Assert.Equal(offset, FileRange.Write(_file, offset, room.AsSpan(start, offset)));
+    }
 }
