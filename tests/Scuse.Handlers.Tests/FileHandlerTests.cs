@@ -381,8 +381,8 @@ public sealed class FileHandlerTests : IDisposable
             Assert.Equal(0, FileRange.SetLength(file, 64 << 20));
         }
 
-        // The file system's blocks are the disk's, 4096 bytes.
-        bool isMounted = Run("mkfs.ext4", "-q", "-b", "4096", image) == 0 && Run("mount", "-o", "loop", image, mount) == 0 && LoopHasLargeBlocks(mount);
+        string device = Output("losetup", "--sector-size", "4096", "--find", "--show", image).Trim();
+        bool isMounted = device.Length > 0 && Run("mkfs.ext4", "-q", device) == 0 && Run("mount", device, mount) == 0;
         try
         {
             Assert.SkipUnless(isMounted, "this machine does not let us mount a file as a disk with blocks of 4096 bytes");
@@ -397,13 +397,8 @@ public sealed class FileHandlerTests : IDisposable
         finally
         {
             Run("umount", mount);
+            Run("losetup", "--detach", device);
         }
-    }
-
-    static bool LoopHasLargeBlocks(string mount)
-    {
-        string device = System.IO.File.ReadLines("/proc/mounts").Last(line => line.Split(' ')[1] == mount).Split(' ')[0];
-        return Run("losetup", "--sector-size", "4096", device) == 0;
     }
 
     [Fact]
@@ -528,6 +523,14 @@ public sealed class FileHandlerTests : IDisposable
     {
         using var file = FileRange.Open(path);
         Assert.Equal(0, FileRange.SetLength(file, length));
+    }
+
+    static string Output(string program, params string[] arguments)
+    {
+        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return output;
     }
 
     static int Run(string program, params string[] arguments)
