@@ -3,21 +3,25 @@ using System.Globalization;
 namespace Scuse.Bench.Peers;
 
 /// <summary>What the command line asks for.</summary>
-sealed record Options(int Rounds, bool Quick, bool Allocations, string? ResultsFile)
+sealed record Options(int Rounds, bool Quick, bool Allocations, string? ResultsFile, string? Only)
 {
     public const string Usage = """
-        Usage: bench/Peers/run [--rounds N] [--quick] [--results FILE] | --allocations
-          --rounds N      alternating rounds of each measurement (3)
+        Usage: bench/Peers/run [--rounds N] [--quick] [--only TEXT] [--results FILE] | --allocations
+          --rounds N      alternating rounds of each measurement (5)
           --quick         one short round on a small disk: shows that the comparison works, measures nothing
-          --results FILE  the file whose table is replaced (bench/RESULTS.md; with --quick none)
+          --only TEXT     only the measurements with that in their name, such as "64 KiB" or "file:"
+          --results FILE  the file whose tables are replaced (bench/RESULTS.md; with --quick or --only none)
           --allocations   count the managed bytes that reads allocate instead
         """;
 
     const int MaximumRounds = 100;
 
+    /// <summary>Whether a measurement of that name is wanted.</summary>
+    public bool Wants(string name) => Only is null || name.Contains(Only, StringComparison.OrdinalIgnoreCase);
+
     public static Options? Parse(string[] arguments, out string? mistake)
     {
-        Options options = new(3, false, false, null);
+        Options options = new(5, false, false, null, null);
         mistake = null;
         for (int i = 0; i < arguments.Length; i++)
         {
@@ -32,6 +36,10 @@ sealed record Options(int Rounds, bool Quick, bool Allocations, string? ResultsF
                     break;
                 case "--rounds" when int.TryParse(value, CultureInfo.InvariantCulture, out int rounds) && rounds is > 0 and <= MaximumRounds:
                     options = options with { Rounds = rounds };
+                    i++;
+                    break;
+                case "--only" when value is not null:
+                    options = options with { Only = value };
                     i++;
                     break;
                 case "--results" when value is not null:

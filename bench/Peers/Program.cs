@@ -1,6 +1,11 @@
 using Scuse.Bench.Peers;
 using Scuse.Peers;
 
+if (args is [InProcessServer.Command, var size])
+{
+    return await InProcessServer.RunAsync(size);
+}
+
 Options? options = Options.Parse(args, out string? mistake);
 if (options is null)
 {

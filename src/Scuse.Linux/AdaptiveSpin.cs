@@ -18,12 +18,13 @@ public sealed class AdaptiveSpin
     // A yield that took this long gave the processor to somebody who had work for it: looking takes away from them.
     const int ContendedMicroseconds = 200;
 
-    // With more than one command under way, a wake-up serves several of them: sleeping is cheap then, and lets them gather.
+    // With more than one command under way, a wake-up serves several of them: sleeping is cheap then, and lets them gather. Where there is a trial, it tells whether looking is worth more.
     const int ShallowCommands = 1;
 
     // The depth is a moving average over about 16 findings, in 256ths of a command.
     const int DepthScale = 8, DepthSmoothing = 4;
 
+    readonly SpinTrial? _trial;
     readonly long _window;
     readonly long _contended = ContendedMicroseconds * Stopwatch.Frequency / 1_000_000;
     long _start;
@@ -34,13 +35,24 @@ public sealed class AdaptiveSpin
 
     /// <param name="microseconds">How long to look at most; 0 is not at all.</param>
     /// <param name="processors">How many processors there are; with one, looking keeps away the very one that is waited for.</param>
-    public AdaptiveSpin(int microseconds, int processors) =>
+    /// <param name="triesWhenDeep">Whether it tries out if looking pays with several commands under way, instead of sleeping then. For one of two that wait for each other: two at once would measure each other's trials.</param>
+    public AdaptiveSpin(int microseconds, int processors, bool triesWhenDeep = false)
+    {
         _window = processors > 1 ? microseconds * Stopwatch.Frequency / 1_000_000 : 0;
+        _trial = triesWhenDeep && _window > 0 ? new SpinTrial(Stopwatch.Frequency) : null;
+    }
 
-    /// <summary>There was something to do: <paramref name="depth"/> commands are under way.</summary>
-    public void Found(int depth)
+    /// <summary>There was something to do.</summary>
+    /// <param name="depth">How many commands are under way.</param>
+    /// <param name="commands">How many there were to do something for.</param>
+    public void Found(int depth, int commands)
     {
         _depth += ((depth << DepthScale) - _depth) >> DepthSmoothing;
+        if (IsDeep)
+        {
+            _trial?.Came(commands, Stopwatch.GetTimestamp());
+        }
+
         if (_start != 0)
         {
             _start = 0;
@@ -48,10 +60,12 @@ public sealed class AdaptiveSpin
         }
     }
 
+    bool IsDeep => _depth > ShallowCommands << DepthScale;
+
     /// <summary>There was nothing to do: true after a short yield to look again, false to sleep.</summary>
     public bool LookAgain()
     {
-        if (_window == 0 || _depth > ShallowCommands << DepthScale)
+        if (_window == 0 || (IsDeep && _trial is not { Looks: true }))
         {
             return false;
         }

@@ -52,11 +52,11 @@ public sealed class ReactorTests : IDisposable
             }
         }
 
-        public bool Reap()
+        public int Reap()
         {
             Looks++;
             OnReap?.Invoke();
-            return false;
+            return 0;
         }
 
         public void Publish()

@@ -53,7 +53,7 @@ public sealed class AdaptiveSpinTests
     {
         for (int i = 0; i < 200; i++)
         {
-            spin.Found(depth);
+            spin.Found(depth, commands: 1);
         }
     }
 }

@@ -19,7 +19,7 @@
  *   --verify yes|no    whether the first session fills the disk, of 64 MiB at most, and every read is compared with what was written there (no)
  *   --tell yes|no      whether it says "started" when all sessions are logged in and the load begins (no)
  *
- * It ends with one line of JSON: commands, seconds, the latency's percentiles in microseconds, and how many commands the slowest session had and the mean. Exit code: 0 all well, 1 not, 2 a
+ * It ends with one line of JSON: commands, seconds, the latency's percentiles in microseconds, how many took longer than 1, 2, 4, 8 and 16 ms, and how many commands the slowest session had and the mean. Exit code: 0 all well, 1 not, 2 a
  * wrong command line.
  */
 #define _GNU_SOURCE
@@ -601,7 +601,11 @@ int main(int count, char **words)
     uint64_t least = UINT64_MAX;
     for (unsigned i = 0; i < session_count; i++)
         if (sessions[i]->operations < least) least = sessions[i]->operations;
-    printf("{\"operations\":%" PRIu64 ",\"seconds\":%.3f,\"p50Us\":%.0f,\"p99Us\":%.0f,\"p999Us\":%.0f,\"maxUs\":%.0f,\"slowestSession\":%" PRIu64 ",\"meanSession\":%.1f}\n",
-        measured, elapsed, percentile(0.5), percentile(0.99), percentile(0.999), percentile(0.9999999), least, (double)measured / session_count);
+    uint64_t above[5] = { 0 };
+    for (unsigned us = 0; us <= HISTOGRAM_US; us++)
+        for (unsigned i = 0; i < 5; i++)
+            if (us > 1000u << i) above[i] += histogram[us];
+    printf("{\"operations\":%" PRIu64 ",\"seconds\":%.3f,\"p50Us\":%.0f,\"p99Us\":%.0f,\"p999Us\":%.0f,\"maxUs\":%.0f,\"aboveMs\":[%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "],\"slowestSession\":%" PRIu64 ",\"meanSession\":%.1f}\n",
+        measured, elapsed, percentile(0.5), percentile(0.99), percentile(0.999), percentile(0.9999999), above[0], above[1], above[2], above[3], above[4], least, (double)measured / session_count);
     return 0;
 }

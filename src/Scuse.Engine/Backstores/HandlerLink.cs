@@ -218,7 +218,7 @@ sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
         _toHandler.Drain();
     }
 
-    public bool Reap() => _owner!.Reap(this);
+    public int Reap() => _owner!.Reap(this);
 
     public void AnnounceSleep() => Ring.AnnounceSleep();
 

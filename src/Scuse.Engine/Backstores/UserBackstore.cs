@@ -245,29 +245,30 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
 
     // ---- answers ----
 
-    public bool Reap(HandlerLink link)
+    /// <summary>Takes every answer of a handler; tells how many, or 1 when it was given up instead.</summary>
+    public int Reap(HandlerLink link)
     {
-        bool any = false;
+        int answers = 0;
         while (link.Ring.TryReap(out RingAnswer answer))
         {
-            any = true;
+            answers++;
             Answered(link.Take(answer.Id), link, answer);
         }
 
         if (link.Ring.Violation is { } violation && link == Link)
         {
             GiveUp(link, violation, isViolation: true);
-            return true;
+            return Math.Max(answers, 1);
         }
 
-        if (any)
+        if (answers > 0)
         {
             _queue.Pump();
             TellIfSettled();
             TellIfDrained();
         }
 
-        return any;
+        return answers;
     }
 
     void Answered(RingCommand command, HandlerLink link, RingAnswer answer)

@@ -18,8 +18,8 @@ interface IEventSource
 /// <summary>A ring whose answers a reactor reaps.</summary>
 interface IReactorRing
 {
-    /// <summary>Takes every answer there is; true when there was one. May notice that the handler broke a rule.</summary>
-    bool Reap();
+    /// <summary>Takes every answer there is; tells how many, or 1 when it noticed instead that the handler broke a rule.</summary>
+    int Reap();
 
     /// <summary>Makes what was posted visible to the handler, and wakes it if it sleeps.</summary>
     void Publish();

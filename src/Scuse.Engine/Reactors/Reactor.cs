@@ -35,11 +35,12 @@ sealed partial class Reactor : IDisposable
     volatile bool _stopping;
     long _nextTickMs;
     uint _patientTurn;
+    int _answers; // of the last reaping
 
     public Reactor(string name, int spinMicroseconds, ILogger logger)
     {
         _logger = logger;
-        _spin = new AdaptiveSpin(spinMicroseconds, Processor.Count);
+        _spin = new AdaptiveSpin(spinMicroseconds, Processor.Count, triesWhenDeep: true);
         _epoll.Add(_wake.Descriptor, EpollEvents.In, 0);
         _thread = new Thread(Run) { Name = name, IsBackground = true };
     }
@@ -188,7 +189,7 @@ sealed partial class Reactor : IDisposable
             NowMs = Environment.TickCount64;
             if (Turn(timeoutMs: 0))
             {
-                _spin.Found(Depth());
+                _spin.Found(Depth(), _answers);
             }
             else if (!_spin.LookAgain())
             {
@@ -327,11 +328,11 @@ sealed partial class Reactor : IDisposable
 
     bool Reap()
     {
-        bool active = false;
+        int answers = 0;
         for (int i = _watched.Count - 1; i >= 0; i = Math.Min(i, _watched.Count) - 1)
         {
             IReactorRing ring = _watched[i];
-            active |= ring.Reap();
+            answers += ring.Reap();
             if (i < _watched.Count && _watched[i] == ring && ring.Outstanding == 0) // else it has left by itself, or goes with the next reaping
             {
                 ring.IsWatched = false;
@@ -340,7 +341,8 @@ sealed partial class Reactor : IDisposable
             }
         }
 
-        return active;
+        _answers = answers;
+        return answers > 0;
     }
 
     void Flush()

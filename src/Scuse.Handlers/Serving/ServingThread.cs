@@ -215,7 +215,7 @@ sealed class ServingThread : IDisposable
 
         if (worked)
         {
-            _spin.Found(taken + Outstanding);
+            _spin.Found(taken + Outstanding, taken);
             PollWhileBusy();
         }
         else if (!_spin.LookAgain())

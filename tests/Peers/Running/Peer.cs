@@ -90,6 +90,23 @@ sealed class RunningPeer : IDisposable
         }
     }
 
+    /// <summary>The first line on standard output, as soon as it is there.</summary>
+    /// <exception cref="PeerException">It does not come within 30 seconds.</exception>
+    public async Task<string> FirstLineAsync()
+    {
+        for (int i = 0; i < 600; i++)
+        {
+            if (OutputSoFar is { } text && text.Contains('\n'))
+            {
+                return text[..text.IndexOf('\n')];
+            }
+
+            await Task.Delay(50);
+        }
+
+        throw new PeerException($"$ {_commandLine}\n{OutputSoFar}{Text(_error)}no line on standard output within 30 s");
+    }
+
     public static RunningPeer Start(string program, params string[] arguments) => Start(program, arguments, null, null);
 
     /// <exception cref="PeerException">There is no such program, or it could not be started.</exception>

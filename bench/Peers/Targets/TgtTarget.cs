@@ -1,19 +1,6 @@
-using System.Net;
-using System.Net.Sockets;
 using Scuse.Peers;
 
 namespace Scuse.Bench.Peers;
-
-/// <summary>A running target with one disk.</summary>
-interface ITarget : IDisposable
-{
-    string Name { get; }
-
-    string Url { get; }
-
-    /// <summary>The process whose processor time, with that of its descendants, is the target's.</summary>
-    int Pid { get; }
-}
 
 /// <summary>tgtd with a file in memory behind its plain read-and-write backing store.</summary>
 sealed class TgtTarget : ITarget
@@ -40,15 +27,10 @@ sealed class TgtTarget : ITarget
     public int Pid => _daemon.Id;
 
     /// <exception cref="PeerException">tgtd did not start or tgtadm refused.</exception>
-    public static async Task<TgtTarget> StartAsync(long sizeBytes)
+    public static async Task<TgtTarget> StartAsync(string image)
     {
-        int port = FreePort();
+        int port = Ports.Free();
         string folder = Directory.CreateTempSubdirectory("scuse-bench-").FullName;
-        string image = Path.Combine(Directory.Exists("/dev/shm") ? "/dev/shm" : folder, $"scuse-bench-{Environment.ProcessId}.img");
-        using (FileStream file = File.Create(image))
-        {
-            file.SetLength(sizeBytes);
-        }
 
         // The control socket lies in a folder of our own, so its number (at most 32767) need not be one that is free.
         Dictionary<string, string> environment = new() { ["TGT_IPC_SOCKET"] = Path.Combine(folder, "control") };
@@ -71,7 +53,6 @@ sealed class TgtTarget : ITarget
     public void Dispose()
     {
         _daemon.Dispose();
-        File.Delete(_image);
         Directory.Delete(_folder, recursive: true);
     }
 
@@ -110,39 +91,4 @@ sealed class TgtTarget : ITarget
             await Task.Delay(100);
         }
     }
-
-    static int FreePort()
-    {
-        using TcpListener listener = new(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
-}
-
-/// <summary><c>scuse serve memory:SIZE</c>: the engine and its handler process.</summary>
-sealed class ScuseTarget(ScuseServe serve) : ITarget
-{
-    public string Name => "scuse";
-
-    public string Url => serve.Url;
-
-    public int Pid => serve.Pid;
-
-    /// <exception cref="PeerException">The engine did not start, or its handler did not attach.</exception>
-    public static async Task<ScuseTarget> StartAsync(long sizeBytes)
-    {
-        ScuseServe serve = await ScuseServe.StartAsync([$"memory:{sizeBytes >> 20}M"]);
-        try
-        {
-            await serve.WaitForAttachmentAsync();
-            return new ScuseTarget(serve);
-        }
-        catch
-        {
-            serve.Dispose();
-            throw;
-        }
-    }
-
-    public void Dispose() => serve.Dispose();
 }

@@ -10,9 +10,10 @@ namespace Scuse.Peers;
 /// <param name="P99Us">99 of 100.</param>
 /// <param name="P999Us">999 of 1000.</param>
 /// <param name="MaxUs">All of them.</param>
+/// <param name="AboveMs">How many took longer than 1, 2, 4, 8 and 16 milliseconds.</param>
 /// <param name="SlowestSession">How many commands the session with the fewest had.</param>
 /// <param name="MeanSession">How many a session had on average.</param>
-sealed record LightReport(long Operations, double Seconds, double P50Us, double P99Us, double P999Us, double MaxUs, long SlowestSession, double MeanSession);
+sealed record LightReport(long Operations, double Seconds, double P50Us, double P99Us, double P999Us, double MaxUs, long[] AboveMs, long SlowestSession, double MeanSession);
 
 /// <summary>An initiator that does as little as one can, with one session or many, and looks at every byte that it reads when told to.</summary>
 sealed class LightInitiator : IDisposable

@@ -8,12 +8,20 @@ static class ResultsFile
     const string Begin = "<!-- peers: begin; written by bench/Peers/run -->";
     const string End = "<!-- peers: end -->";
 
-    public static string Default { get; } = Path.GetFullPath(Path.Combine(ThisFolder(), "..", "RESULTS.md"));
+    public static string Default { get; } = Path.GetFullPath(Path.Combine(ThisFolder(), "..", "..", "RESULTS.md"));
 
-    /// <summary>Puts a new description and table between the marks, which are added to a file that does not have them.</summary>
-    public static async Task ReplaceAsync(string path, string description, string table)
+    /// <summary>Puts a new description, tables and picture between the marks, which are added to a file that does not have them. The picture is a file beside it.</summary>
+    public static async Task ReplaceAsync(string path, string description, string tables, string? picture)
     {
-        string part = $"{Begin}\n## Side by side with tgt\n\n{description}\n{table}{End}";
+        string reference = "";
+        if (picture is not null)
+        {
+            string name = $"{Path.GetFileNameWithoutExtension(path).ToLowerInvariant()}.svg";
+            await File.WriteAllTextAsync(Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, name), picture);
+            reference = $"![The rates as multiples of tgt's]({name})\n\n";
+        }
+
+        string part = $"{Begin}\n## Side by side with tgt\n\n{description}\n{reference}{tables}{End}";
         string text = File.Exists(path) ? await File.ReadAllTextAsync(path) : "# Results\n";
         int begin = text.IndexOf(Begin, StringComparison.Ordinal);
         int end = text.IndexOf(End, StringComparison.Ordinal);

@@ -1,0 +1,56 @@
+using Scuse.Peers;
+
+namespace Scuse.Bench.Peers;
+
+/// <summary>Whether a hundred logical units at once are as fast together as one, and each session has its share.</summary>
+/// <param name="One">One session on one of them.</param>
+/// <param name="All">Ten sessions on each.</param>
+sealed record ManyLuns(LightReport One, LightReport All)
+{
+    const int Luns = 100, SessionsEach = 10;
+
+    /// <summary>What all have together, by what one has.</summary>
+    public double Sum => All.Operations / All.Seconds / (One.Operations / One.Seconds);
+
+    /// <summary>What the slowest session has, by the mean.</summary>
+    public double Fairness => All.SlowestSession / All.MeanSession;
+
+    /// <summary>Serves a hundred disks of one handler process, and measures.</summary>
+    /// <exception cref="PeerException">Something did not start, or failed.</exception>
+    public static async Task<ManyLuns> MeasureAsync(int rounds, bool quick)
+    {
+        string folder = Directory.CreateTempSubdirectory("scuse-bench-").FullName;
+        try
+        {
+            string socket = Path.Combine(folder, "attach.sock");
+            using ScuseServe serve = await ScuseServe.StartAsync([$"attach:d?count={Luns}", "--socket", socket]);
+            using RunningPeer handler = RunningPeer.Start(
+                "dotnet", ScuseServe.Dll, "handler", "memory:8M", "--socket", socket, "--device", string.Join(',', Enumerable.Range(0, Luns).Select(static i => $"d{i}")));
+            for (int attempt = 0; serve.Attachments.Count < Luns; attempt++)
+            {
+                if (attempt == 400)
+                {
+                    throw new PeerException($"{serve.Attachments.Count} of {Luns} logical units have a handler\n{serve.Log}");
+                }
+
+                await Task.Delay(50);
+            }
+
+            List<LightReport> one = [], all = [];
+            int seconds = quick ? 1 : 5;
+            for (int round = 0; round < rounds; round++)
+            {
+                one.Add(await LightInitiator.RunAsync(serve.Url, seconds, "--depth", "32"));
+                all.Add(await LightInitiator.RunAsync(serve.Url, seconds, "--depth", "1", "--sessions", $"{Luns * SessionsEach}", "--luns", $"{Luns}", "--warm", "1000"));
+            }
+
+            return new ManyLuns(Middle(one), Middle(all));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    static LightReport Middle(List<LightReport> reports) => reports.OrderBy(static report => report.Operations / report.Seconds).ElementAt(reports.Count / 2);
+}
