@@ -25,7 +25,7 @@ sealed record ManyLuns(LightReport One, LightReport All)
             string socket = Path.Combine(folder, "attach.sock");
             using ScuseServe serve = await ScuseServe.StartAsync([$"attach:d?count={Luns}", "--socket", socket]);
             using RunningPeer handler = RunningPeer.Start(
-                "dotnet", ScuseServe.Dll, "handler", "memory:8M", "--socket", socket, "--device", string.Join(',', Enumerable.Range(0, Luns).Select(static i => $"d{i}")));
+                "dotnet", ScuseServe.Dll, "handler", "memory:2M", "--socket", socket, "--device", string.Join(',', Enumerable.Range(0, Luns).Select(static i => $"d{i}")));
             for (int attempt = 0; serve.Attachments.Count < Luns; attempt++)
             {
                 if (attempt == 400)
@@ -36,12 +36,14 @@ sealed record ManyLuns(LightReport One, LightReport All)
                 await Task.Delay(50);
             }
 
+            string[] everyone = ["--sessions", $"{Luns * SessionsEach}", "--luns", $"{Luns}", "--depth", "32"];
+            await LightInitiator.RunAsync(serve.Url, 2, "--op", "write", "--order", "sequential", "--block", "65536", "--depth", "4", "--sessions", $"{Luns}", "--luns", $"{Luns}"); // pages come with the first write
             List<LightReport> one = [], all = [];
             int seconds = quick ? 1 : 5;
             for (int round = 0; round < rounds; round++)
             {
                 one.Add(await LightInitiator.RunAsync(serve.Url, seconds, "--depth", "32"));
-                all.Add(await LightInitiator.RunAsync(serve.Url, seconds, "--depth", "1", "--sessions", $"{Luns * SessionsEach}", "--luns", $"{Luns}", "--warm", "1000"));
+                all.Add(await LightInitiator.RunAsync(serve.Url, seconds, [.. everyone, "--warm", "2000"]));
             }
 
             return new ManyLuns(Middle(one), Middle(all));
