@@ -8,6 +8,7 @@ namespace Scuse.Handlers.File;
 sealed class DiskFile : IDisposable
 {
     const int DetourBytes = 256 << 10;
+    const int MaxSkip = 32;
 
     [ThreadStatic] static PinnedVectors? t_vectors;
     [ThreadStatic] static Memory<byte> t_detour;
@@ -17,6 +18,10 @@ sealed class DiskFile : IDisposable
 
     // False once the file system has said that it cannot tell what is cached.
     volatile bool _knowsCached;
+
+    // After a read that was not cached so many are not tried, and after the next one twice as many. Threads may get in each other's way here: it is an estimate.
+    int _skip;
+    int _untried;
 
     internal DiskFile(SafeFileHandle handle)
         : this(handle, 1, 1)
@@ -42,10 +47,13 @@ sealed class DiskFile : IDisposable
     /// <summary>Whether nothing ever waits for a disk.</summary>
     internal bool IsInMemory { get; }
 
-    /// <summary>Reads what memory holds, without waiting for the disk. Returns how many bytes from the beginning of <paramref name="into"/> that is; why it is not more is found out by <see cref="ReadAll"/>.</summary>
+    /// <summary>
+    /// Reads what memory holds, without waiting for the disk. Returns how many bytes from the beginning of <paramref name="into"/> that is; why it is not more is found out by <see cref="ReadAll"/>. Where the
+    /// reads before were not in memory, most are not even tried: trying has the kernel begin to read from the disk, one by one, in the time of this thread.
+    /// </summary>
     internal int ReadCached(long offset, DataBuffer into)
     {
-        if (!_knowsCached && !IsInMemory)
+        if (!IsInMemory && (!_knowsCached || --_untried >= 0))
         {
             return 0;
         }
@@ -65,10 +73,14 @@ sealed class DiskFile : IDisposable
             done += Math.Max(0, result);
             if (result != length)
             {
-                break;
+                _skip = Math.Clamp(_skip * 2, 1, MaxSkip);
+                _untried = _skip;
+                return done;
             }
         }
 
+        _skip = 0;
+        _untried = 0;
         return done;
     }
 

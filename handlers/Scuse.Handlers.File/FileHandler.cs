@@ -8,7 +8,7 @@ namespace Scuse.Handlers.File;
 /// <summary>A disk in a file. It takes up room only where it has been written, if the file system knows holes.</summary>
 /// <remarks>
 /// <para>Writes go to the page cache and complete at once; a flush or FUA makes them durable (fdatasync, one for all who wait). Reads that the page cache can
-/// answer complete at once; the others, and all that waits for the disk, go on beside the serving thread. With direct access (O_DIRECT) nothing is cached, and all goes on beside it.</para>
+/// answer complete at once; the others go by io_uring where the kernel has it, and else, as all that waits for the disk, by threads of their own. With direct access (O_DIRECT) nothing is cached, and all goes on beside it.</para>
 /// <para>A full file system is SPACE ALLOCATION FAILED WRITE PROTECT (07/27/07), other failures are UNRECOVERED READ ERROR (03/11/00) and
 /// WRITE ERROR (03/0C/00). A failed sync stays failed until the file is opened anew: the kernel reports lost writes only once, and a
 /// second sync that succeeds would hide that they are lost.</para>
@@ -28,6 +28,7 @@ public sealed class FileHandler : BlockHandler
     readonly DiskFile _file;
     readonly DiskThreads _threads;
     readonly GroupedSync _sync;
+    readonly DiskRing? _ring;
     readonly string _folder;
     readonly bool _isReadOnly;
     readonly bool _isThick;
@@ -39,7 +40,8 @@ public sealed class FileHandler : BlockHandler
     FileHandler(DiskFile file, FileSpec spec, long sizeBytes, Func<SafeFileHandle, int> sync)
     {
         _file = file;
-        _threads = new DiskThreads(spec.Threads);
+        _threads = new DiskThreads(spec.Threads ?? FileSpec.DefaultThreads);
+        _ring = spec.Threads is null && !file.IsInMemory ? DiskRing.TryCreate(file.Handle) : null;
         _sync = new GroupedSync(_threads, () => sync(file.Handle));
         _folder = Path.GetDirectoryName(Path.GetFullPath(spec.Path)) ?? "/";
         _sizeBytes = sizeBytes;
@@ -208,6 +210,7 @@ public sealed class FileHandler : BlockHandler
     {
         _closing.TrySetResult();
         await _watching.ConfigureAwait(false);
+        _ring?.Dispose();
         _threads.Close();
         _file.Dispose();
     }
@@ -231,7 +234,12 @@ public sealed class FileHandler : BlockHandler
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     async ValueTask ReadFromDiskAsync(long offset, DataBuffer into)
     {
-        await _threads;
+        if (_ring is not null && into.TryGetSingle(out Memory<byte> memory) && await _ring.TransferAsync(isWrite: false, offset, memory) == memory.Length)
+        {
+            return;
+        }
+
+        await _threads; // what the ring cannot do, and why
         int done = _file.ReadAll(offset, into, out int errno);
         if (done < into.Length)
         {
@@ -243,8 +251,12 @@ public sealed class FileHandler : BlockHandler
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     async ValueTask WriteToDiskAsync(long offset, DataBuffer from, bool isForced)
     {
-        await _threads;
-        WriteAll(offset, from);
+        if (_ring is null || !from.TryGetSingle(out Memory<byte> memory) || await _ring.TransferAsync(isWrite: true, offset, memory) != memory.Length)
+        {
+            await _threads;
+            WriteAll(offset, from);
+        }
+
         if (isForced)
         {
             await FlushAsync(default).ConfigureAwait(false);

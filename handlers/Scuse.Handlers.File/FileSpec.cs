@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Scuse.Handlers.File;
 
 /// <summary>What a spec such as <c>/data/a.img?size=10G</c> says, with what the operator asked for where it says nothing.</summary>
-sealed record FileSpec(string Path, long? SizeBytes, int BlockSize, bool IsThick, bool IsReadOnly, bool IsDirect, int Threads)
+sealed record FileSpec(string Path, long? SizeBytes, int BlockSize, bool IsThick, bool IsReadOnly, bool IsDirect, int? Threads)
 {
     internal const int DefaultThreads = 32, MaxThreads = 256;
 
@@ -27,8 +27,8 @@ sealed record FileSpec(string Path, long? SizeBytes, int BlockSize, bool IsThick
         return new FileSpec(parts.Main, size, block, parts.GetFlag("thick"), parts.GetFlag("readonly") || device.ReadOnly, parts.GetFlag("direct"), ParseThreads(parts.Get("threads")));
     }
 
-    static int ParseThreads(string? text) =>
-        text is null ? DefaultThreads
+    static int? ParseThreads(string? text) =>
+        text is null ? null
             : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int threads) && threads is > 0 and <= MaxThreads ? threads
             : throw new FormatException($"threads '{text}' is not a number from 1 to {MaxThreads}");
 }

@@ -65,6 +65,13 @@ public static unsafe class FileRange
         return Native.fdatasync(hold.Fd) < 0 ? -Native.LastError : 0;
     }
 
+    /// <summary>Has the page cache forget what it holds of the file, but for what is not yet on the disk. Returns 0 or a negative error number. posix_fadvise(2).</summary>
+    public static int DropCache(SafeFileHandle file)
+    {
+        using Hold hold = new(file);
+        return -Native.posix_fadvise(hold.Fd, 0, 0, Native.POSIX_FADV_DONTNEED); // which returns the number itself
+    }
+
     /// <summary>Reads from <paramref name="offset"/> on. Returns the number of bytes, which may be fewer than asked for; 0 past the end; or a negative error number.</summary>
     public static int Read(SafeFileHandle file, long offset, ReadOnlySpan<IoVector> into)
     {

@@ -67,6 +67,7 @@ static unsafe partial class Native
     internal const int FALLOC_FL_ZERO_RANGE = 16;
     internal const int SEEK_DATA = 3;
     internal const int SEEK_HOLE = 4;
+    internal const int POSIX_FADV_DONTNEED = 4;
     internal const int LOCK_SH = 1;
     internal const int LOCK_EX = 2;
     internal const int LOCK_NB = 4;
@@ -84,7 +85,20 @@ static unsafe partial class Native
 
     // The numbers of calls younger than the common table are the same on every architecture.
     internal const long SYS_pidfd_send_signal = 424;
+    internal const long SYS_io_uring_setup = 425;
+    internal const long SYS_io_uring_enter = 426;
     internal const long SYS_pidfd_open = 434;
+
+    internal const uint IORING_FEAT_SINGLE_MMAP = 1;
+    internal const uint IORING_FEAT_NODROP = 2;
+    internal const uint IORING_FEAT_SUBMIT_STABLE = 4;
+    internal const uint IORING_FEAT_RW_CUR_POS = 8; // came with the plain read and write
+    internal const long IORING_OFF_SQ_RING = 0;
+    internal const long IORING_OFF_SQES = 0x10000000;
+    internal const uint IORING_ENTER_GETEVENTS = 1;
+    internal const byte IORING_OP_POLL_ADD = 6;
+    internal const byte IORING_OP_READ = 22;
+    internal const byte IORING_OP_WRITE = 23;
 
     /// <summary>The error number of the call just made on this thread.</summary>
     internal static int LastError => Marshal.GetLastSystemError();
@@ -104,6 +118,7 @@ static unsafe partial class Native
     [LibraryImport("libc")] internal static partial int fallocate(int fd, int mode, long offset, long length);
     [LibraryImport("libc")] internal static partial long lseek(int fd, long offset, int whence);
     [LibraryImport("libc")] internal static partial int fdatasync(int fd);
+    [LibraryImport("libc")] internal static partial int posix_fadvise(int fd, long offset, long length, int advice);
     [LibraryImport("libc")] internal static partial int flock(int fd, int operation);
     [LibraryImport("libc")] internal static partial int fcntl(int fd, int command, int argument);
     [LibraryImport("libc")] internal static partial int fchmod(int fd, uint mode);
@@ -133,6 +148,7 @@ static unsafe partial class Native
     [LibraryImport("libc")] internal static partial int setrlimit(int resource, ResourceLimit* limit);
     [LibraryImport("libc")] internal static partial int sched_yield();
     [LibraryImport("libc")] internal static partial long syscall(long number, long a, long b, long c, long d);
+    [LibraryImport("libc", EntryPoint = "syscall")] internal static partial long syscall6(long number, long a, long b, long c, long d, long e, long f);
 
     /// <summary>struct rlimit of 64-bit Linux.</summary>
     internal struct ResourceLimit
@@ -197,6 +213,43 @@ static unsafe partial class Native
     internal struct StatFs
     {
         [FieldOffset(0)] internal long Type;
+    }
+
+    /// <summary>struct io_uring_params; only what is used has a name.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 120)]
+    internal struct UringParameters
+    {
+        [FieldOffset(0)] internal uint EntryCount;
+        [FieldOffset(4)] internal uint ResultCount;
+        [FieldOffset(20)] internal uint Features;
+        [FieldOffset(44)] internal uint EntriesTail;
+        [FieldOffset(48)] internal uint EntriesMask;
+        [FieldOffset(64)] internal uint EntriesPlaces;
+        [FieldOffset(80)] internal uint ResultsHead;
+        [FieldOffset(84)] internal uint ResultsTail;
+        [FieldOffset(88)] internal uint ResultsMask;
+        [FieldOffset(100)] internal uint Results;
+    }
+
+    /// <summary>struct io_uring_sqe; only what is used has a name.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 64)]
+    internal struct UringEntry
+    {
+        [FieldOffset(0)] internal byte Operation;
+        [FieldOffset(4)] internal int Fd;
+        [FieldOffset(8)] internal ulong Offset;
+        [FieldOffset(16)] internal ulong Address;
+        [FieldOffset(24)] internal uint Length;
+        [FieldOffset(28)] internal uint Flags;
+        [FieldOffset(32)] internal ulong Token;
+    }
+
+    /// <summary>struct io_uring_cqe.</summary>
+    internal struct UringResult
+    {
+        internal ulong Token;
+        internal int Result;
+        internal uint Flags;
     }
 
     /// <summary>struct sockaddr_un: a path of at most 107 bytes and its terminating zero.</summary>

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -14,5 +15,12 @@ public static unsafe class PinnedMemory
     {
         Span<byte> span = memory.Span;
         return new IoVector { Base = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(span)), Length = (nuint)span.Length };
+    }
+
+    /// <summary>The piece as a vector, and kept where it is until <paramref name="hold"/> is disposed.</summary>
+    public static IoVector Pin(Memory<byte> memory, out MemoryHandle hold)
+    {
+        hold = memory.Pin();
+        return new IoVector { Base = (nint)hold.Pointer, Length = (nuint)memory.Length };
     }
 }

@@ -304,6 +304,7 @@ public sealed class FileHandlerTests : IDisposable
     [InlineData("&direct=1")]
     [InlineData("&direct=1&threads=1")]
     [InlineData("&direct=1&block=4096")]
+    [InlineData("&threads=2")]
     public async Task Buffers_of_any_shape_are_written_and_read(string options)
     {
         const int blocks = 1024;
@@ -342,11 +343,13 @@ public sealed class FileHandlerTests : IDisposable
         return new DataBuffer(pieces, pieces.Length, bytes.Length);
     }
 
-    [Fact]
-    public async Task With_direct_access_many_commands_wait_for_the_disk_at_once_and_nothing_on_the_serving_thread()
+    [Theory]
+    [InlineData("")]
+    [InlineData("&threads=4")]
+    public async Task Direct_access_through_the_ring_tells_what_is_wrong_as_any_other(string options)
     {
         using FakeTarget target = new();
-        FileHandler disk = await FileHandler.OpenAsync($"{Image}?size=1M&direct=1", s_device);
+        FileHandler disk = await FileHandler.OpenAsync($"{Image}?size=1M&direct=1{options}", s_device);
         target.Serve(_ => disk);
         byte[] data = Filled(4096);
 
@@ -358,6 +361,39 @@ public sealed class FileHandlerTests : IDisposable
         Assert.Equal("03/11/00", target.Read(4, 8).SenseText); // a part of it is there
         target.RemoveDevice();
         Assert.Equal(0, await target.ExitCode());
+    }
+
+    [Theory]
+    [InlineData("?direct=1")]
+    [InlineData("?direct=1&threads=8")]
+    [InlineData("?threads=8")]
+    [InlineData("")]
+    public async Task Many_reads_and_writes_are_under_way_at_once(string options)
+    {
+        const int count = 1000, length = 4096;
+        byte[] model = new byte[count * length];
+        new Random(1).NextBytes(model);
+        await System.IO.File.WriteAllBytesAsync(Image, model, TestContext.Current.CancellationToken);
+        FileHandler disk = await FileHandler.OpenAsync(Image + options, s_device);
+        byte[] room = GC.AllocateArray<byte>(model.Length + length, pinned: true);
+        int start = (int)(-PinnedMemory.ToVector(room).Base & (length - 1));
+        DropCache();
+
+        await Task.WhenAll(Enumerable.Range(0, count).Select(i => disk.ReadAsync((long)i * length, new DataBuffer(room.AsMemory(start + (i * length), length)), default).AsTask()));
+        Assert.True(model.AsSpan().SequenceEqual(room.AsSpan(start, model.Length)));
+        await Task.WhenAll(Enumerable.Range(0, count).Select(i => disk.WriteAsync((long)(count - 1 - i) * length, new DataBuffer(room.AsMemory(start + (i * length), length)), WriteFlags.None, default).AsTask()));
+        await disk.FlushAsync(default);
+        await disk.CloseAsync();
+
+        byte[] written = await System.IO.File.ReadAllBytesAsync(Image, TestContext.Current.CancellationToken);
+        Assert.All(Enumerable.Range(0, count), i => Assert.True(model.AsSpan(i * length, length).SequenceEqual(written.AsSpan((count - 1 - i) * length, length)), $"block {i}"));
+    }
+
+    void DropCache()
+    {
+        using SafeFileHandle file = FileRange.Open(Image);
+        Assert.Equal(0, FileRange.Sync(file));
+        Assert.Equal(0, FileRange.DropCache(file));
     }
 
     [Theory]
