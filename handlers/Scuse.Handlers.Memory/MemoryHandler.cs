@@ -7,13 +7,13 @@ namespace Scuse.Handlers.Memory;
 /// <remarks>Every method completes at once and allocates nothing.</remarks>
 public sealed class MemoryHandler : BlockHandler
 {
-    readonly MappedRegion _memory;
+    readonly SharedMemory _memory;
     readonly WrittenMap _written;
     readonly bool _isReadOnly;
 
     /// <summary>A disk of zeros; sizes in bytes.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The size is not a positive multiple of the block size.</exception>
-    /// <exception cref="LinuxException">There is not that much address space.</exception>
+    /// <exception cref="LinuxException">There is not that much address space, or no descriptor left.</exception>
     public MemoryHandler(long sizeBytes, int blockSize, bool isReadOnly = false)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(sizeBytes);
@@ -21,7 +21,7 @@ public sealed class MemoryHandler : BlockHandler
         ArgumentOutOfRangeException.ThrowIfNotEqual(sizeBytes % blockSize, 0, nameof(sizeBytes));
         SizeBytes = sizeBytes;
         BlockSize = blockSize;
-        _memory = MappedRegion.MapAnonymous(sizeBytes);
+        _memory = new SharedMemory("scuse-memory", sizeBytes);
         _written = new WrittenMap(sizeBytes);
         _isReadOnly = isReadOnly;
     }
@@ -46,6 +46,9 @@ public sealed class MemoryHandler : BlockHandler
 
     /// <inheritdoc/>
     public override bool IsVolatile => true;
+
+    /// <summary>The disk itself: what stands at an offset of one stands there in the other.</summary>
+    public override SharedMemory OwnMemory => _memory;
 
     /// <summary>1 MiB: what ends the process in the middle of a write ends the disk with all that was on it, so that no part of a write is ever left.</summary>
     public override int AtomicWriteBytes => 1 << 20;
@@ -74,12 +77,30 @@ public sealed class MemoryHandler : BlockHandler
     {
         foreach (Memory<byte> piece in into)
         {
-            _memory.Slice(offset, piece.Length).Span.CopyTo(piece.Span);
-            offset += piece.Length;
+            // What was never written is not looked at: looking would take up room.
+            for (Span<byte> left = piece.Span; !left.IsEmpty;)
+            {
+                BlockExtent extent = _written.Find(offset, left.Length);
+                Span<byte> part = left[..(int)extent.LengthBytes];
+                if (extent.IsMapped)
+                {
+                    _memory.Slice(offset, part.Length).Span.CopyTo(part);
+                }
+                else
+                {
+                    part.Clear();
+                }
+
+                offset += part.Length;
+                left = left[part.Length..];
+            }
         }
 
         return ValueTask.CompletedTask;
     }
+
+    /// <inheritdoc/>
+    public override long Locate(long offset, int length) => _written.Find(offset, length) is { IsMapped: true } extent && extent.LengthBytes == length ? offset : -1;
 
     /// <inheritdoc/>
     public override ValueTask WriteAsync(long offset, DataBuffer from, WriteFlags flags, CancellationToken aborted)

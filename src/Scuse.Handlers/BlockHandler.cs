@@ -56,6 +56,12 @@ public abstract class BlockHandler
     public virtual int AtomicWriteBytes => 0;
 
     /// <summary>
+    /// Memory that the disk, or a part of it, stands in: large reads are then answered with a place in it, which <see cref="Locate"/> names, and the target sends them from there
+    /// without a copy. Null: none. Read once, after opening; it has to stay until <see cref="CloseAsync"/>. A target that cannot have it leaves everything to <see cref="ReadAsync"/>.
+    /// </summary>
+    public virtual SharedMemory? OwnMemory => null;
+
+    /// <summary>
     /// What it can do beyond reading and writing: found from which of <see cref="FlushAsync"/>, <see cref="UnmapAsync"/>,
     /// <see cref="WriteZeroesAsync"/>, <see cref="GetExtentAsync"/> and <see cref="GetResourcesAsync"/> are overridden. Override it where that depends on what lies beneath.
     /// </summary>
@@ -68,6 +74,15 @@ public abstract class BlockHandler
 
     /// <summary>Fills all of <paramref name="into"/> from <paramref name="offset"/> on. What was never written reads as zeros.</summary>
     public abstract ValueTask ReadAsync(long offset, DataBuffer into, CancellationToken aborted);
+
+    /// <summary>
+    /// Where in <see cref="OwnMemory"/> the bytes of a read stand, in one piece; -1 if they do not, then <see cref="ReadAsync"/> is called instead. Called for large reads only.
+    /// </summary>
+    /// <remarks>
+    /// The target does not say when it has sent them. So a place may be named only where nothing else than these blocks ever stands, as it is now or as a later write makes it.
+    /// What a write changes before they are sent is seen by this read or not; the target sees to it that it is not where an initiator may tell by the order of its commands.
+    /// </remarks>
+    public virtual long Locate(long offset, int length) => -1;
 
     /// <summary>Stores all of <paramref name="from"/> at <paramref name="offset"/>. Later reads see it; only a flush or FUA makes it durable.</summary>
     public abstract ValueTask WriteAsync(long offset, DataBuffer from, WriteFlags flags, CancellationToken aborted);

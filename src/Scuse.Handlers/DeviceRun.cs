@@ -149,7 +149,7 @@ sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log
         ReadyMessage ready = server.Ready;
         try
         {
-            grant = await session.ReportReadyAsync(ready).ConfigureAwait(false);
+            grant = await session.ReportReadyAsync(ready, server.OwnMemory?.Handle).ConfigureAwait(false);
         }
         catch (AttachException failure) when (failure.Problem == AttachProblem.NoTarget && _asked!.KeepSeconds > 0)
         {
@@ -214,7 +214,8 @@ sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log
             return new ServedRing(
                 thread, server, region, doorbell, targetDoorbell, session,
                 waitFlags: grant.Message.Ring.Contains(ReadyMessage.RingWaitFlags),
-                keepBuffers: grant.Message.Ring.Contains(ReadyMessage.RingKeepBuffers));
+                keepBuffers: grant.Message.Ring.Contains(ReadyMessage.RingKeepBuffers),
+                ownMemory: grant.Message.Ring.Contains(ReadyMessage.RingOwnMemory));
         }
         catch (Exception failure) when (failure is RingFormatException or LinuxException or ArgumentException)
         {

@@ -351,6 +351,15 @@ public sealed class IscsiSession : ITaskTransport
     }
 
     /// <inheritdoc/>
+    void ITaskTransport.OnDataInMoved(ScsiTask task)
+    {
+        if (TaskOf(task) is { Phase: { } phase } known)
+        {
+            phase.Output.DataInMoved(known);
+        }
+    }
+
+    /// <inheritdoc/>
     void ITaskTransport.OnAborted(ScsiTask task)
     {
         if (TaskOf(task) is not { } known)

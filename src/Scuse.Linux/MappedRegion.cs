@@ -3,7 +3,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Scuse.Linux;
 
-/// <summary>Memory mapped into this process, shared with others or its own, for reading and writing. mmap(2).</summary>
+/// <summary>Memory mapped into this process, shared with others or its own. mmap(2).</summary>
 /// <remarks>
 /// Whatever was handed out of it, memory or address, must not be used after <see cref="Dispose"/>. There is no finalizer on purpose: an
 /// address in use elsewhere must not vanish because nobody holds this object.
@@ -40,7 +40,13 @@ public sealed unsafe class MappedRegion : IDisposable
 
     /// <summary>Maps the first <paramref name="lengthBytes"/> bytes of a file or of shared memory; the descriptor may be closed afterwards.</summary>
     /// <exception cref="LinuxException">It cannot be mapped, or it is shorter than that (EINVAL): touching the missing part would be fatal.</exception>
-    public static MappedRegion Map(SafeFileHandle fd, long lengthBytes)
+    public static MappedRegion Map(SafeFileHandle fd, long lengthBytes) => Map(fd, lengthBytes, Native.PROT_READ | Native.PROT_WRITE);
+
+    /// <summary>The same for reading only: whoever writes to what is handed out of it ends the process.</summary>
+    /// <exception cref="LinuxException">It cannot be mapped, or it is shorter than that (EINVAL).</exception>
+    public static MappedRegion MapReadOnly(SafeFileHandle fd, long lengthBytes) => Map(fd, lengthBytes, Native.PROT_READ);
+
+    static MappedRegion Map(SafeFileHandle fd, long lengthBytes, int protection)
     {
         ArgumentNullException.ThrowIfNull(fd);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(lengthBytes);
@@ -50,7 +56,7 @@ public sealed unsafe class MappedRegion : IDisposable
             throw new LinuxException("mmap", Errno.EINVAL, $"{lengthBytes} bytes of a file of {held}");
         }
 
-        void* address = Native.mmap(null, (nuint)lengthBytes, Native.PROT_READ | Native.PROT_WRITE, Native.MAP_SHARED, (int)fd.DangerousGetHandle(), 0);
+        void* address = Native.mmap(null, (nuint)lengthBytes, protection, Native.MAP_SHARED, (int)fd.DangerousGetHandle(), 0);
         return address == (void*)-1 ? throw Native.Failed("mmap", $"{lengthBytes} bytes") : new MappedRegion(address, lengthBytes, isPrivate: false);
     }
 

@@ -70,6 +70,14 @@ public sealed unsafe class MemFd : IDisposable
         return seals >= 0 && (seals & Native.F_SEAL_SHRINK) != 0;
     }
 
+    /// <summary>Whether the descriptor is memory of ordinary pages: with huge ones a mapping faults where the system has none left, however the size is sealed.</summary>
+    public static bool IsOfOrdinaryPages(SafeFileHandle handle)
+    {
+        ArgumentNullException.ThrowIfNull(handle);
+        Native.StatFs status;
+        return Native.fstatfs((int)handle.DangerousGetHandle(), &status) == 0 && status.Type == Native.TMPFS_MAGIC;
+    }
+
     /// <summary>Gives the memory of a range back to the system; it reads as zeros afterwards. Only whole pages are given back, the rest is zeroed.</summary>
     /// <exception cref="LinuxException">The range does not lie in the file.</exception>
     public void PunchHole(long offset, long length)

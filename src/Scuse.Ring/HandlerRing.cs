@@ -116,7 +116,16 @@ public sealed class HandlerRing
     /// <param name="flags">What else there is to say; each flag but UnknownOp only if the mailbox offers it.</param>
     /// <param name="readLength">With <see cref="ResponseFlags.ReadLength"/>: how many bytes of Data-In there are.</param>
     /// <exception cref="InvalidOperationException">The id has not been taken, or has been answered.</exception>
-    public void Answer(ushort id, byte status, ReadOnlySpan<byte> sense, ResponseFlags flags = ResponseFlags.None, uint readLength = 0)
+    public void Answer(ushort id, byte status, ReadOnlySpan<byte> sense, ResponseFlags flags = ResponseFlags.None, uint readLength = 0) =>
+        Answer(id, status, sense, flags, readLength, place: 0);
+
+    /// <summary>Answers a read with GOOD and data that stands in the handler's own memory, which the target has; only where that was agreed. In any order, as above.</summary>
+    /// <param name="id">The command's id.</param>
+    /// <param name="place">Where in that memory the data starts, in bytes. So much as the command asks for has to lie inside it.</param>
+    /// <exception cref="InvalidOperationException">The id has not been taken, or has been answered.</exception>
+    public void AnswerFromOwnMemory(ushort id, long place) => Answer(id, status: 0, [], ResponseFlags.OwnMemory, readLength: 0, place);
+
+    void Answer(ushort id, byte status, ReadOnlySpan<byte> sense, ResponseFlags flags, uint readLength, long place)
     {
         if (!IsOutstanding(id))
             throw new InvalidOperationException($"command id {id} is not outstanding: it was answered already, or never taken");
@@ -129,18 +138,18 @@ public sealed class HandlerRing
         PassOverAllButCommands();
         if (_heldById is null)
         {
-            AnswerInFirstSlot(id, status, sense, flags, readLength);
+            AnswerInFirstSlot(id, status, sense, flags, readLength, place);
             return;
         }
 
         if (_entries.First.Id != id)
         {
             var held = _spareAnswers.TryPop(out var spare) ? spare : new HeldAnswer();
-            held.Set(status, sense, flags, readLength);
+            held.Set(status, sense, flags, readLength, place);
             _heldById[id] = held;
             return;
         }
-        AnswerInFirstSlot(id, status, sense, flags, readLength);
+        AnswerInFirstSlot(id, status, sense, flags, readLength, place);
         AnswerThoseWhoseTurnItIs(_heldById);
     }
 
@@ -305,13 +314,13 @@ public sealed class HandlerRing
         {
             var id = _entries.First.Id;
             heldById[id] = null;
-            AnswerInFirstSlot(id, held.Status, held.Sense, held.Flags, held.ReadLength);
+            AnswerInFirstSlot(id, held.Status, held.Sense, held.Flags, held.ReadLength, held.Place);
             _spareAnswers.Push(held);
             PassOverAllButCommands();
         }
     }
 
-    void AnswerInFirstSlot(ushort id, byte status, ReadOnlySpan<byte> sense, ResponseFlags flags, uint readLength)
+    void AnswerInFirstSlot(ushort id, byte status, ReadOnlySpan<byte> sense, ResponseFlags flags, uint readLength, long place)
     {
         var entry = _entries.First;
         var slot = (long)_ringOffset + entry.Offset;
@@ -319,7 +328,11 @@ public sealed class HandlerRing
         _shared.StorePlain8(slot + RingAbi.ResponseFlagsOffset, (byte)flags);
         _shared.StorePlain32(slot + RingAbi.StatusOffset, status);
         _shared.StorePlain32(slot + RingAbi.ReadLengthOffset, readLength);
-        if (status == CheckCondition || !sense.IsEmpty)
+        if ((flags & ResponseFlags.OwnMemory) != 0)
+        {
+            _shared.StorePlain64(slot + RingAbi.OwnMemoryPlaceOffset, (ulong)place);
+        }
+        else if (status == CheckCondition || !sense.IsEmpty)
         {
             _shared.CopyInPlain(slot + RingAbi.SenseOffset, sense);
             _shared.ZeroPlain(slot + RingAbi.SenseOffset + sense.Length, RingAbi.SenseBytes - sense.Length);
@@ -344,11 +357,13 @@ public sealed class HandlerRing
 
         public uint ReadLength { get; private set; }
 
+        public long Place { get; private set; }
+
         public ReadOnlySpan<byte> Sense => _sense.AsSpan(0, _senseLength);
 
-        public void Set(byte status, ReadOnlySpan<byte> sense, ResponseFlags flags, uint readLength)
+        public void Set(byte status, ReadOnlySpan<byte> sense, ResponseFlags flags, uint readLength, long place)
         {
-            (Status, Flags, ReadLength, _senseLength) = (status, flags, readLength, sense.Length);
+            (Status, Flags, ReadLength, Place, _senseLength) = (status, flags, readLength, place, sense.Length);
             sense.CopyTo(_sense);
         }
     }

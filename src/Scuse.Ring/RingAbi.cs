@@ -85,6 +85,9 @@ public static class RingAbi
     /// <summary>Response flag: the command is complete but its id and data blocks stay taken until freed by id.</summary>
     public const int ResponseFlagKeepBuffer = 4;
 
+    /// <summary>Response flag: the Data-In stands in the handler's own memory, at <see cref="OwnMemoryPlaceOffset"/>. Scuse's extension, in force only when negotiated.</summary>
+    public const int ResponseFlagOwnMemory = 128;
+
     /// <summary>Bytes of a command entry before its CDB, where it has no more than four iovecs.</summary>
     public const int CommandEntryBytes = 112;
 
@@ -120,6 +123,9 @@ public static class RingAbi
 
     /// <summary>Where the sense data starts in an answered entry.</summary>
     public const int SenseOffset = 16;
+
+    /// <summary>u64 in an entry answered with <see cref="ResponseFlagOwnMemory"/>: where in the handler's own memory the Data-In starts, in bytes. There is no sense data then.</summary>
+    public const int OwnMemoryPlaceOffset = SenseOffset;
 
     /// <summary>Bytes of sense data in an answered entry.</summary>
     public const int SenseBytes = 96;

@@ -35,6 +35,9 @@ public enum ResponseFlags : byte
 
     /// <summary>The id and the data blocks stay taken until freed by id (TCMU_UFLAG_KEEP_BUF).</summary>
     KeepBuffer = RingAbi.ResponseFlagKeepBuffer,
+
+    /// <summary>The Data-In stands in the handler's own memory, and the iovecs hold nothing. Scuse's extension, in force only when negotiated.</summary>
+    OwnMemory = RingAbi.ResponseFlagOwnMemory,
 }
 
 /// <summary>What became of an attempt to post a command.</summary>

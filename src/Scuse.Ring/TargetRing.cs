@@ -7,7 +7,9 @@ namespace Scuse.Ring;
 /// <param name="Status">The SCSI status. SAM-5 clause 5.3.</param>
 /// <param name="Flags">What else the handler says; unknown bits are dropped.</param>
 /// <param name="ReadLength">Bytes of Data-In, as the handler claims; it counts only with <see cref="ResponseFlags.ReadLength"/>, and may be more than was asked for.</param>
-public readonly record struct RingAnswer(ushort Id, byte Status, ResponseFlags Flags, uint ReadLength);
+/// <param name="Place">Where in the handler's own memory the Data-In starts, in bytes; it counts only with <see cref="ResponseFlags.OwnMemory"/>. All of it, as far as it was
+/// asked for and the read length lets it go, lies inside that memory: that has been checked.</param>
+public readonly record struct RingAnswer(ushort Id, byte Status, ResponseFlags Flags, uint ReadLength, long Place = 0);
 
 /// <summary>The target's end of a command ring: posts commands, reaps answers, and trusts nothing that the handler can write.</summary>
 /// <remarks>
@@ -17,9 +19,10 @@ public readonly record struct RingAnswer(ushort Id, byte Status, ResponseFlags F
 /// </remarks>
 public sealed class TargetRing
 {
+    const byte Good = 0x00;
     const byte CheckCondition = 0x02;
     const int FirstIds = 32;
-    const ResponseFlags KnownFlags = ResponseFlags.UnknownOp | ResponseFlags.ReadLength | ResponseFlags.KeepBuffer;
+    const ResponseFlags KnownFlags = ResponseFlags.UnknownOp | ResponseFlags.ReadLength | ResponseFlags.KeepBuffer | ResponseFlags.OwnMemory;
 
     enum IdState : byte { NeverUsed, Answered, Outstanding, Kept }
 
@@ -38,6 +41,9 @@ public sealed class TargetRing
     int _firstFreeId;
     int _freeIdCount;
     int _idsEverUsed;
+
+    // By id, bytes of Data-In that were asked for: kept only where answers may point into the handler's own memory.
+    long[] _dataInBytes = new long[FirstIds + 1];
 
     // Where the next entry goes, what the handler has been shown of it, and where the first entry not yet cleaned up starts.
     uint _head;
@@ -79,6 +85,9 @@ public sealed class TargetRing
 
     /// <summary>What the mailbox offers to the handler.</summary>
     public MailboxFlags Flags { get; }
+
+    /// <summary>How much memory of its own the handler has passed, in bytes: answers may point into it with <see cref="ResponseFlags.OwnMemory"/>. 0: none, and they may not.</summary>
+    public long OwnMemoryBytes { get; init; }
 
     /// <summary>How many commands are posted and not yet reaped.</summary>
     public int Outstanding { get; private set; }
@@ -150,6 +159,8 @@ public sealed class TargetRing
         StoreIovecs(entry + RingAbi.IovecsOffset + (long)RingAbi.IovecBytes * dataOut.Length, dataIn);
         _shared.CopyInPlain(cdbOffset, cdb);
         Append((uint)entryBytes, RingAbi.OperationCommand, id);
+        if (OwnMemoryBytes > 0)
+            _dataInBytes[id] = BytesIn(dataIn);
         Outstanding++;
         return PostResult.Posted;
     }
@@ -331,6 +342,15 @@ public sealed class TargetRing
         var ids = Math.Min(_freeIds.Length * 2, _maxOutstanding);
         Array.Resize(ref _freeIds, ids);
         Array.Resize(ref _ids, ids + 1);
+        Array.Resize(ref _dataInBytes, ids + 1);
+    }
+
+    static long BytesIn(ReadOnlySpan<DataExtent> extents)
+    {
+        long bytes = 0;
+        foreach (var extent in extents)
+            bytes += extent.Length;
+        return bytes;
     }
 
     bool TryLoadTail()
@@ -373,6 +393,10 @@ public sealed class TargetRing
         if (id != entry.Id && (Flags & MailboxFlags.OutOfOrder) == 0)
             return Break($"answered id {id} before id {entry.Id}, although the mailbox does not offer answers out of order");
 
+        var place = 0L;
+        if ((flags & ResponseFlags.OwnMemory) != 0 && !TryAcceptPlace(slot, id, status, flags, readLength, out place))
+            return false;
+
         if (status == CheckCondition)
             _shared.CopyOutPlain(slot + RingAbi.SenseOffset, _sense);
         else
@@ -391,7 +415,25 @@ public sealed class TargetRing
         {
             GiveBackId(id);
         }
-        answer = new RingAnswer(id, status, flags, readLength);
+        answer = new RingAnswer(id, status, flags, readLength, place);
+        return true;
+    }
+
+    bool TryAcceptPlace(long slot, ushort id, byte status, ResponseFlags flags, uint readLength, out long place)
+    {
+        var claimed = _shared.LoadOnce64(slot + RingAbi.OwnMemoryPlaceOffset);
+        place = (long)claimed;
+        if (OwnMemoryBytes == 0)
+            return Break($"answered id {id} with data in memory of its own, which was not agreed");
+        if (status != Good || (flags & ResponseFlags.UnknownOp) != 0)
+            return Break($"answered id {id} with data in memory of its own and status {status:X2}h, flags {(int)flags:X2}h: only GOOD comes with such data");
+        var bytes = _dataInBytes[id];
+        if (bytes == 0)
+            return Break($"answered id {id}, which returns no data, with data in memory of its own");
+        if ((flags & ResponseFlags.ReadLength) != 0)
+            bytes = Math.Min(bytes, readLength);
+        if (claimed > (ulong)OwnMemoryBytes || bytes > OwnMemoryBytes - place)
+            return Break($"answered id {id} with {bytes} bytes at {claimed} of its own memory, which has {OwnMemoryBytes}");
         return true;
     }
 

@@ -67,6 +67,14 @@ public interface IBackstore
     /// </summary>
     void Abandon(ScsiTask task);
 
+    /// <summary>
+    /// A task begins that others can tell by: what earlier ones have read must stay what it was. Data-In that is still where it may change, as
+    /// <see cref="ScsiTask.TakesDataInWhereItLies"/> allows, is copied now, and the transports are told with <see cref="ITaskTransport.OnDataInMoved"/>.
+    /// </summary>
+    void SettleDataIn()
+    {
+    }
+
     /// <summary>Gives back what <see cref="Prepare"/> found. Called once for each prepared task.</summary>
     void Release(ScsiTask task);
 }

@@ -21,6 +21,12 @@ public interface ITaskTransport
     void OnCompleted(ScsiTask task);
 
     /// <summary>
+    /// A completed task's <see cref="ScsiTask.DataIn"/> has moved: what is not sent yet is to be taken from where it is now. Only for a task with
+    /// <see cref="ScsiTask.TakesDataInWhereItLies"/>.
+    /// </summary>
+    void OnDataInMoved(ScsiTask task) => throw new NotSupportedException();
+
+    /// <summary>
     /// The task was aborted by task management: nothing is to be sent for it and its memory must not be touched after this call returns.
     /// </summary>
     void OnAborted(ScsiTask task);

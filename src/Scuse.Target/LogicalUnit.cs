@@ -457,6 +457,11 @@ public sealed class LogicalUnit
     {
         task.State = TaskState.Executing;
         TellTokens(task);
+        if (task.Attribute > TaskAttribute.Simple || MediumRange.IsAtomic(task.Cdb[0]))
+        {
+            Backstore.SettleDataIn(); // of reads that have ended before this one and are still being sent
+        }
+
         switch (task.Responder)
         {
             case Responder.Handler when Backstore.IsRefusing:

@@ -59,6 +59,12 @@ public sealed class ScsiTask
     /// <summary>How many bytes the initiator has room for. Zero for a command that returns none.</summary>
     public int ExpectedDataIn { get; set; }
 
+    /// <summary>
+    /// Whether the transport sends the bytes of Data-In just as they are when it gets to them, each once: then they may lie where a device goes on writing, and
+    /// <see cref="ITaskTransport.OnDataInMoved"/> may come. Not with a sum over them, nor when they may have to be sent again.
+    /// </summary>
+    public bool TakesDataInWhereItLies { get; set; }
+
     /// <summary>The CDB.</summary>
     public ReadOnlySpan<byte> Cdb => _cdb.AsSpan(0, _cdbLength);
 
@@ -218,6 +224,7 @@ public sealed class ScsiTask
         SetBuffers(default, default);
         DataOutLength = DataInLength = DataInCapacity = DataOutWantedByCdb = DataInWantedByCdb = 0;
         ExpectedDataIn = ExpectedDataOut = 0;
+        TakesDataInWhereItLies = false;
         Status = ScsiStatus.Good;
         SenseLength = 0;
         IsUnwanted = EndsWithTaskAborted = false;

@@ -33,14 +33,15 @@ sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
     bool _isRetired;
 
     /// <summary>What the ring can do beyond plain commands, by the attach protocol's names; a handler gets of these what it asks for.</summary>
-    public static readonly string[] Abilities = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement, ReadyMessage.RingKeepBuffers];
+    public static readonly string[] Abilities = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement, ReadyMessage.RingKeepBuffers, ReadyMessage.RingOwnMemory];
 
     /// <param name="deviceName">The device, for the memory's name.</param>
     /// <param name="handlerName">What the handler calls itself.</param>
     /// <param name="pid">Its process.</param>
     /// <param name="layout">How the region is laid out.</param>
     /// <param name="abilities">Those of <see cref="Abilities"/> that are in force.</param>
-    public HandlerLink(string deviceName, string handlerName, int pid, RingLayout layout, IReadOnlyCollection<string> abilities)
+    /// <param name="ownMemory">The handler's own memory, the link's from now on; null without <see cref="ReadyMessage.RingOwnMemory"/>.</param>
+    public HandlerLink(string deviceName, string handlerName, int pid, RingLayout layout, IReadOnlyCollection<string> abilities, HandlerMemory? ownMemory = null)
     {
         MailboxFlags flags = Offered
             | (abilities.Contains(ReadyMessage.RingTaskManagement) ? MailboxFlags.TaskManagement : 0)
@@ -51,7 +52,8 @@ sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
         _memory = MemFd.Create($"scuse-{deviceName}", layout.RegionBytes);
         Region = MappedRegion.Map(_memory.Handle, layout.RegionBytes);
         TargetRing.Format(Region.Address, layout, flags);
-        Ring = new TargetRing(Region.Address, layout, flags, MaxOutstanding);
+        Ring = new TargetRing(Region.Address, layout, flags, MaxOutstanding) { OwnMemoryBytes = ownMemory?.Bytes ?? 0 };
+        OwnMemory = ownMemory;
         Memory = new RegionMemory(layout, _memory, Region, Ring);
     }
 
@@ -65,6 +67,9 @@ sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
 
     /// <summary>The region's blocks, and its share of the engine's memory.</summary>
     public RegionMemory Memory { get; }
+
+    /// <summary>The handler's own memory, which its answers may point into; null when it has passed none.</summary>
+    public HandlerMemory? OwnMemory { get; }
 
     /// <summary>Which blocks are in use, to look at.</summary>
     public DataArea DataArea => Memory.Area;
@@ -125,7 +130,7 @@ sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
     /// <summary>Gives everything back; for a link that never came into service as well.</summary>
     public void Dispose()
     {
-        bool isSlow = Memory.HeldBytes > SlowToUnmapBytes;
+        bool isSlow = Memory.HeldBytes + (OwnMemory?.Bytes ?? 0) > SlowToUnmapBytes;
         Memory.Leave();
         if (isSlow)
         {
@@ -144,6 +149,7 @@ sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
     {
         Region.Dispose();
         _memory.Dispose();
+        OwnMemory?.Dispose();
     }
 
     /// <summary>Puts a command into the ring; the handler sees it after the turn's <see cref="Publish"/>.</summary>

@@ -70,6 +70,12 @@ sealed class RingCommand
 
     public int InLength { get; set; }
 
+    /// <summary>Whether its Data-In is sent from where it lies in the handler's own memory.</summary>
+    public bool IsInPlace { get; private set; }
+
+    Memory<byte>[]? _inPlace;
+    long _place;
+
     /// <summary>The blocks it holds.</summary>
     public RegionBlocks Blocks { get; private set; } = new();
 
@@ -111,6 +117,38 @@ sealed class RingCommand
 
     /// <summary>Tells the initiator's task, if there is one, where its data is.</summary>
     public void ShowBuffers() => Task?.SetBuffers(Blocks.DataOut(OutLength), Blocks.DataIn(InLength));
+
+    /// <summary>The handler's own memory holds the answer: the task's data is there from now on. Ends with <see cref="TrySettle"/> or <see cref="LeavePlace"/>.</summary>
+    public void ShowInPlace(HandlerMemory memory, long place, int length)
+    {
+        IsInPlace = true;
+        _place = place;
+        _inPlace ??= new Memory<byte>[1];
+        _inPlace[0] = memory.Slice(place, length);
+        Task!.SetBuffers(Task.DataOut, new DataBuffer(_inPlace, 1, length));
+    }
+
+    /// <summary>Copies the data as it is now to the blocks, where it stays as it is.</summary>
+    public bool TrySettle()
+    {
+        ScsiTask task = Task!;
+        DataBuffer blocks = Blocks.DataIn(task.DataIn.Length);
+        if (!Blocks.Link!.OwnMemory!.TryCopy(_place, blocks))
+        {
+            return false;
+        }
+
+        LeavePlace();
+        task.SetBuffers(task.DataOut, blocks);
+        return true;
+    }
+
+    /// <summary>Nobody needs the data in the handler's own memory any more.</summary>
+    public void LeavePlace()
+    {
+        IsInPlace = false;
+        _inPlace![0] = default;
+    }
 
     public void Reset()
     {

@@ -18,6 +18,12 @@ namespace Scuse.Engine.Backstores;
 /// </remarks>
 sealed class UserBackstore : IBackstore, ICommandQueueOwner
 {
+    /// <summary>
+    /// The most Data-In that is left in the handler's own memory until it is sent, in bytes: who takes its data slowly gets it copied, and <see cref="SettleDataIn"/> never
+    /// copies more than this at once.
+    /// </summary>
+    const int MaxInPlaceBytes = 32 << 20;
+
     static readonly ScsiResult CommunicationFailure = ScsiResult.Check(SenseKey.NotReady, AdditionalSense.CommunicationFailure);
 
     readonly Reactor _reactor;
@@ -35,6 +41,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     LogicalUnit _unit = null!;
     Action? _settled;
     Action? _drained;
+    int _inPlaceBytes;
     bool _isHandlerExpected;
     bool _isClosed;
 
@@ -176,6 +183,12 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     {
         if (task.BackstoreState is RingCommand command)
         {
+            if (command.IsInPlace)
+            {
+                _inPlaceBytes -= task.DataIn.Length;
+                command.LeavePlace();
+            }
+
             task.BackstoreState = null;
             command.Task = null;
             FreeUnlessKept(command);
@@ -306,6 +319,12 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
             }
         }
 
+        if ((answer.Flags & ResponseFlags.OwnMemory) != 0 && !TryTakeFromMemory(command, link.OwnMemory!, answer))
+        {
+            Finish(command, ScsiResult.Check(SenseKey.HardwareError, AdditionalSense.InternalTargetFailure));
+            return;
+        }
+
         // A read length that fills all the room says nothing of what there would have been beyond it: then the CDB tells, for GOOD.
         bool isShort = hasLength && answer.ReadLength < (uint)command.InLength;
         int dataInLength = isShort ? (int)answer.ReadLength
@@ -318,6 +337,38 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         else
         {
             CompleteCall(command, status, sense, dataInLength);
+        }
+    }
+
+    /// <summary>The data stands in the handler's own memory: it is sent from there, where that is good enough for whoever waits for it, or copied now. False when it cannot be read.</summary>
+    bool TryTakeFromMemory(RingCommand command, HandlerMemory memory, in RingAnswer answer)
+    {
+        int length = (answer.Flags & ResponseFlags.ReadLength) != 0 ? (int)Math.Min(answer.ReadLength, (uint)command.InLength) : command.InLength;
+        if (command.Task is { TakesDataInWhereItLies: true, Attribute: <= TaskAttribute.Simple } && length <= MaxInPlaceBytes - _inPlaceBytes)
+        {
+            command.ShowInPlace(memory, answer.Place, length);
+            _inPlaceBytes += length;
+            return true;
+        }
+
+        return memory.TryCopy(answer.Place, command.Blocks.DataIn(length));
+    }
+
+    public void SettleDataIn()
+    {
+        if (_inPlaceBytes == 0)
+        {
+            return;
+        }
+
+        foreach (RingCommand command in _queue.Commands)
+        {
+            // What cannot be read is left where it is: sending it fails, too.
+            if (command is { IsInPlace: true, Task: { } task } && command.TrySettle())
+            {
+                _inPlaceBytes -= task.DataIn.Length;
+                task.Transport.OnDataInMoved(task);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Scuse.Engine.Backstores;
+using Scuse.Engine.Targets;
 using Scuse.Linux;
 using Scuse.Ring.Attach;
 
@@ -294,7 +295,13 @@ sealed partial class AttachServer : IDisposable
     {
         try
         {
+            AttachPhase before = session.Phase;
             string? refusal = session.Receive(_packet, _slots, out bool isEnd);
+            if (before != session.Phase && session.MemoryRefusal is { } why)
+            {
+                LogMemoryRefused(Logger, session.Slot!.Name, session.Pid, why);
+            }
+
             if (isEnd)
             {
                 End(session, "it closed its connection", byPeer: true);
@@ -419,6 +426,9 @@ sealed partial class AttachServer : IDisposable
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "attach: process {Pid} refused: {Reason}")]
     static partial void LogRefused(ILogger logger, int pid, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Lun}: the memory that its handler, process {Pid}, passed is not used, its reads go through the ring: {Reason}")]
+    static partial void LogMemoryRefused(ILogger logger, LunName lun, int pid, string reason);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "attach: {Count} more refused")]
     static partial void LogMoreRefused(ILogger logger, int count);

@@ -21,6 +21,7 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
     readonly TaskCompletionSource<string?> _served = new(TaskCreationOptions.RunContinuationsAsynchronously);
     readonly List<SafeFileHandle> _descriptors = [];
     TokenBucket _messages = new(limits.MessagesPerSecond, limits.MessageBurst);
+    SafeFileHandle? _offered; // while the message that it came with is handled
     int _foreignDescriptors;
     PidFd? _watched;
     ulong _processWatch;
@@ -52,6 +53,9 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
 
     /// <summary>The handler's region, once it has one.</summary>
     public HandlerLink? Link { get; private set; }
+
+    /// <summary>Why the memory of its own that it passed is not used; null when it is, or when there was none.</summary>
+    public string? MemoryRefusal { get; private set; }
 
     /// <summary>Whether what was written to it is gone when it ends.</summary>
     public bool IsVolatile { get; private set; }
@@ -98,14 +102,37 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
     public string? Receive(byte[] packet, IReadOnlyDictionary<string, DeviceSlot> slots, out bool isEnd)
     {
         int length = socket.Receive(packet, _descriptors, timeoutMs: 0);
-        DropDescriptors();
+        if (Phase == AttachPhase.Opening && _descriptors is [var only])
+        {
+            _offered = only; // its memory perhaps
+            _descriptors.Clear();
+        }
+
+        try
+        {
+            return Handle(packet, length, slots, out isEnd);
+        }
+        finally
+        {
+            if (_offered is { } unasked)
+            {
+                _offered = null;
+                _descriptors.Add(unasked);
+            }
+
+            DropDescriptors();
+        }
+    }
+
+    string? Handle(byte[] packet, int length, IReadOnlyDictionary<string, DeviceSlot> slots, out bool isEnd)
+    {
         isEnd = length == 0;
         if (length <= 0)
         {
             return null;
         }
 
-        if (_foreignDescriptors > limits.ForeignDescriptors)
+        if (_foreignDescriptors + _descriptors.Count > limits.ForeignDescriptors)
         {
             return $"more than {limits.ForeignDescriptors} descriptors that nobody asked for";
         }
@@ -237,8 +264,20 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
         }
 
         LunOptions options = Slot.Options;
-        string[] abilities = [.. HandlerLink.Abilities.Intersect(ready.Ring)];
-        var link = new HandlerLink(options.DeviceName, HandlerName, Pid, RingLayout.Create(options.CommandRingBytes, options.DataAreaBytes), abilities);
+        PassLevel level = options.Level ?? (ready.Level == ReadyMessage.LevelAll ? PassLevel.All : PassLevel.Io);
+        HandlerMemory? ownMemory = TakeMemory(ready, level);
+        string[] abilities = [.. HandlerLink.Abilities.Intersect(ready.Ring).Where(ability => ability != ReadyMessage.RingOwnMemory || ownMemory is not null)];
+        HandlerLink link;
+        try
+        {
+            link = new HandlerLink(options.DeviceName, HandlerName, Pid, RingLayout.Create(options.CommandRingBytes, options.DataAreaBytes), abilities, ownMemory);
+        }
+        catch (LinuxException)
+        {
+            ownMemory?.Dispose();
+            throw;
+        }
+
         try
         {
             socket.Send(new RegionMessage { MapBytes = link.Region.LengthBytes, Ring = abilities }.ToBytes(), link.Descriptors, timeoutMs: 0);
@@ -255,9 +294,33 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
         Since = DateTimeOffset.UtcNow;
         IsVolatile = ready.Features.Contains(ReadyMessage.FeatureVolatile);
         Slot.BlockSize = ready.BlockSize;
-        PassLevel level = options.Level ?? (ready.Level == ReadyMessage.LevelAll ? PassLevel.All : PassLevel.Io);
         Slot.OnAttached(this, link, Describe(ready), level);
         return null;
+    }
+
+    /// <summary>Takes the memory that came with the message, if it may be used. At level all a handler answers more than reads, so there is no such thing.</summary>
+    HandlerMemory? TakeMemory(ReadyMessage ready, PassLevel level)
+    {
+        if (!ready.Ring.Contains(ReadyMessage.RingOwnMemory))
+        {
+            return null;
+        }
+
+        SafeFileHandle? passed = _offered;
+        _offered = null;
+        HandlerMemory? taken = null;
+        if (level == PassLevel.Io)
+        {
+            taken = HandlerMemory.TryTake(passed, ready.MemoryBytes, out string? refusal);
+            MemoryRefusal = refusal;
+        }
+
+        if (taken is null)
+        {
+            passed?.Dispose();
+        }
+
+        return taken;
     }
 
     BlockDeviceInfo Describe(ReadyMessage ready)

@@ -65,9 +65,11 @@ sealed class AttachSession : IControlChannel, IDisposable
     /// Says that the device is open; returns the region with its three descriptors, or null when the target does not want it any more:
     /// <see cref="WasReleased"/> tells whether for now only.
     /// </summary>
-    internal async Task<RegionGrant?> ReportReadyAsync(ReadyMessage ready)
+    /// <param name="ready">What the device is.</param>
+    /// <param name="memory">The handler's own memory, where the message offers it.</param>
+    internal async Task<RegionGrant?> ReportReadyAsync(ReadyMessage ready, SafeFileHandle? memory)
     {
-        Send(ready);
+        Send(ready, memory is null ? default : new ReadOnlySpan<SafeFileHandle>(in memory));
         List<SafeFileHandle> descriptors = [];
         AttachMessage answer = await ReceiveAsync(descriptors, AnswerTimeoutMs).ConfigureAwait(false);
         if (answer is RegionMessage region && descriptors.Count == RegionDescriptors)
@@ -159,11 +161,11 @@ sealed class AttachSession : IControlChannel, IDisposable
 
     public void Dispose() => _socket.Dispose();
 
-    void Send(AttachMessage message)
+    void Send(AttachMessage message, ReadOnlySpan<SafeFileHandle> descriptors = default)
     {
         try
         {
-            _socket.Send(message.ToBytes());
+            _socket.Send(message.ToBytes(), descriptors);
         }
         catch (LinuxException failure)
         {

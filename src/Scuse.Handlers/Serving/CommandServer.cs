@@ -33,8 +33,11 @@ abstract class CommandServer
     /// <summary>Has a command end in what an exception says.</summary>
     internal abstract void Fail(CommandSlot slot, Exception failure);
 
+    /// <summary>Memory of the handler's own that the target may send from, if any; it goes with <see cref="Ready"/>.</summary>
+    internal virtual SharedMemory? OwnMemory => null;
+
     /// <summary>What the ring that is served next can do.</summary>
-    internal virtual void SetAbilities(bool canKeepBuffers)
+    internal virtual void SetAbilities(bool canKeepBuffers, bool hasOwnMemory)
     {
     }
 
@@ -166,6 +169,11 @@ abstract class CommandServer<TResult>(ErrorLog log) : CommandServer
 /// <summary>A block handler behind a device server of its own, so that every CDB works at either pass level.</summary>
 sealed class BlockCommandServer : CommandServer<ScsiResult>
 {
+    /// <summary>
+    /// Smaller reads are copied into their buffers: below this the copy, which stays in the processor's cache, costs less than sending from memory that is in none.
+    /// </summary>
+    const int LeastInPlaceBytes = 128 << 10;
+
     readonly BlockHandler _handler;
     readonly BlockDeviceAdapter _device;
     readonly DeviceServer _server;
@@ -173,6 +181,7 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
     // Under the lock: sizes are told in their order.
     readonly Lock _sizeLock = new();
     Action<long>? _tellSize;
+    bool _answersInPlace;
     volatile ReadyMessage _ready;
 
     internal BlockCommandServer(BlockHandler handler, DeviceInfo device, string askedLevel, ErrorLog log)
@@ -219,13 +228,17 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
             HasCopyManager = true, // the target's, which copies at this level too
             StartInBackground = static work => ThreadPool.QueueUserWorkItem(static work => work(), work, preferLocal: false),
         };
+        string level = askedLevel.Length > 0 ? askedLevel : ReadyMessage.LevelIo;
+        OwnMemory = level == ReadyMessage.LevelIo ? handler.OwnMemory : null;
+        string[] abilities = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement];
         _ready = new ReadyMessage
         {
             SizeBytes = sizeBytes,
             BlockSize = blockSize,
-            Level = askedLevel.Length > 0 ? askedLevel : ReadyMessage.LevelIo,
+            Level = level,
             Features = Names(features, handler.IsVolatile),
-            Ring = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement],
+            Ring = OwnMemory is null ? abilities : [.. abilities, ReadyMessage.RingOwnMemory],
+            MemoryBytes = OwnMemory?.LengthBytes ?? 0,
             Product = handler.Product,
             MaxTransferBytes = handler.MaxTransferBytes,
             AtomicWriteBytes = handler.AtomicWriteBytes,
@@ -262,6 +275,45 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
         }
     }
 
+    internal override SharedMemory? OwnMemory { get; }
+
+    internal override bool TryStart(CommandSlot slot) =>
+        (_answersInPlace && slot.Scsi.DataIn.Length >= LeastInPlaceBytes && TryAnswerInPlace(slot)) || base.TryStart(slot);
+
+    /// <summary>A read whose data stands in the handler's own memory is answered with the place. False for anything else, which goes its usual way.</summary>
+    bool TryAnswerInPlace(CommandSlot slot)
+    {
+        int length = slot.Scsi.DataIn.Length;
+        if (!_server.TryCheckTransfer(slot.Scsi.Cdb.Span, out long offset, out int wanted, out bool isWrite, out bool isDurable, out _)
+            || isWrite || isDurable || length > wanted)
+        {
+            return false;
+        }
+
+        try
+        {
+            long place = _handler.Locate(offset, length);
+            if (place < 0)
+            {
+                return false;
+            }
+
+            if (length > OwnMemory!.LengthBytes - place)
+            {
+                throw new InvalidOperationException($"Locate named place {place} for {length} bytes, in a memory of {OwnMemory.LengthBytes}");
+            }
+
+            _server.Statistics.Count(isWrite: false, length);
+            slot.SetPlace(place);
+        }
+        catch (Exception failure)
+        {
+            Fail(slot, failure);
+        }
+
+        return true;
+    }
+
     protected override ValueTask<ScsiResult> ExecuteAsync(in ScsiCommand command) =>
         _server.ExecuteAsync(new DeviceCommand(command.Cdb, command.DataOut, command.DataIn, command.Aborted));
 
@@ -273,7 +325,11 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
     protected override bool UsesDescriptorSense => _server.Control.DescriptorSense;
 
     // A target that comes is a device server's power on.
-    internal override void SetAbilities(bool canKeepBuffers) => _server.Reset();
+    internal override void SetAbilities(bool canKeepBuffers, bool hasOwnMemory)
+    {
+        _answersInPlace = hasOwnMemory && OwnMemory is not null;
+        _server.Reset();
+    }
 
     protected override ValueTask OnTaskManagementAsync(TaskManagementNotice notice)
     {
@@ -362,7 +418,7 @@ sealed class RawCommandServer : CommandServer<CommandResult>
 
     protected override void SetResult(CommandSlot slot, CommandResult result) => slot.SetResult(result);
 
-    internal override void SetAbilities(bool canKeepBuffers) => _handler.CanKeepBuffers = canKeepBuffers;
+    internal override void SetAbilities(bool canKeepBuffers, bool hasOwnMemory) => _handler.CanKeepBuffers = canKeepBuffers;
 
     protected override ValueTask OnTaskManagementAsync(TaskManagementNotice notice) => _handler.OnTaskManagementAsync(notice);
 

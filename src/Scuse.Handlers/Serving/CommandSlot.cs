@@ -66,6 +66,9 @@ sealed class CommandSlot
 
     internal uint ReadLength { get; private set; }
 
+    /// <summary>Where in the handler's own memory the data stands; with <see cref="ResponseFlags.OwnMemory"/>.</summary>
+    internal long Place { get; private set; }
+
     /// <summary>The hold on the buffers that came with the result, if any.</summary>
     internal KeptBuffers? Keep { get; private set; }
 
@@ -108,6 +111,14 @@ sealed class CommandSlot
         {
             SetReadLength(result.DataInLength);
         }
+    }
+
+    /// <summary>The result of a read whose data stands in the handler's own memory.</summary>
+    internal void SetPlace(long place)
+    {
+        SetResult(ScsiResult.GoodWith(Scsi.DataIn.Length));
+        Flags = ResponseFlags.OwnMemory;
+        Place = place;
     }
 
     internal void SetResult(in CommandResult result)

@@ -108,10 +108,11 @@ sealed class ServedRing
     /// <param name="control">The connection; the caller's.</param>
     /// <param name="waitFlags">Whether the waiting flags are in force.</param>
     /// <param name="keepBuffers">Whether answered commands' buffers may be kept.</param>
+    /// <param name="ownMemory">Whether answers may point into the handler's own memory.</param>
     /// <exception cref="RingFormatException">There is no usable ring in the region.</exception>
     internal ServedRing(
         ServingThread thread, CommandServer server, MappedRegion region, EventFd doorbell, EventFd targetDoorbell, IControlChannel control, bool waitFlags,
-        bool keepBuffers)
+        bool keepBuffers, bool ownMemory)
     {
         _thread = thread;
         _server = server;
@@ -122,7 +123,7 @@ sealed class ServedRing
         _control = control;
         _waitFlags = waitFlags;
         _keepBuffers = keepBuffers && (_ring.Flags & MailboxFlags.KeepBuffer) != 0;
-        server.SetAbilities(_keepBuffers);
+        server.SetAbilities(_keepBuffers, ownMemory);
     }
 
     /// <summary>Completes when serving is over. From then on no command is under way, but for those in <see cref="Abandoned"/>.</summary>
@@ -412,7 +413,15 @@ sealed class ServedRing
             flags &= ~ResponseFlags.ReadLength;
         }
 
-        _ring.Answer(slot.Command.Id, (byte)slot.Status, slot.Sense, flags, slot.ReadLength);
+        if ((flags & ResponseFlags.OwnMemory) != 0)
+        {
+            _ring.AnswerFromOwnMemory(slot.Command.Id, slot.Place);
+        }
+        else
+        {
+            _ring.Answer(slot.Command.Id, (byte)slot.Status, slot.Sense, flags, slot.ReadLength);
+        }
+
         _hasAnswered = true;
         Forget(slot.Command.Id);
         if (slot.Stage == SlotStage.Withheld)

@@ -179,6 +179,7 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
         scsi.Attribute = command.Attribute <= LargestAttribute ? (TaskAttribute)command.Attribute : TaskAttribute.Untagged;
         scsi.ExpectedDataOut = command.Write ? expected : 0;
         scsi.ExpectedDataIn = !command.Read ? 0 : command.Write ? (int)(additional.BidirectionalReadDataLength ?? 0) : expected;
+        scsi.TakesDataInWhereItLies = !phase.Connection.Parameters.DataDigest && session.Parameters.ErrorRecoveryLevel == 0;
         scsi.SetCdb(command.Cdb, additional.ExtendedCdb);
         task.Scsi = scsi;
         Tasks.Add(task);

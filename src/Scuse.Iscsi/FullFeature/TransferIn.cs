@@ -117,9 +117,9 @@ internal sealed class TransferIn(SessionParameters parameters, ConnectionParamet
         for (int left = length; left > 0;)
         {
             Memory<byte> piece = cursor.Take(left);
-            left -= piece.Length;
             sum = connection.DataDigest ? Crc32C.Append(sum, piece.Span) : sum;
-            writer.AddData(piece, lastOf: left == 0 ? lastOf : null);
+            writer.AddDataIn(piece, task, offset + length - left, lastOf: left == piece.Length ? lastOf : null);
+            left -= piece.Length;
         }
 
         if (connection.DataDigest)

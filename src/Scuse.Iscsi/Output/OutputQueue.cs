@@ -153,6 +153,17 @@ internal sealed class OutputQueue(PinnedBufferPool pool, PieceWriterPool writers
         Enqueue(new OutputEntry { Kind = Kind.DataAgain, Again = again });
     }
 
+    /// <summary>The data of a task lies elsewhere now: what is not sent yet is taken from there.</summary>
+    public void DataInMoved(IscsiTask task)
+    {
+        if (task.InStarted)
+        {
+            task.InCursor = new DataCursor(task.Scsi.DataIn);
+            task.InCursor.Skip(task.InSent);
+            _writer?.Repoint(task, task.Scsi.DataIn, ref _sentOfFirst);
+        }
+    }
+
     /// <summary>Names what to send next; see <see cref="IscsiConnection.GetSendBuffers"/>.</summary>
     public int GetBuffers(Span<Memory<byte>> buffers)
     {

@@ -16,6 +16,10 @@ internal struct Piece
     /// <summary>The task whose memory is not needed any more once this is sent.</summary>
     public IscsiTask? LastOf;
 
+    /// <summary>The task whose Data-In it is a part of, and where in that it begins; null for anything else.</summary>
+    public IscsiTask? DataOf;
+    public int DataOffset;
+
     /// <summary>The control PDU that is sent with it.</summary>
     public ControlPdu? Control;
 }

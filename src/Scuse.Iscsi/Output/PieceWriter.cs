@@ -1,5 +1,6 @@
 using Scuse.Iscsi.FullFeature;
 using Scuse.Iscsi.Pdus;
+using Scuse.Scsi;
 
 namespace Scuse.Iscsi.Output;
 
@@ -49,6 +50,43 @@ internal sealed class PieceWriter
     /// <summary>A run that lies elsewhere.</summary>
     public void AddData(Memory<byte> data, IscsiTask? lastOf = null, ControlPdu? control = null) =>
         Pieces.Add(new Piece { Memory = data, RingOffset = -1, LastOf = lastOf, Control = control });
+
+    /// <summary>A part of a task's Data-In, where it lies.</summary>
+    public void AddDataIn(Memory<byte> data, IscsiTask of, int offset, IscsiTask? lastOf) =>
+        Pieces.Add(new Piece { Memory = data, RingOffset = -1, LastOf = lastOf, DataOf = of, DataOffset = offset });
+
+    /// <summary>A task's Data-In lies elsewhere now: the parts of it that are still to be sent are taken from there. Rare work.</summary>
+    /// <param name="task">The task.</param>
+    /// <param name="dataIn">Where all of its Data-In is now.</param>
+    /// <param name="sentOfFirst">How much of the first piece has been sent.</param>
+    public void Repoint(IscsiTask task, DataBuffer dataIn, ref int sentOfFirst)
+    {
+        // Once around the queue, so that all stay in their order.
+        int count = Pieces.Count;
+        for (int i = 0; i < count; i++)
+        {
+            Piece piece = Pieces.RemoveFirst();
+            if (piece.DataOf != task)
+            {
+                Pieces.Add(piece);
+                continue;
+            }
+
+            int skip = 0;
+            if (i == 0)
+            {
+                (skip, sentOfFirst) = (sentOfFirst, 0);
+            }
+
+            int offset = piece.DataOffset + skip;
+            int end = piece.DataOffset + piece.Memory.Length;
+            foreach (Memory<byte> part in dataIn.Slice(offset, end - offset))
+            {
+                offset += part.Length;
+                AddDataIn(part, task, offset - part.Length, lastOf: offset == end ? piece.LastOf : null);
+            }
+        }
+    }
 
     /// <summary>The zero bytes after a data segment of that length.</summary>
     public void AddPadding(int segmentLength)

@@ -143,6 +143,9 @@ public sealed record ReadyMessage : AttachMessage
     /// <summary>Ring ability: an answered command's data blocks may be kept (KEEP_BUF) until <see cref="FreeKeptMessage"/> names them.</summary>
     public const string RingKeepBuffers = "keepBuf";
 
+    /// <summary>Ring ability: a descriptor of memory of the handler's own comes with this message, and reads may be answered with a place in it.</summary>
+    public const string RingOwnMemory = "ownMemory";
+
     /// <summary>Capacity in bytes.</summary>
     public required long SizeBytes { get; init; }
 
@@ -170,6 +173,9 @@ public sealed record ReadyMessage : AttachMessage
 
     /// <summary>The most bytes that one write stores all or none of, whatever fails meanwhile; 0 promises nothing.</summary>
     public int AtomicWriteBytes { get; set; }
+
+    /// <summary>With <see cref="RingOwnMemory"/>: how many bytes the memory has whose descriptor comes with this message.</summary>
+    public long MemoryBytes { get; set; }
 }
 
 /// <summary>Handler to target: the device cannot be opened. The handler closes the socket after it.</summary>

@@ -151,7 +151,7 @@ public sealed record RingEntryDump
 
     /// <summary>uflags by the header's names, without TCMU_UFLAG_; those that have none as numbers.</summary>
     public IReadOnlyList<string> ResponseFlagNames =>
-        FlagText.Of((int)ResponseFlags, (RingAbi.ResponseFlagUnknownOperation, "UNKNOWN_OP"), (RingAbi.ResponseFlagReadLength, "READ_LEN"), (RingAbi.ResponseFlagKeepBuffer, "KEEP_BUF"));
+        FlagText.Of((int)ResponseFlags, (RingAbi.ResponseFlagUnknownOperation, "UNKNOWN_OP"), (RingAbi.ResponseFlagReadLength, "READ_LEN"), (RingAbi.ResponseFlagKeepBuffer, "KEEP_BUF"), (RingAbi.ResponseFlagOwnMemory, "OWN_MEMORY"));
 
     /// <summary>The command asked for; null for any other entry, and for one whose slot holds an answer.</summary>
     public RingRequestDump? Request { get; init; }
