@@ -118,15 +118,31 @@ public sealed class MemoryHandler : BlockHandler
     /// <inheritdoc/>
     public override ValueTask UnmapAsync(long offset, long length, CancellationToken aborted)
     {
-        _memory.Discard(offset, length);
+        Discard(offset, length);
         _written.Clear(offset, length);
         return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Only what has been written takes up room.</summary>
+    void Discard(long offset, long length)
+    {
+        while (length > 0)
+        {
+            BlockExtent extent = _written.Find(offset, length);
+            if (extent.IsMapped)
+            {
+                _memory.Discard(offset, extent.LengthBytes);
+            }
+
+            offset += extent.LengthBytes;
+            length -= extent.LengthBytes;
+        }
     }
 
     /// <inheritdoc/>
     public override ValueTask WriteZeroesAsync(long offset, long length, bool mayUnmap, CancellationToken aborted)
     {
-        _memory.Discard(offset, length);
+        Discard(offset, length);
         if (mayUnmap)
         {
             _written.Clear(offset, length);

@@ -3,7 +3,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Scuse.Linux;
 
-/// <summary>Memory mapped into this process, shared with others or its own. mmap(2).</summary>
+/// <summary>A file or memory mapped into this process, shared with whoever has it mapped too. mmap(2).</summary>
 /// <remarks>
 /// Whatever was handed out of it, memory or address, must not be used after <see cref="Dispose"/>. There is no finalizer on purpose: an
 /// address in use elsewhere must not vanish because nobody holds this object.
@@ -16,12 +16,10 @@ public sealed unsafe class MappedRegion : IDisposable
     const int ChunkStep = 1 << ChunkShift;
 
     readonly Chunk[] _chunks;
-    readonly bool _isPrivate;
     void* _address;
 
-    MappedRegion(void* address, long lengthBytes, bool isPrivate)
+    MappedRegion(void* address, long lengthBytes)
     {
-        _isPrivate = isPrivate;
         _address = address;
         LengthBytes = lengthBytes;
         _chunks = new Chunk[(int)((lengthBytes + ChunkStep - 1) >> ChunkShift)];
@@ -57,48 +55,7 @@ public sealed unsafe class MappedRegion : IDisposable
         }
 
         void* address = Native.mmap(null, (nuint)lengthBytes, protection, Native.MAP_SHARED, (int)fd.DangerousGetHandle(), 0);
-        return address == (void*)-1 ? throw Native.Failed("mmap", $"{lengthBytes} bytes") : new MappedRegion(address, lengthBytes, isPrivate: false);
-    }
-
-    /// <summary>
-    /// Memory of this process alone, all zeros. It takes up room only where it has been written: reading an untouched part takes none,
-    /// and the size may exceed what the machine has.
-    /// </summary>
-    /// <exception cref="LinuxException">There is not that much address space, or the system promises no more memory than it has (ENOMEM).</exception>
-    public static MappedRegion MapAnonymous(long lengthBytes)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(lengthBytes);
-        void* address = Native.mmap(null, (nuint)lengthBytes, Native.PROT_READ | Native.PROT_WRITE, Native.MAP_PRIVATE | Native.MAP_ANONYMOUS | Native.MAP_NORESERVE, -1, 0);
-        return address == (void*)-1 ? throw Native.Failed("mmap", $"{lengthBytes} bytes") : new MappedRegion(address, lengthBytes, isPrivate: true);
-    }
-
-    /// <summary>Makes a range of a <see cref="MapAnonymous"/> region read as zeros and gives its whole pages back to the system.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The range does not lie in the region.</exception>
-    /// <exception cref="InvalidOperationException">The region is shared: see <see cref="MemFd.PunchHole"/>.</exception>
-    public void Discard(long offset, long length)
-    {
-        if (!_isPrivate)
-        {
-            throw new InvalidOperationException("only memory of this process alone can be discarded");
-        }
-
-        if ((ulong)offset > (ulong)LengthBytes || (ulong)length > (ulong)(LengthBytes - offset))
-        {
-            throw new ArgumentOutOfRangeException(nameof(offset), $"bytes {offset}..{offset + length} of a region of {LengthBytes}");
-        }
-
-        ObjectDisposedException.ThrowIf(_address is null, this);
-        long end = offset + length;
-        long firstPage = Math.Min(end, (offset + Environment.SystemPageSize - 1) / Environment.SystemPageSize * Environment.SystemPageSize);
-        long pagesEnd = Math.Max(firstPage, end / Environment.SystemPageSize * Environment.SystemPageSize);
-        byte* start = (byte*)_address;
-        new Span<byte>(start + offset, (int)(firstPage - offset)).Clear();
-        if (pagesEnd > firstPage && Native.madvise(start + firstPage, (nuint)(pagesEnd - firstPage), Native.MADV_DONTNEED) < 0)
-        {
-            throw Native.Failed("madvise", $"{pagesEnd - firstPage} bytes");
-        }
-
-        new Span<byte>(start + pagesEnd, (int)(end - pagesEnd)).Clear();
+        return address == (void*)-1 ? throw Native.Failed("mmap", $"{lengthBytes} bytes") : new MappedRegion(address, lengthBytes);
     }
 
     /// <summary>A piece of the region as memory; nothing is allocated. Any piece of up to 1 GiB can be had this way.</summary>

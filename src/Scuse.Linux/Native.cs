@@ -58,10 +58,6 @@ static unsafe partial class Native
     internal const int PROT_READ = 1;
     internal const int PROT_WRITE = 2;
     internal const int MAP_SHARED = 1;
-    internal const int MAP_PRIVATE = 2;
-    internal const int MAP_ANONYMOUS = 0x20;
-    internal const int MAP_NORESERVE = 0x4000;
-    internal const int MADV_DONTNEED = 4;
     internal const int FALLOC_FL_KEEP_SIZE = 1;
     internal const int FALLOC_FL_PUNCH_HOLE = 2;
     internal const int FALLOC_FL_ZERO_RANGE = 16;
@@ -127,7 +123,6 @@ static unsafe partial class Native
     [LibraryImport("libc")] internal static partial int fstatfs(int fd, StatFs* result);
     [LibraryImport("libc")] internal static partial void* mmap(void* address, nuint length, int protection, int flags, int fd, long offset);
     [LibraryImport("libc")] internal static partial int munmap(void* address, nuint length);
-    [LibraryImport("libc")] internal static partial int madvise(void* address, nuint length, int advice);
     [LibraryImport("libc")] internal static partial int execvp(byte* file, byte** arguments);
     [LibraryImport("libc")] internal static partial int epoll_create1(int flags);
     [LibraryImport("libc")] internal static partial int epoll_ctl(int epoll, int operation, int fd, void* epollEvent);

@@ -66,6 +66,79 @@ public sealed class AttachServerTests : IDisposable
         Assert.Empty(region.Ring);
     }
 
+    [Fact]
+    public void A_handler_that_passes_memory_of_its_own_is_told_that_it_is_used_and_nothing_stays_when_it_goes()
+    {
+        using MemFd memory = MemFd.Create("own", 1 << 20);
+        Assert.Equal(["ownMemory"], AttachWithMemory("1048576", memory.Handle));
+        Assert.Equal(["ownMemory"], AttachWithMemory("4096", memory.Handle)); // a part of it
+        int before = Directory.GetFiles("/proc/self/fd").Length;
+        for (int i = 0; i < 20; i++)
+        {
+            Assert.Equal(["ownMemory"], AttachWithMemory("1048576", memory.Handle));
+        }
+
+        Assert.True(SpinWait.SpinUntil(() => Directory.GetFiles("/proc/self/fd").Length <= before, AnswerMs));
+    }
+
+    [Theory]
+    [InlineData("1048576", true, "fd")] // of another kind
+    [InlineData("1048576", true, "file")]
+    [InlineData("1048576", true, "unsealed")]
+    [InlineData("1048577", true, "sealed")]
+    [InlineData("9223372036854775807", true, "sealed")]
+    [InlineData("0", true, "sealed")]
+    [InlineData("-4096", true, "sealed")]
+    [InlineData("1048576", false, "")]
+    public void Memory_that_cannot_be_trusted_is_not_used_and_the_handler_serves_without_it(string bytes, bool passes, string what)
+    {
+        using SafeFileHandle? descriptor = passes ? Make(what) : null;
+
+        Assert.Empty(AttachWithMemory(bytes, descriptor));
+        AssertThatAGoodHandlerAttaches();
+    }
+
+    [Fact]
+    public void At_level_all_memory_is_not_used()
+    {
+        using MemFd memory = MemFd.Create("own", 1 << 20);
+
+        Assert.Empty(AttachWithMemory("1048576", memory.Handle, ",\"level\":\"all\""));
+    }
+
+    static SafeFileHandle Make(string what)
+    {
+        switch (what)
+        {
+            case "fd":
+                return EventFd.Create().Handle;
+            case "file":
+                SafeFileHandle file = File.OpenHandle(Path.GetTempFileName(), FileMode.Open, FileAccess.ReadWrite, FileShare.None, FileOptions.DeleteOnClose);
+                RandomAccess.SetLength(file, 1 << 20);
+                return file;
+            case "unsealed":
+                var unsealed = new SafeFileHandle(memfd_create([(byte)'x', 0], 3), ownsHandle: true); // MFD_CLOEXEC, MFD_ALLOW_SEALING
+                Assert.Equal(0, FileRange.SetLength(unsealed, 1 << 20));
+                return unsealed;
+            default:
+                return MemFd.Create("own", 1 << 20).Handle;
+        }
+    }
+
+    [System.Runtime.InteropServices.DllImport("libc")]
+    static extern int memfd_create(byte[] name, uint flags);
+
+    string[] AttachWithMemory(string bytes, SafeFileHandle? descriptor, string more = "")
+    {
+        using SeqPacketSocket handler = GreetWhenFree();
+        byte[] ready = Encoding.UTF8.GetBytes($$"""{"type":"ready","sizeBytes":1048576,"ring":["ownMemory"],"memoryBytes":{{bytes}}{{more}}}""");
+        handler.Send(ready, descriptor is null ? default : new ReadOnlySpan<SafeFileHandle>(in descriptor));
+        List<SafeFileHandle> descriptors = [];
+        var region = Assert.IsType<RegionMessage>(Receive(handler, descriptors));
+        descriptors.ForEach(static passed => passed.Dispose());
+        return region.Ring;
+    }
+
     [Theory]
     [InlineData("not json", "not a message")]
     [InlineData("[1,2]", "not a message")]

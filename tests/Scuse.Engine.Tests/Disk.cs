@@ -1,7 +1,9 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Win32.SafeHandles;
 using Scuse.Device;
 using Scuse.Engine.Backstores;
 using Scuse.Engine.Reactors;
+using Scuse.Linux;
 using Scuse.Ring;
 using Scuse.Target;
 using Scuse.Target.Tests;
@@ -52,10 +54,23 @@ sealed class Disk : IDisposable
 
     public List<string> Dropped { get; } = [];
 
+    /// <summary>A handler attaches that has passed memory of its own.</summary>
+    public TestHandler AttachWithMemory(MemFd memory)
+    {
+        SafeFileHandle passed = File.OpenHandle($"/proc/self/fd/{memory.Handle.DangerousGetHandle()}", FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        HandlerMemory own = HandlerMemory.TryTake(passed, memory.LengthBytes, out string? refusal)!;
+        Assert.Null(refusal);
+        return Attach(new HandlerLink("test", "test", pid: 1, RingLayout.Create(Options.CommandRingBytes, Options.DataAreaBytes), [], own), 1 << 20, PassLevel.Io);
+    }
+
     /// <summary>A handler attaches with a fresh region.</summary>
     public TestHandler Attach(long sizeBytes = 1 << 20, PassLevel level = PassLevel.Io, params string[] abilities)
     {
-        var link = new HandlerLink("test", "test", pid: 1, RingLayout.Create(Options.CommandRingBytes, Options.DataAreaBytes), abilities);
+        return Attach(new HandlerLink("test", "test", pid: 1, RingLayout.Create(Options.CommandRingBytes, Options.DataAreaBytes), abilities), sizeBytes, level);
+    }
+
+    TestHandler Attach(HandlerLink link, long sizeBytes, PassLevel level)
+    {
         _links.Add(link);
         Backstore.Attach(link, new BlockDeviceInfo { SizeBytes = sizeBytes, BlockSize = BlockSize, Serial = "0123", Features = BlockDeviceFeatures.Flush }, level);
         return new TestHandler(link);
@@ -84,6 +99,13 @@ sealed class TestHandler(HandlerLink link)
         return taken;
     }
 
+    /// <summary>Takes the one command there is, and allocates nothing.</summary>
+    public void Take(HandlerCommand into)
+    {
+        link.Publish();
+        Assert.True(_ring.TryTake(into));
+    }
+
     public HandlerCommand TakeOne() => Assert.Single(TakeAll());
 
     /// <summary>The bytes of a command's first extent.</summary>
@@ -99,6 +121,13 @@ sealed class TestHandler(HandlerLink link)
     {
         _ring.Answer(command.Id, status, sense, flags, readLength);
         _ring.Publish();
+    }
+
+    public void AnswerFromOwnMemory(HandlerCommand command, long place)
+    {
+        _ring.AnswerFromOwnMemory(command.Id, place);
+        _ring.Publish();
+        link.Reap();
     }
 
     /// <summary>Moves the tail to where no entry is.</summary>

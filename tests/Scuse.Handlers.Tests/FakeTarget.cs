@@ -11,6 +11,7 @@ namespace Scuse.Handlers.Tests;
 sealed class FakeTarget : IDisposable
 {
     const int TimeoutMs = 10_000;
+    const long OwnMemoryLimit = 1L << 30; // what a handler passes here
     const MailboxFlags Offered = MailboxFlags.OutOfOrder | MailboxFlags.ReadLength | MailboxFlags.TaskManagement;
 
     readonly TempFolder? _folder;
@@ -27,6 +28,8 @@ sealed class FakeTarget : IDisposable
     readonly ExtentList _extents = new();
     readonly Dictionary<ushort, RingAnswer> _early = [];
     readonly Dictionary<ushort, byte[]> _senses = [];
+    readonly List<Microsoft.Win32.SafeHandles.SafeFileHandle> _passed = [];
+    MappedRegion? _ownMemory;
     bool _waitFlags;
 
     /// <param name="flags">What its mailbox offers.</param>
@@ -45,9 +48,18 @@ sealed class FakeTarget : IDisposable
         _memory = MemFd.Create("fake target", _layout.RegionBytes);
         _region = MappedRegion.Map(_memory.Handle, _layout.RegionBytes);
         TargetRing.Format(_region.Address, _layout, flags);
-        _ring = new TargetRing(_region.Address, _layout, flags);
+        _ring = new TargetRing(_region.Address, _layout, flags) { OwnMemoryBytes = OwnMemoryLimit };
         _data = new DataArea(_layout);
     }
+
+    /// <summary>Whether it uses the memory that a handler passes.</summary>
+    public bool UsesOwnMemory { get; init; }
+
+    /// <summary>The memory that the handler has passed, mapped here; null when it has not.</summary>
+    public MappedRegion? OwnMemory => _ownMemory;
+
+    /// <summary>How much room that takes up.</summary>
+    public long OwnMemoryAllocatedBytes => FileRange.GetAllocatedBytes(_passed[^1]);
 
     public string SocketPath => _listener.Path;
 
@@ -101,6 +113,12 @@ sealed class FakeTarget : IDisposable
     {
         Send(device ?? new DeviceMessage { Device = Hello!.Device, SizeBytes = 1 << 20, Serial = "TEST0001" });
         Ready = (ReadyMessage)Receive()!;
+        if (_passed is [.., var passed])
+        {
+            Assert.True(MemFd.IsSealedAgainstShrinking(passed));
+            _ownMemory = MappedRegion.MapReadOnly(passed, Ready.MemoryBytes);
+        }
+
         GiveRegion(waitFlags);
     }
 
@@ -148,7 +166,7 @@ sealed class FakeTarget : IDisposable
     public AttachMessage? Receive()
     {
         byte[] packet = new byte[AttachMessage.MaxBytes];
-        int length = Socket.Receive(packet, null, TimeoutMs);
+        int length = Socket.Receive(packet, _passed, TimeoutMs);
         return length switch
         {
             0 => null,
@@ -213,6 +231,12 @@ sealed class FakeTarget : IDisposable
         }
 
         byte[] data = posted.Extents.Length == 0 ? [] : Copy(posted.Extents).ToArray();
+        if (answer.Flags.HasFlag(ResponseFlags.OwnMemory))
+        {
+            Assert.True(UsesOwnMemory && !data.AsSpan().ContainsAnyExcept((byte)0xCC), "a place in memory that is not used, or data beside it");
+            data = _ownMemory!.Slice(answer.Place, data.Length).ToArray();
+        }
+
         if (free)
         {
             _data.Free(posted.Extents);
@@ -224,7 +248,7 @@ sealed class FakeTarget : IDisposable
     public Answer Execute(ReadOnlySpan<byte> cdb, ReadOnlySpan<byte> dataOut = default, int dataInLength = 0) => Take(Post(cdb, dataOut, dataInLength));
 
     string[] Abilities() =>
-        [.. (_waitFlags ? new[] { "waitFlags" } : []), .. (_flags.HasFlag(MailboxFlags.KeepBuffer) ? new[] { "keepBuf" } : [])];
+        [.. (_waitFlags ? new[] { "waitFlags" } : []), .. (_flags.HasFlag(MailboxFlags.KeepBuffer) ? new[] { "keepBuf" } : []), .. (UsesOwnMemory && _ownMemory is not null ? new[] { "ownMemory" } : [])];
 
     /// <summary>How many answered commands are kept.</summary>
     public int Kept => _ring.Kept;
@@ -332,6 +356,8 @@ sealed class FakeTarget : IDisposable
         _toHandler.Dispose();
         _toTarget.Dispose();
         _folder?.Dispose();
+        _ownMemory?.Dispose();
+        _passed.ForEach(static passed => passed.Dispose());
     }
 
     void Start(OpenDevice open, string[] args)

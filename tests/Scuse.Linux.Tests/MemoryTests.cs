@@ -106,6 +106,28 @@ public sealed class MemoryTests
     }
 
     [Fact]
+    public void A_mapping_for_reading_shows_what_others_write()
+    {
+        using MemFd memory = MemFd.Create("test", 4096);
+        using MappedRegion writer = MappedRegion.Map(memory.Handle, 4096);
+        using MappedRegion reader = MappedRegion.MapReadOnly(memory.Handle, 4096);
+
+        writer.Slice(100, 1).Span[0] = 7;
+
+        Assert.Equal(7, reader.Slice(100, 1).Span[0]);
+    }
+
+    [Fact]
+    public void Memory_is_told_from_what_is_none()
+    {
+        using MemFd memory = MemFd.Create("test", 4096);
+        using EventFd other = EventFd.Create();
+
+        Assert.True(MemFd.IsOfOrdinaryPages(memory.Handle));
+        Assert.False(MemFd.IsOfOrdinaryPages(other.Handle));
+    }
+
+    [Fact]
     public void Taking_pieces_allocates_nothing()
     {
         using MemFd memory = MemFd.Create("test", 1 << 20);
@@ -131,46 +153,5 @@ public sealed class MemoryTests
         region.Dispose();
 
         Assert.Throws<ObjectDisposedException>(() => piece.Span[0]);
-    }
-}
-
-public sealed class AnonymousMemoryTests
-{
-    [Fact]
-    public void It_reads_as_zeros_and_may_be_larger_than_the_machine()
-    {
-        using MappedRegion memory = MappedRegion.MapAnonymous(1L << 40);
-
-        Assert.Equal(0, memory.Slice((1L << 40) - 1, 1).Span[0]);
-        memory.Slice(1L << 39, 1).Span[0] = 9;
-        Assert.Equal(9, memory.Slice(1L << 39, 1).Span[0]);
-    }
-
-    [Theory]
-    [InlineData(0, 65536)]
-    [InlineData(1, 65534)]
-    [InlineData(4097, 100)]
-    [InlineData(4000, 200)]
-    [InlineData(4096, 0)]
-    public void A_discarded_range_reads_as_zeros_and_its_neighbours_stay(int offset, int length)
-    {
-        using MappedRegion memory = MappedRegion.MapAnonymous(65536);
-        Span<byte> all = memory.Slice(0, 65536).Span;
-        all.Fill(0xEE);
-
-        memory.Discard(offset, length);
-
-        Assert.Equal(offset, all.IndexOfAnyExcept((byte)0xEE) is int first and >= 0 ? first : offset);
-        Assert.Equal(length, all.Count((byte)0));
-        Assert.False(all.Slice(offset, length).ContainsAnyExcept((byte)0));
-    }
-
-    [Fact]
-    public void Shared_memory_is_not_discarded()
-    {
-        using MemFd shared = MemFd.Create("test", 4096);
-        using MappedRegion region = MappedRegion.Map(shared.Handle, 4096);
-
-        Assert.Throws<InvalidOperationException>(() => region.Discard(0, 4096));
     }
 }

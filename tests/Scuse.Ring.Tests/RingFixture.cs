@@ -10,16 +10,17 @@ sealed unsafe class RingFixture : IDisposable
 
     readonly byte* _memory;
 
-    public RingFixture(int commandRingBytes = 4096 - RingAbi.MailboxBytes, MailboxFlags flags = AllFlags, long dataBytes = 64 * 4096, int maxOutstanding = 1024)
-        : this(RingLayout.Create(commandRingBytes, dataBytes), flags, maxOutstanding) { }
+    public RingFixture(int commandRingBytes = 4096 - RingAbi.MailboxBytes, MailboxFlags flags = AllFlags, long dataBytes = 64 * 4096, int maxOutstanding = 1024,
+        long ownMemoryBytes = 0)
+        : this(RingLayout.Create(commandRingBytes, dataBytes), flags, maxOutstanding, ownMemoryBytes) { }
 
-    public RingFixture(RingLayout layout, MailboxFlags flags, int maxOutstanding)
+    public RingFixture(RingLayout layout, MailboxFlags flags, int maxOutstanding, long ownMemoryBytes = 0)
     {
         Layout = layout;
         _memory = (byte*)NativeMemory.AlignedAlloc((nuint)layout.RegionBytes, 4096);
         new Span<byte>(_memory, (int)layout.RegionBytes).Fill(0xCC);
         TargetRing.Format(Region, layout, flags);
-        Target = new TargetRing(Region, layout, flags, maxOutstanding);
+        Target = new TargetRing(Region, layout, flags, maxOutstanding) { OwnMemoryBytes = ownMemoryBytes };
         Handler = new HandlerRing(Region, layout.RegionBytes);
         Area = new DataArea(layout);
     }

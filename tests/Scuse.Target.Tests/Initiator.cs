@@ -35,6 +35,12 @@ sealed class Initiator : ITaskTransport
 
     public List<ScsiTask> Aborted { get; } = [];
 
+    /// <summary>Whether its commands allow their Data-In to lie where it may change.</summary>
+    public bool TakesDataInWhereItLies { get; set; }
+
+    /// <summary>Commands whose Data-In has moved.</summary>
+    public List<ScsiTask> Moved { get; } = [];
+
     public List<TaskManagementResponse> Answers { get; } = [];
 
     /// <summary>The additional response information of the last function that was answered.</summary>
@@ -49,6 +55,7 @@ sealed class Initiator : ITaskTransport
         task.Attribute = attribute;
         task.ExpectedDataIn = dataIn;
         task.ExpectedDataOut = dataOut;
+        task.TakesDataInWhereItLies = TakesDataInWhereItLies;
         task.SetCdb(cdb);
         _target.Begin(task);
         return task;
@@ -66,6 +73,8 @@ sealed class Initiator : ITaskTransport
     public void OnDataOutWanted(ScsiTask task) => Wanted.Add(task);
 
     public void OnCompleted(ScsiTask task) => Completed.Add(task);
+
+    public void OnDataInMoved(ScsiTask task) => Moved.Add(task);
 
     public void OnAborted(ScsiTask task) => Aborted.Add(task);
 

@@ -14,10 +14,10 @@ namespace Scuse.Engine.Backstores;
 sealed class HandlerMemory : IDisposable
 {
     /// <summary>The most that one handler may pass, in bytes: address space is for all.</summary>
-    public const long MaxBytes = 4L << 40;
+    public const long MaxBytes = 16L << 40;
 
-    /// <summary>The most that all may pass together: a quarter of a process's address space where addresses have 48 bits.</summary>
-    public const long MaxBytesOfAll = 32L << 40;
+    /// <summary>The most that all may pass together: half of a process's address space where addresses have 48 bits.</summary>
+    public const long MaxBytesOfAll = 64L << 40;
 
     static long s_bytesOfAll;
 

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Win32.SafeHandles;
 using Scuse.Device;
 using Scuse.Engine;
 using Scuse.Engine.Backstores;
@@ -26,14 +27,16 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
     const int SmallAreaBytes = 64 << 10;
     const int LargeAreaBytes = 1 << 20;
     const int TimeoutMs = 1000;
+    const int OwnBytes = 128 << 10;
     const int IdleRounds = 3;
 
-    static readonly string[][] s_abilities = [[], ["waitFlags"], ["tmr"], ["waitFlags", "tmr", "keepBuf"]];
+    static readonly string[][] s_abilities = [[], ["waitFlags"], ["tmr"], ["waitFlags", "tmr", "keepBuf"], ["waitFlags", "ownMemory"]];
     static readonly int[] s_ringBytes = [512, 1000, 3968, 8064];
 
     readonly Record[] _records = [.. Enumerable.Range(0, MaxTasks).Select(static _ => new Record())];
     readonly RingView _handler = new();
     readonly byte[] _pattern = new byte[64 << 10];
+    readonly MemFd _ownMemory = MemFd.Create("fuzz", OwnBytes);
     RingLayout _layout = null!;
 
     // Mappings that a second thread may still be writing to; given back when it does not any more.
@@ -96,7 +99,7 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
         _target = new ScsiTarget("iqn.2026-11.example:fuzz", [_unit]);
         _nexus = _target.Attach("iqn.2026-11.example:a,i,0x000000000001");
         _nowMs = 0;
-        Attach(0, 3, 0);
+        Attach(0, (byte)(3 + (_resets & 1)), 0);
     }
 
     public override void Count()
@@ -144,9 +147,13 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
                 Publish();
                 break;
             case 7 or 8:
-                if (_link is not null)
+                if (_link is { OwnMemory: not null } && what % 24 == 8)
                 {
-                    _handler.Answer(a, b, c, (uint)a * 977);
+                    _handler.AnswerFromOwnMemory(a, b, c, OwnBytes);
+                }
+                else if (_link is not null)
+                {
+                    _handler.Answer(a, b, c, (uint)a * 977, b);
                 }
 
                 break;
@@ -282,6 +289,8 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
         task.Lun = LunAddress.Format(0);
         task.ExpectedDataIn = dataIn;
         task.ExpectedDataOut = dataOut;
+        task.TakesDataInWhereItLies = (_commands & 1) == 0;
+        task.Attribute = _commands % 16 == 7 ? TaskAttribute.Ordered : TaskAttribute.Simple;
         task.SetCdb(cdb);
         _target.Begin(task);
     }
@@ -373,6 +382,13 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
         Reach(task.SenseLength > 2 ? 17 + (task.Sense[2] & 15) : 40);
     }
 
+    void ITaskTransport.OnDataInMoved(ScsiTask task)
+    {
+        var record = (Record)task.TransportState!;
+        Check(record.Task == task && record.IsCompleted && task.TakesDataInWhereItLies, "data has moved that nobody sends, or that may not move");
+        Reach(52);
+    }
+
     void ITaskTransport.OnAborted(ScsiTask task)
     {
         var record = (Record)task.TransportState!;
@@ -390,7 +406,8 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
     void Attach(byte level, byte abilities, byte sizes)
     {
         nint gap = Memory.ReserveGap(_layout.RegionBytes);
-        var link = new HandlerLink("fuzz", "fuzz", pid: 1, _layout, s_abilities[abilities % s_abilities.Length]);
+        string[] inForce = s_abilities[abilities % s_abilities.Length];
+        var link = new HandlerLink("fuzz", "fuzz", pid: 1, _layout, inForce, inForce.Contains("ownMemory") && (level & 1) == 0 ? PassMemory() : null);
         _guards = Memory.KeepGuards(gap, link.Region.Address, _layout.RegionBytes);
         _guarded += _guards ? 1 : 0;
 
@@ -404,6 +421,12 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
         _backstore.Attach(link, new BlockDeviceInfo { SizeBytes = sizeBytes, BlockSize = BlockBytes, Serial = "0123", Features = BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | BlockDeviceFeatures.WriteZeroes }, (level & 1) == 0 ? PassLevel.Io : PassLevel.All);
         Volatile.Write(ref _map, map);
         AfterEngine();
+    }
+
+    HandlerMemory PassMemory()
+    {
+        SafeFileHandle passed = File.OpenHandle($"/proc/self/fd/{_ownMemory.Handle.DangerousGetHandle()}", FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        return HandlerMemory.TryTake(passed, OwnBytes, out string? refusal) ?? throw new InvalidOperationException(refusal);
     }
 
     void Publish()
@@ -647,6 +670,7 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
             map.Dispose();
         }
 
+        _ownMemory.Dispose();
         base.Dispose();
     }
 

@@ -15,8 +15,10 @@ sealed unsafe class RingAnswers : FuzzTarget
 {
     const byte CheckCondition = 0x02;
     const int MaxEntries = 1024;
+    const byte OwnMemory = RingAbi.ResponseFlagOwnMemory;
 
     static readonly int[] s_ringBytes = [256, 264, 392, 512, 1000, 2048, 3968, 8064];
+    static readonly long[] s_ownBytes = [0, 64 << 10, 8192, 1];
     static readonly int[] s_mostCommands = [1, 2, 3, 5, 8, 16, 64, 200];
 
     readonly (RingLayout Layout, nint Region)[] _places = new (RingLayout, nint)[s_ringBytes.Length * 2];
@@ -39,6 +41,7 @@ sealed unsafe class RingAnswers : FuzzTarget
     nint _raced;
     volatile int _racedBytes;
     MailboxFlags _flags;
+    long _ownBytes;
     uint _ringSize;
     uint _head, _published, _cleaned, _tail, _used;
     int _first, _count;
@@ -99,6 +102,7 @@ sealed unsafe class RingAnswers : FuzzTarget
     {
         (_layout, nint region) = _places[(size % s_ringBytes.Length * 2) + (blocks & 1)];
         _flags = (MailboxFlags)(flags & 0xF);
+        _ownBytes = s_ownBytes[(flags >> 4) % s_ownBytes.Length];
         _mostCommands = s_mostCommands[most % s_mostCommands.Length];
         _ringSize = (uint)_layout.CommandRingBytes;
         _head = _published = _cleaned = _tail = _used = 0;
@@ -113,7 +117,7 @@ sealed unsafe class RingAnswers : FuzzTarget
 
         // A handler has the memory only when the ring is made: a second thread keeps away until then.
         TargetRing.Format(region, _layout, _flags);
-        _ring = new TargetRing(region, _layout, _flags, _mostCommands);
+        _ring = new TargetRing(region, _layout, _flags, _mostCommands) { OwnMemoryBytes = _ownBytes };
         _area = new DataArea(_layout);
         _handler.Start(region, _layout);
         _region = (byte*)region;
@@ -134,8 +138,11 @@ sealed unsafe class RingAnswers : FuzzTarget
             case 3:
                 Publish();
                 break;
+            case 5 when _ownBytes > 0:
+                _handler.AnswerFromOwnMemory(a, b, c, _ownBytes);
+                break;
             case 4 or 5:
-                _handler.Answer(a, b, c, (uint)(a * 977));
+                _handler.Answer(a, b, c, (uint)(a * 977), b);
                 break;
             case 6:
                 _handler.PassNotices();
@@ -206,6 +213,7 @@ sealed unsafe class RingAnswers : FuzzTarget
         ref Command command = ref _commands[id];
         command.State = State.Outstanding;
         command.Take(_out, _in);
+        command.InBytes = inBytes;
         _blocks += Blocks(outBytes) + Blocks(inBytes);
         _outstanding++;
         _posts++;
@@ -305,13 +313,23 @@ sealed unsafe class RingAnswers : FuzzTarget
         Check(_count > 0, "more answers than commands");
         RemoveFirst();
         Check(answer.Id > 0 && answer.Id <= _mostCommands && _commands[answer.Id].State == State.Outstanding, "an answer to a command that is not outstanding");
-        Check((answer.Flags & ~(ResponseFlags.UnknownOp | ResponseFlags.ReadLength | ResponseFlags.KeepBuffer)) == 0, "unknown flags are passed on");
+        Check((answer.Flags & ~(ResponseFlags.UnknownOp | ResponseFlags.ReadLength | ResponseFlags.KeepBuffer | ResponseFlags.OwnMemory)) == 0, "unknown flags are passed on");
         Check((_flags & MailboxFlags.KeepBuffer) != 0 || (answer.Flags & ResponseFlags.KeepBuffer) == 0, "an id is kept although that is not offered");
+        if ((answer.Flags & ResponseFlags.OwnMemory) != 0)
+        {
+            long bytes = DataBytesOf(answer.Id, answer.Flags, answer.ReadLength);
+            Check(answer.Status == 0 && _commands[answer.Id].InBytes > 0, "data in the handler's own memory where there is none");
+            Check(answer.Place >= 0 && answer.Place <= _ownBytes - bytes, "data beyond the handler's own memory");
+        }
+
         _ring.CopySense(_sense);
         Accept(answer);
         CheckCounts();
         return true;
     }
+
+    long DataBytesOf(ushort id, ResponseFlags flags, uint readLength) =>
+        (flags & ResponseFlags.ReadLength) != 0 ? Math.Min(readLength, _commands[id].InBytes) : _commands[id].InBytes;
 
     void Accept(RingAnswer answer)
     {
@@ -330,7 +348,8 @@ sealed unsafe class RingAnswers : FuzzTarget
         }
 
         Reach(8 + (answer.Status & 7));
-        Reach(16 + (int)answer.Flags);
+        Reach(16 + ((int)answer.Flags & 7));
+        Reach((answer.Flags & ResponseFlags.OwnMemory) != 0 ? 40 : 41);
     }
 
     void ReleaseKept(byte which, byte wrong)
@@ -426,7 +445,24 @@ sealed unsafe class RingAnswers : FuzzTarget
                 }
 
                 int known = (_flags & MailboxFlags.KeepBuffer) != 0 ? 7 : 3;
-                answer = new RingAnswer(id, slot[8], (ResponseFlags)(slot[7] & known), *(uint*)(slot + 12));
+                var said = (ResponseFlags)(slot[7] & (known | OwnMemory));
+                long place = 0;
+                if ((said & ResponseFlags.OwnMemory) != 0)
+                {
+                    place = *(long*)(slot + 16);
+                    long bytes = DataBytesOf(id, said, *(uint*)(slot + 12));
+                    if (_ownBytes == 0 || slot[8] != 0 || (said & ResponseFlags.UnknownOp) != 0 || _commands[id].InBytes == 0)
+                    {
+                        return Broken(_ownBytes == 0 ? 42 : 43);
+                    }
+
+                    if (place < 0 || place > _ownBytes - bytes)
+                    {
+                        return Broken(44);
+                    }
+                }
+
+                answer = new RingAnswer(id, slot[8], said, *(uint*)(slot + 12), place);
                 if (answer.Status == CheckCondition)
                 {
                     new ReadOnlySpan<byte>(slot + 16, RingAbi.SenseBytes).CopyTo(_expectedSense);
@@ -599,6 +635,8 @@ sealed unsafe class RingAnswers : FuzzTarget
         int _count;
 
         public State State { get; set; }
+
+        public int InBytes { get; set; }
 
         public void Take(ExtentList first, ExtentList second)
         {

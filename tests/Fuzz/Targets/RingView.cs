@@ -80,8 +80,9 @@ sealed unsafe class RingView
     /// <param name="status">The SCSI status.</param>
     /// <param name="flags">The answer's flags, as they are.</param>
     /// <param name="readLength">The read length.</param>
+    /// <param name="place">Where in the handler's own memory the data is; written when the flags say so.</param>
     /// <returns>False when there is nothing to answer.</returns>
-    public bool Answer(int which, byte status, byte flags, uint readLength)
+    public bool Answer(int which, byte status, byte flags, uint readLength, ulong place = 0)
     {
         PassNotices();
         if (_count == 0)
@@ -98,10 +99,33 @@ sealed unsafe class RingView
         *(at + RingAbi.ResponseFlagsOffset) = flags;
         *(uint*)(at + RingAbi.StatusOffset) = status;
         *(uint*)(at + RingAbi.ReadLengthOffset) = readLength;
+        if ((flags & RingAbi.ResponseFlagOwnMemory) != 0)
+        {
+            *(ulong*)(at + RingAbi.OwnMemoryPlaceOffset) = place;
+        }
+
         RemoveFirst();
         Tail = End(slot);
         PassNotices();
         return true;
+    }
+
+    /// <summary>Answers a read with a place in the handler's own memory, mostly one that is there.</summary>
+    /// <param name="which">Which of the outstanding commands.</param>
+    /// <param name="how">The kind of place, and whether a read length and a hold on the buffers go with it.</param>
+    /// <param name="value">The place, and the read length.</param>
+    /// <param name="ownBytes">How much memory there is.</param>
+    public bool AnswerFromOwnMemory(int which, byte how, byte value, long ownBytes)
+    {
+        ulong place = (how >> 3) switch
+        {
+            < 24 => value * 16u,
+            < 28 => (ulong)ownBytes - (value * 64u),
+            28 => ulong.MaxValue - value,
+            29 => (ulong)ownBytes + value,
+            _ => (ulong)value << 56,
+        };
+        return Answer(which, 0, (byte)(RingAbi.ResponseFlagOwnMemory | (how & 6)), value * 97u, place);
     }
 
     /// <summary>Moves the tail past notices and padding, as a handler has to.</summary>

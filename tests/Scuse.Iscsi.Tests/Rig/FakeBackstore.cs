@@ -10,6 +10,7 @@ sealed class FakeBackstore(int segmentBytes = 4096) : IBackstore
 {
     public const int BlockSize = 512;
     readonly Stack<Memory<byte>[]> _memory = new();
+    readonly List<(ScsiTask Task, DataBuffer Blocks)> _inPlace = [];
     LogicalUnit _unit = null!;
 
     public byte[] Disk { get; } = new byte[256 << 10];
@@ -26,6 +27,12 @@ sealed class FakeBackstore(int segmentBytes = 4096) : IBackstore
     public List<ScsiTask> Preparing { get; } = [];
 
     public List<ScsiTask> Submitted { get; } = [];
+
+    /// <summary>Whether the data of reads is left on the <see cref="Disk"/> where the transport takes it so.</summary>
+    public bool AnswersInPlace { get; set; }
+
+    /// <summary>How many reads' data is on the disk now.</summary>
+    public int InPlace => _inPlace.Count;
 
     /// <summary>Prepared and not released: each task's memory goes back exactly once.</summary>
     public int InUse { get; private set; }
@@ -115,10 +122,34 @@ sealed class FakeBackstore(int segmentBytes = 4096) : IBackstore
     public void Release(ScsiTask task)
     {
         InUse--;
+        LeavePlace(task);
         if (task.BackstoreState is Memory<byte>[] memory)
         {
             _memory.Push(memory);
         }
+    }
+
+    void LeavePlace(ScsiTask task)
+    {
+        for (int i = _inPlace.Count - 1; i >= 0; i--)
+        {
+            if (_inPlace[i].Task == task)
+            {
+                _inPlace.RemoveAt(i);
+            }
+        }
+    }
+
+    public void SettleDataIn()
+    {
+        foreach ((ScsiTask task, DataBuffer blocks) in _inPlace)
+        {
+            blocks.CopyFrom(task.DataIn);
+            task.SetBuffers(task.DataOut, blocks);
+            task.Transport.OnDataInMoved(task);
+        }
+
+        _inPlace.Clear();
     }
 
     void Give(ScsiTask task)
@@ -160,6 +191,11 @@ sealed class FakeBackstore(int segmentBytes = 4096) : IBackstore
         {
             case 0x00: // TEST UNIT READY
                 _unit.HandlerAnswered(task, ScsiStatus.Good, default, 0);
+                break;
+            case 0x28 when AnswersInPlace && task.TakesDataInWhereItLies:
+                _inPlace.Add((task, task.DataIn));
+                task.SetBuffers(task.DataOut, new DataBuffer(Disk.AsMemory(offset, task.DataIn.Length)));
+                _unit.HandlerAnswered(task, ScsiStatus.Good, default, -1);
                 break;
             case 0x28: // READ(10)
                 task.DataIn.CopyFrom(Disk.AsSpan(offset, task.DataIn.Length));

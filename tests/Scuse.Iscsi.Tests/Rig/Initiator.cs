@@ -154,6 +154,21 @@ sealed class Initiator : IConnectionHost
         }
     }
 
+    /// <summary>Takes so many bytes of the output and no more, as a socket does that is full then.</summary>
+    public void Take(int bytes)
+    {
+        int count = Connection.GetSendBuffers(_buffers);
+        for (int i = 0, left = bytes; left > 0; i++)
+        {
+            Assert.True(i < count, "there is not so much output");
+            int n = Math.Min(left, _buffers[i].Length);
+            _transcript.AddRange(_buffers[i].Span[..n]);
+            left -= n;
+        }
+
+        Connection.Sent(bytes);
+    }
+
     /// <summary>Sends a header with a data segment.</summary>
     public void Send(ReadOnlySpan<byte> header, ReadOnlySpan<byte> data = default) => Feed(Sealed(header, data));
 
