@@ -21,7 +21,7 @@ public sealed class MemoryHandler : BlockHandler
         ArgumentOutOfRangeException.ThrowIfNotEqual(sizeBytes % blockSize, 0, nameof(sizeBytes));
         SizeBytes = sizeBytes;
         BlockSize = blockSize;
-        _memory = new SharedMemory("scuse-memory", sizeBytes);
+        _memory = SharedMemory.Create("scuse-memory", sizeBytes);
         _written = new WrittenMap(sizeBytes);
         _isReadOnly = isReadOnly;
     }

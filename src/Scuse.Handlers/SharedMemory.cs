@@ -16,20 +16,26 @@ public sealed class SharedMemory : IDisposable
     readonly MemFd _file;
     readonly MappedRegion _mapping;
 
+    SharedMemory(MemFd file, MappedRegion mapping)
+    {
+        _file = file;
+        _mapping = mapping;
+    }
+
     /// <summary>New memory.</summary>
     /// <param name="name">For people, as seen in <c>/proc/PID/fd</c>.</param>
     /// <param name="lengthBytes">Its size in bytes; it may exceed what the machine has.</param>
     /// <exception cref="LinuxException">There is not that much address space, or no descriptor left.</exception>
-    public SharedMemory(string name, long lengthBytes)
+    public static SharedMemory Create(string name, long lengthBytes)
     {
-        _file = MemFd.Create(name, lengthBytes);
+        MemFd file = MemFd.Create(name, lengthBytes);
         try
         {
-            _mapping = MappedRegion.Map(_file.Handle, lengthBytes);
+            return new SharedMemory(file, MappedRegion.Map(file.Handle, lengthBytes));
         }
         catch (LinuxException)
         {
-            _file.Dispose();
+            file.Dispose();
             throw;
         }
     }

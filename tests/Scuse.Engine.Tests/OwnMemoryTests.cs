@@ -111,7 +111,7 @@ public sealed class OwnMemoryTests : IDisposable
 
         Assert.Equal([read], _disk.Initiator.Moved);
         Assert.Equal(Bytes(0x11), read.DataIn.ToArray());
-        Assert.False(_disk.Backstore.Commands.Any(static command => command.IsInPlace));
+        Assert.DoesNotContain(_disk.Backstore.Commands, static command => command.IsInPlace);
     }
 
     [Fact]

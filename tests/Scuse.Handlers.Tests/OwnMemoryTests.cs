@@ -143,7 +143,7 @@ public sealed class OwnMemoryTests
     /// <summary>A disk that does not know where its bytes are.</summary>
     sealed class Misplacing(DeviceInfo device, long place) : BlockHandler
     {
-        public override SharedMemory OwnMemory { get; } = new("test", device.SizeBytes);
+        public override SharedMemory OwnMemory { get; } = SharedMemory.Create("test", device.SizeBytes);
 
         public override long Locate(long offset, int length) => place;
 
