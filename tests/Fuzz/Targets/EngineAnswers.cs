@@ -30,7 +30,7 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
     const int OwnBytes = 128 << 10;
     const int IdleRounds = 3;
 
-    static readonly string[][] s_abilities = [[], ["waitFlags"], ["tmr"], ["waitFlags", "tmr", "keepBuf"], ["waitFlags", "ownMemory"]];
+    static readonly string[][] s_abilities = [[], ["waitFlags"], ["tmr"], ["waitFlags", "tmr", "keepBuf", "ownMemory"]];
     static readonly int[] s_ringBytes = [512, 1000, 3968, 8064];
 
     readonly Record[] _records = [.. Enumerable.Range(0, MaxTasks).Select(static _ => new Record())];
@@ -99,7 +99,7 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
         _target = new ScsiTarget("iqn.2026-11.example:fuzz", [_unit]);
         _nexus = _target.Attach("iqn.2026-11.example:a,i,0x000000000001");
         _nowMs = 0;
-        Attach(0, (byte)(3 + (_resets & 1)), 0);
+        Attach(0, 3, 0);
     }
 
     public override void Count()
