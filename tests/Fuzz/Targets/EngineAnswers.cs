@@ -37,6 +37,7 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
     readonly RingView _handler = new();
     readonly byte[] _pattern = new byte[64 << 10];
     readonly MemFd _ownMemory = MemFd.Create("fuzz", OwnBytes);
+    SafeFileHandle? _notPassed;
     RingLayout _layout = null!;
 
     // Mappings that a second thread may still be writing to; given back when it does not any more.
@@ -407,7 +408,7 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
     {
         nint gap = Memory.ReserveGap(_layout.RegionBytes);
         string[] inForce = s_abilities[abilities % s_abilities.Length];
-        var link = new HandlerLink("fuzz", "fuzz", pid: 1, _layout, inForce, inForce.Contains("ownMemory") && (level & 1) == 0 ? PassMemory() : null);
+        var link = new HandlerLink("fuzz", "fuzz", pid: 1, _layout, inForce, PassMemory(inForce.Contains("ownMemory") && (level & 1) == 0));
         _guards = Memory.KeepGuards(gap, link.Region.Address, _layout.RegionBytes);
         _guarded += _guards ? 1 : 0;
 
@@ -423,10 +424,19 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
         AfterEngine();
     }
 
-    HandlerMemory PassMemory()
+    HandlerMemory? PassMemory(bool isWanted)
     {
+        // Every handler costs as many descriptors as any other: they are counted.
+        _notPassed?.Dispose();
+        _notPassed = null;
         SafeFileHandle passed = File.OpenHandle($"/proc/self/fd/{_ownMemory.Handle.DangerousGetHandle()}", FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
-        return HandlerMemory.TryTake(passed, OwnBytes, out string? refusal) ?? throw new InvalidOperationException(refusal);
+        if (isWanted)
+        {
+            return HandlerMemory.TryTake(passed, OwnBytes, out string? refusal) ?? throw new InvalidOperationException(refusal);
+        }
+
+        _notPassed = passed;
+        return null;
     }
 
     void Publish()
@@ -670,6 +680,7 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
             map.Dispose();
         }
 
+        _notPassed?.Dispose();
         _ownMemory.Dispose();
         base.Dispose();
     }
