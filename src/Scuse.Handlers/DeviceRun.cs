@@ -215,7 +215,8 @@ sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log
                 thread, server, region, doorbell, targetDoorbell, session,
                 waitFlags: grant.Message.Ring.Contains(ReadyMessage.RingWaitFlags),
                 keepBuffers: grant.Message.Ring.Contains(ReadyMessage.RingKeepBuffers),
-                ownMemory: grant.Message.Ring.Contains(ReadyMessage.RingOwnMemory));
+                ownMemory: grant.Message.Ring.Contains(ReadyMessage.RingOwnMemory),
+                serviceTimes: grant.Message.Ring.Contains(ReadyMessage.RingServiceTimes));
         }
         catch (Exception failure) when (failure is RingFormatException or LinuxException or ArgumentException)
         {

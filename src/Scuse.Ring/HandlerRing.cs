@@ -115,17 +115,22 @@ public sealed class HandlerRing
     /// <param name="sense">Sense data, copied; what exceeds 96 bytes is cut off. The target looks at it only with CHECK CONDITION.</param>
     /// <param name="flags">What else there is to say; each flag but UnknownOp only if the mailbox offers it.</param>
     /// <param name="readLength">With <see cref="ResponseFlags.ReadLength"/>: how many bytes of Data-In there are.</param>
+    /// <param name="serviceNs">Where the target is told: how long the command took, in nanoseconds.</param>
     /// <exception cref="InvalidOperationException">The id has not been taken, or has been answered.</exception>
-    public void Answer(ushort id, byte status, ReadOnlySpan<byte> sense, ResponseFlags flags = ResponseFlags.None, uint readLength = 0) =>
-        Answer(id, status, sense, flags, readLength, place: 0);
+    public void Answer(ushort id, byte status, ReadOnlySpan<byte> sense, ResponseFlags flags = ResponseFlags.None, uint readLength = 0, uint serviceNs = 0) =>
+        Answer(id, status, sense, flags, readLength, place: 0, serviceNs);
+
+    /// <summary>Whether the target is told with each GOOD how long it took; only where that was agreed.</summary>
+    public bool TellsServiceTimes { get; init; }
 
     /// <summary>Answers a read with GOOD and data that stands in the handler's own memory, which the target has; only where that was agreed. In any order, as above.</summary>
     /// <param name="id">The command's id.</param>
     /// <param name="place">Where in that memory the data starts, in bytes. So much as the command asks for has to lie inside it.</param>
+    /// <param name="serviceNs">Where the target is told: how long the command took, in nanoseconds.</param>
     /// <exception cref="InvalidOperationException">The id has not been taken, or has been answered.</exception>
-    public void AnswerFromOwnMemory(ushort id, long place) => Answer(id, status: 0, [], ResponseFlags.OwnMemory, readLength: 0, place);
+    public void AnswerFromOwnMemory(ushort id, long place, uint serviceNs = 0) => Answer(id, status: 0, [], ResponseFlags.OwnMemory, readLength: 0, place, serviceNs);
 
-    void Answer(ushort id, byte status, ReadOnlySpan<byte> sense, ResponseFlags flags, uint readLength, long place)
+    void Answer(ushort id, byte status, ReadOnlySpan<byte> sense, ResponseFlags flags, uint readLength, long place, uint serviceNs)
     {
         if (!IsOutstanding(id))
             throw new InvalidOperationException($"command id {id} is not outstanding: it was answered already, or never taken");
@@ -138,18 +143,18 @@ public sealed class HandlerRing
         PassOverAllButCommands();
         if (_heldById is null)
         {
-            AnswerInFirstSlot(id, status, sense, flags, readLength, place);
+            AnswerInFirstSlot(id, status, sense, flags, readLength, place, serviceNs);
             return;
         }
 
         if (_entries.First.Id != id)
         {
             var held = _spareAnswers.TryPop(out var spare) ? spare : new HeldAnswer();
-            held.Set(status, sense, flags, readLength, place);
+            held.Set(status, sense, flags, readLength, place, serviceNs);
             _heldById[id] = held;
             return;
         }
-        AnswerInFirstSlot(id, status, sense, flags, readLength, place);
+        AnswerInFirstSlot(id, status, sense, flags, readLength, place, serviceNs);
         AnswerThoseWhoseTurnItIs(_heldById);
     }
 
@@ -314,13 +319,13 @@ public sealed class HandlerRing
         {
             var id = _entries.First.Id;
             heldById[id] = null;
-            AnswerInFirstSlot(id, held.Status, held.Sense, held.Flags, held.ReadLength, held.Place);
+            AnswerInFirstSlot(id, held.Status, held.Sense, held.Flags, held.ReadLength, held.Place, held.ServiceNs);
             _spareAnswers.Push(held);
             PassOverAllButCommands();
         }
     }
 
-    void AnswerInFirstSlot(ushort id, byte status, ReadOnlySpan<byte> sense, ResponseFlags flags, uint readLength, long place)
+    void AnswerInFirstSlot(ushort id, byte status, ReadOnlySpan<byte> sense, ResponseFlags flags, uint readLength, long place, uint serviceNs)
     {
         var entry = _entries.First;
         var slot = (long)_ringOffset + entry.Offset;
@@ -337,6 +342,8 @@ public sealed class HandlerRing
             _shared.CopyInPlain(slot + RingAbi.SenseOffset, sense);
             _shared.ZeroPlain(slot + RingAbi.SenseOffset + sense.Length, RingAbi.SenseBytes - sense.Length);
         }
+        if (TellsServiceTimes && status == 0)
+            _shared.StorePlain32(slot + RingAbi.ServiceTimeOffset, serviceNs);
         RemoveFirstSlot(entry);
     }
 
@@ -359,11 +366,13 @@ public sealed class HandlerRing
 
         public long Place { get; private set; }
 
+        public uint ServiceNs { get; private set; }
+
         public ReadOnlySpan<byte> Sense => _sense.AsSpan(0, _senseLength);
 
-        public void Set(byte status, ReadOnlySpan<byte> sense, ResponseFlags flags, uint readLength, long place)
+        public void Set(byte status, ReadOnlySpan<byte> sense, ResponseFlags flags, uint readLength, long place, uint serviceNs)
         {
-            (Status, Flags, ReadLength, Place, _senseLength) = (status, flags, readLength, place, sense.Length);
+            (Status, Flags, ReadLength, Place, ServiceNs, _senseLength) = (status, flags, readLength, place, serviceNs, sense.Length);
             sense.CopyTo(_sense);
         }
     }

@@ -127,6 +127,12 @@ public static class RingAbi
     /// <summary>u64 in an entry answered with <see cref="ResponseFlagOwnMemory"/>: where in the handler's own memory the Data-In starts, in bytes. There is no sense data then.</summary>
     public const int OwnMemoryPlaceOffset = SenseOffset;
 
+    /// <summary>
+    /// u32 in an entry answered with GOOD: how long the handler took over the command, in nanoseconds; the highest value also for what took longer. Scuse's extension, in force only when
+    /// negotiated. There is no sense data then.
+    /// </summary>
+    public const int ServiceTimeOffset = SenseOffset + 8;
+
     /// <summary>Bytes of sense data in an answered entry.</summary>
     public const int SenseBytes = 96;
 

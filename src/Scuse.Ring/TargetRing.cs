@@ -9,7 +9,8 @@ namespace Scuse.Ring;
 /// <param name="ReadLength">Bytes of Data-In, as the handler claims; it counts only with <see cref="ResponseFlags.ReadLength"/>, and may be more than was asked for.</param>
 /// <param name="Place">Where in the handler's own memory the Data-In starts, in bytes; it counts only with <see cref="ResponseFlags.OwnMemory"/>. All of it, as far as it was
 /// asked for and the read length lets it go, lies inside that memory: that has been checked.</param>
-public readonly record struct RingAnswer(ushort Id, byte Status, ResponseFlags Flags, uint ReadLength, long Place = 0);
+/// <param name="ServiceNs">How long the handler took over the command, in nanoseconds, as it claims; 0 where it does not tell.</param>
+public readonly record struct RingAnswer(ushort Id, byte Status, ResponseFlags Flags, uint ReadLength, long Place = 0, uint ServiceNs = 0);
 
 /// <summary>The target's end of a command ring: posts commands, reaps answers, and trusts nothing that the handler can write.</summary>
 /// <remarks>
@@ -88,6 +89,9 @@ public sealed class TargetRing
 
     /// <summary>How much memory of its own the handler has passed, in bytes: answers may point into it with <see cref="ResponseFlags.OwnMemory"/>. 0: none, and they may not.</summary>
     public long OwnMemoryBytes { get; init; }
+
+    /// <summary>Whether the handler tells with each GOOD how long it took.</summary>
+    public bool TellsServiceTimes { get; init; }
 
     /// <summary>How many commands are posted and not yet reaped.</summary>
     public int Outstanding { get; private set; }
@@ -415,7 +419,8 @@ public sealed class TargetRing
         {
             GiveBackId(id);
         }
-        answer = new RingAnswer(id, status, flags, readLength, place);
+        var serviceNs = TellsServiceTimes && status == Good ? (uint)(_shared.LoadOnce64(slot + RingAbi.ServiceTimeOffset) & uint.MaxValue) : 0;
+        answer = new RingAnswer(id, status, flags, readLength, place, serviceNs);
         return true;
     }
 

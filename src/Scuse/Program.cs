@@ -11,6 +11,7 @@ var root = new RootCommand("SCSI in userspace: disks over iSCSI, each served by 
     new StatusCommand(),
     new SessionsCommand(),
     new EventsCommand(),
+    new LatencyCommand(),
     RingCommand.Create(),
     LunCommand.Create(),
     PortalCommand.Create(),

@@ -133,6 +133,26 @@ public sealed class ControlTests : PeerTest
     }
 
     [Fact]
+    public async Task Where_the_time_of_commands_goes_is_told_for_each_stage()
+    {
+        Needs.Qemu();
+        ScuseServe serve = await ServeAsync("memory:64M", "memory:16M", "--socket", AttachSocket);
+        Assert.Empty((await AskAsync("/latency")).AsArray());
+        await Qemu.IoMustSucceedAsync(serve.Urls[0], "write -P 7 0 8M", "read -P 7 0 8M");
+
+        JsonArray stages = (await AskAsync("/luns/0/latency")).AsArray();
+
+        Assert.Equal(["queue", "networkIn", "ring", "handler", "networkOut", "total"], stages.Select(static stage => (string?)stage!["stage"]));
+        double[] means = [.. stages.Select(static stage => (double)stage!["meanUs"]!)];
+        Assert.All(stages, static stage => Assert.InRange((long)stage!["commands"]!, 1, 1000));
+        Assert.InRange(means[..^1].Sum(), means[^1] * 0.9, (means[^1] * 1.1) + 1);
+        Assert.All(stages, static stage => Assert.InRange((double)stage!["p50Us"]!, 0, (double)stage["maxUs"]!));
+        Assert.True(means[3] > 0, "the handler tells its own time");
+        Assert.Empty((await AskAsync("/luns/1/latency")).AsArray());
+        Assert.Contains("networkOut", (await MustSucceedAsync("latency", "0")).Output);
+    }
+
+    [Fact]
     public async Task A_handler_is_replaced_under_load_by_a_command_and_its_data_stays()
     {
         Needs.Qemu();
@@ -209,7 +229,7 @@ public sealed class ControlTests : PeerTest
         Assert.All(cells, row => Assert.Equal(cells[0].Length, row.Length));
         Assert.Equal(("0", "serving", "64M", "512", "memory:64M"), (cells[1][0], cells[1][1], cells[1][4], cells[1][5], cells[1][^1]));
         Assert.Equal(("1", "16M", "4096"), (cells[2][0], cells[2][4], cells[2][5]));
-        foreach (string[] command in (string[][])[["ls"], ["status"], ["sessions"], ["events"], ["ring", "dump", "0"]])
+        foreach (string[] command in (string[][])[["ls"], ["status"], ["sessions"], ["events"], ["latency"], ["ring", "dump", "0"]])
         {
             Assert.DoesNotContain((await MustSucceedAsync(command)).Output, character => char.IsControl(character) && character != '\n');
         }

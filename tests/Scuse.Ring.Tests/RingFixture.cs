@@ -11,17 +11,17 @@ sealed unsafe class RingFixture : IDisposable
     readonly byte* _memory;
 
     public RingFixture(int commandRingBytes = 4096 - RingAbi.MailboxBytes, MailboxFlags flags = AllFlags, long dataBytes = 64 * 4096, int maxOutstanding = 1024,
-        long ownMemoryBytes = 0)
-        : this(RingLayout.Create(commandRingBytes, dataBytes), flags, maxOutstanding, ownMemoryBytes) { }
+        long ownMemoryBytes = 0, bool serviceTimes = false)
+        : this(RingLayout.Create(commandRingBytes, dataBytes), flags, maxOutstanding, ownMemoryBytes, serviceTimes) { }
 
-    public RingFixture(RingLayout layout, MailboxFlags flags, int maxOutstanding, long ownMemoryBytes = 0)
+    public RingFixture(RingLayout layout, MailboxFlags flags, int maxOutstanding, long ownMemoryBytes = 0, bool serviceTimes = false)
     {
         Layout = layout;
         _memory = (byte*)NativeMemory.AlignedAlloc((nuint)layout.RegionBytes, 4096);
         new Span<byte>(_memory, (int)layout.RegionBytes).Fill(0xCC);
         TargetRing.Format(Region, layout, flags);
-        Target = new TargetRing(Region, layout, flags, maxOutstanding) { OwnMemoryBytes = ownMemoryBytes };
-        Handler = new HandlerRing(Region, layout.RegionBytes);
+        Target = new TargetRing(Region, layout, flags, maxOutstanding) { OwnMemoryBytes = ownMemoryBytes, TellsServiceTimes = serviceTimes };
+        Handler = new HandlerRing(Region, layout.RegionBytes) { TellsServiceTimes = serviceTimes };
         Area = new DataArea(layout);
     }
 

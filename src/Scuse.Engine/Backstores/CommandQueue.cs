@@ -12,6 +12,9 @@ interface ICommandQueueOwner
     /// <summary>Milliseconds on that clock.</summary>
     long NowMs { get; }
 
+    /// <summary>Nanoseconds on the clock that commands' times are measured by.</summary>
+    long NowNs { get; }
+
     /// <summary>A command has got its blocks.</summary>
     void HasMemory(RingCommand command);
 
@@ -87,6 +90,7 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
 
         command.Sequence = _sequence++;
         command.ArrivedMs = owner.NowMs;
+        command.Times.Begin(owner.NowNs);
         return command;
     }
 
@@ -251,6 +255,7 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
             command.State = RingCommandState.Posted;
             command.WasPosted = true;
             command.PostedMs = owner.NowMs;
+            command.Times.Waited(owner.NowNs);
         }
         else
         {

@@ -33,7 +33,7 @@ sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
     bool _isRetired;
 
     /// <summary>What the ring can do beyond plain commands, by the attach protocol's names; a handler gets of these what it asks for.</summary>
-    public static readonly string[] Abilities = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement, ReadyMessage.RingKeepBuffers, ReadyMessage.RingOwnMemory];
+    public static readonly string[] Abilities = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement, ReadyMessage.RingKeepBuffers, ReadyMessage.RingOwnMemory, ReadyMessage.RingServiceTimes];
 
     /// <param name="deviceName">The device, for the memory's name.</param>
     /// <param name="handlerName">What the handler calls itself.</param>
@@ -52,7 +52,7 @@ sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
         _memory = MemFd.Create($"scuse-{deviceName}", layout.RegionBytes);
         Region = MappedRegion.Map(_memory.Handle, layout.RegionBytes);
         TargetRing.Format(Region.Address, layout, flags);
-        Ring = new TargetRing(Region.Address, layout, flags, MaxOutstanding) { OwnMemoryBytes = ownMemory?.Bytes ?? 0 };
+        Ring = new TargetRing(Region.Address, layout, flags, MaxOutstanding) { OwnMemoryBytes = ownMemory?.Bytes ?? 0, TellsServiceTimes = abilities.Contains(ReadyMessage.RingServiceTimes) };
         OwnMemory = ownMemory;
         Memory = new RegionMemory(layout, _memory, Region, Ring);
     }

@@ -66,6 +66,9 @@ sealed class RingCommand
     /// <summary>The id in the ring while posted.</summary>
     public ushort Id { get; set; }
 
+    /// <summary>Where its time goes.</summary>
+    public CommandTimes Times { get; } = new();
+
     public int OutLength { get; set; }
 
     public int InLength { get; set; }

@@ -33,6 +33,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     readonly LunJournal _journal;
     readonly List<RingCommand> _kept = [];
     readonly List<ushort> _ids = [];
+    readonly StageTimes _times = new();
     readonly byte[] _sense = new byte[RingAbi.SenseBytes];
     BlockDeviceInfo? _info;
     DeviceServer? _deviceServer;
@@ -110,6 +111,11 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
 
     public long NowMs => _unit.NowMs;
 
+    public long NowNs => _reactor.NowNs;
+
+    /// <summary>Where the commands' time has gone.</summary>
+    public StageTimes Times => _times;
+
     public void Bind(LogicalUnit logicalUnit) => _unit = logicalUnit;
 
     /// <summary>Has the device server keep what it wants kept in a store, and begin with what was kept there; before a handler attaches.</summary>
@@ -127,7 +133,12 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         _queue.WantMemory(command);
     }
 
-    public void Submit(ScsiTask task) => _queue.WantSlot((RingCommand)task.BackstoreState!);
+    public void Submit(ScsiTask task)
+    {
+        var command = (RingCommand)task.BackstoreState!;
+        command.Times.Collected(_reactor.NowNs);
+        _queue.WantSlot(command);
+    }
 
     public void Announce(AbortCause cause, IReadOnlyList<ScsiTask> tasks)
     {
@@ -189,6 +200,11 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
                 command.LeavePlace();
             }
 
+            if (command.Times.IsAnswered)
+            {
+                _times.Add(command.Times, _reactor.NowNs);
+            }
+
             task.BackstoreState = null;
             command.Task = null;
             FreeUnlessKept(command);
@@ -239,6 +255,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         }
         else
         {
+            command.Times.Waited(_reactor.NowNs);
             command.ShowBuffers();
             _unit.Prepared(command.Task!);
         }
@@ -287,6 +304,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     void Answered(RingCommand command, HandlerLink link, RingAnswer answer)
     {
         command.State = RingCommandState.Answered;
+        command.Times.Answered(answer.ServiceNs, _reactor.NowNs);
         if ((answer.Flags & ResponseFlags.KeepBuffer) != 0)
         {
             command.IsKept = true;

@@ -84,7 +84,7 @@ public sealed class EngineManagement
     /// <exception cref="ManagementException">It came to nothing.</exception>
     public async Task<IReadOnlyList<LunEventStatus>> GetEventsAsync(LunReference? lun = null, CancellationToken cancellation = default)
     {
-        (ServedTarget Target, UserBackstore Backstore)[] which = lun is { } one ? [Find(one)] : [.. _targets.All.SelectMany(static target => target.Backstores.Select(backstore => (target, backstore)))];
+        (ServedTarget Target, UserBackstore Backstore)[] which = lun is { } one ? [Find(one)] : AllBackstores();
         LunEvent[][] all = await AskAsync<LunEvent[][]>(() => [.. which.Select(static of => of.Backstore.Events.ToArray())], cancellation);
         return
         [
@@ -92,6 +92,17 @@ public sealed class EngineManagement
                 .SelectMany(static events => events).OrderBy(static happened => happened.At),
         ];
     }
+
+    /// <summary>Where the commands' time has gone: each stage of the logical units that had any command, or of one.</summary>
+    /// <exception cref="ManagementException">It came to nothing.</exception>
+    public async Task<IReadOnlyList<StageLatency>> GetLatencyAsync(LunReference? lun = null, CancellationToken cancellation = default)
+    {
+        (ServedTarget Target, UserBackstore Backstore)[] which = lun is { } one ? [Find(one)] : AllBackstores();
+        StageTimes[] all = await AskAsync<StageTimes[]>(() => [.. which.Select(static of => of.Backstore.Times.Copy())], cancellation);
+        return [.. which.Zip(all, static (of, times) => LunReport.Latency(of.Target.Name, of.Backstore.Options.Number, times)).SelectMany(static stages => stages)];
+    }
+
+    (ServedTarget Target, UserBackstore Backstore)[] AllBackstores() => [.. _targets.All.SelectMany(static target => target.Backstores.Select(backstore => (target, backstore)))];
 
     /// <summary>A logical unit's ring, decoded, with what the engine knows of every command.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>

@@ -359,6 +359,18 @@ public sealed record ConnectionStatus
 /// <param name="Text">One line for a person.</param>
 public sealed record LunEventStatus(string Target, int Lun, DateTimeOffset At, LunEventKind Kind, string Text);
 
+/// <summary>How long the commands of a logical unit have spent in one stage since the engine started. Times are microseconds.</summary>
+/// <param name="Target">The target's iSCSI name.</param>
+/// <param name="Lun">The logical unit number.</param>
+/// <param name="Stage">What they spend their time with.</param>
+/// <param name="Commands">How many commands there were.</param>
+/// <param name="MeanUs">How long they took on average.</param>
+/// <param name="P50Us">Half of them took so long or less; this and the next two are at most a quarter too high.</param>
+/// <param name="P99Us">99 of 100.</param>
+/// <param name="P999Us">999 of 1000.</param>
+/// <param name="MaxUs">The slowest.</param>
+public sealed record StageLatency(string Target, int Lun, CommandStage Stage, long Commands, double MeanUs, double P50Us, double P99Us, double P999Us, double MaxUs);
+
 /// <summary>A logical unit's ring at one moment: what stands in the shared region, and what the engine itself knows of the commands.</summary>
 public sealed record RingStatus
 {

@@ -38,6 +38,21 @@ static class LunReport
         };
     }
 
+    /// <summary>The stages that any command has gone through.</summary>
+    public static IEnumerable<StageLatency> Latency(string target, int lun, StageTimes times)
+    {
+        static double Us(double ns) => Math.Round(ns / 1000, 2);
+        foreach (CommandStage stage in Enum.GetValues<CommandStage>())
+        {
+            if (times.Count(stage) is > 0 and long count)
+            {
+                yield return new StageLatency(
+                    target, lun, stage, count, Us((double)times.SumNs(stage) / count),
+                    Us(times.PercentileNs(stage, 0.5)), Us(times.PercentileNs(stage, 0.99)), Us(times.PercentileNs(stage, 0.999)), Us(times.MostNs(stage)));
+            }
+        }
+    }
+
     public static LunState StateOf(UserBackstore backstore) =>
         backstore.IsBlocked ? LunState.Blocked
         : backstore.IsDraining ? LunState.Draining

@@ -90,6 +90,7 @@ sealed class ConnectionSocket : IEventSource, IReactorConnection, IConnectionHos
                 return;
             }
 
+            _reactor.LookAtClock();
             Protocol.Received(received, _reactor.NowMs);
             if (received < room)
             {
@@ -131,6 +132,7 @@ sealed class ConnectionSocket : IEventSource, IReactorConnection, IConnectionHos
                 return;
             }
 
+            _reactor.LookAtClock();
             Protocol.Sent(sent);
             if (sent < bytes)
             {

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Scuse.Linux;
 
@@ -47,6 +48,9 @@ sealed partial class Reactor : IDisposable
 
     /// <summary>Milliseconds on a clock that only goes forward, as of this turn.</summary>
     public long NowMs { get; private set; } = Environment.TickCount64;
+
+    /// <summary>Nanoseconds on a clock that only goes forward, as of the last <see cref="LookAtClock"/>.</summary>
+    public long NowNs { get; private set; }
 
     /// <summary>Where to tell.</summary>
     public ILogger Logger => _logger;
@@ -101,6 +105,9 @@ sealed partial class Reactor : IDisposable
             _thread.Join();
         }
     }
+
+    /// <summary>Brings <see cref="NowNs"/> up to date: after each call that may take its time. What happens between two of them takes no time.</summary>
+    public void LookAtClock() => NowNs = Stopwatch.GetTimestamp(); // which counts nanoseconds on Linux
 
     // ---- what the reactor watches ----
 
@@ -328,6 +335,11 @@ sealed partial class Reactor : IDisposable
 
     bool Reap()
     {
+        if (_watched.Count > 0)
+        {
+            LookAtClock();
+        }
+
         int answers = 0;
         for (int i = _watched.Count - 1; i >= 0; i = Math.Min(i, _watched.Count) - 1)
         {

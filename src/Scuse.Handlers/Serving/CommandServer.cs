@@ -230,7 +230,7 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
         };
         string level = askedLevel.Length > 0 ? askedLevel : ReadyMessage.LevelIo;
         OwnMemory = level == ReadyMessage.LevelIo ? handler.OwnMemory : null;
-        string[] abilities = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement];
+        string[] abilities = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement, ReadyMessage.RingServiceTimes];
         _ready = new ReadyMessage
         {
             SizeBytes = sizeBytes,
@@ -405,7 +405,7 @@ sealed class RawCommandServer : CommandServer<CommandResult>
             BlockSize = handler.BlockSize,
             Level = ReadyMessage.LevelAll,
             Features = handler.IsVolatile ? [ReadyMessage.FeatureVolatile] : [],
-            Ring = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement, ReadyMessage.RingKeepBuffers],
+            Ring = [ReadyMessage.RingWaitFlags, ReadyMessage.RingTaskManagement, ReadyMessage.RingKeepBuffers, ReadyMessage.RingServiceTimes],
             MaxTransferBytes = handler.MaxTransferBytes,
         };
     }

@@ -50,6 +50,9 @@ sealed class CommandSlot
 
     internal SlotStage Stage { get; set; }
 
+    /// <summary>When it was taken, on the clock of <see cref="System.Diagnostics.Stopwatch"/>; only where the target is told how long commands take.</summary>
+    internal long TakenAt { get; set; }
+
     internal ScsiCommand Scsi { get; private set; }
 
     /// <summary>The task of a block handler's command that did not complete at once.</summary>

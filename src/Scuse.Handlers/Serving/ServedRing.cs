@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Scuse.Linux;
 using Scuse.Ring;
 
@@ -81,6 +82,7 @@ sealed class ServedRing
     readonly IControlChannel _control;
     readonly bool _waitFlags;
     readonly bool _keepBuffers;
+    readonly bool _tellsServiceTimes;
     readonly TaskCompletionSource<ServingEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     volatile bool _stopRequested;
 
@@ -90,6 +92,7 @@ sealed class ServedRing
     int _idsToFreeCount;
     int _keptCount;
     long _freeAgainAt = long.MaxValue;
+    long _clock; // when the last command was answered, or the batch begun: when the next one is taken
     bool _hasAnswered;
     bool _removed;
     bool _released;
@@ -109,14 +112,16 @@ sealed class ServedRing
     /// <param name="waitFlags">Whether the waiting flags are in force.</param>
     /// <param name="keepBuffers">Whether answered commands' buffers may be kept.</param>
     /// <param name="ownMemory">Whether answers may point into the handler's own memory.</param>
+    /// <param name="serviceTimes">Whether answers tell how long commands took.</param>
     /// <exception cref="RingFormatException">There is no usable ring in the region.</exception>
     internal ServedRing(
         ServingThread thread, CommandServer server, MappedRegion region, EventFd doorbell, EventFd targetDoorbell, IControlChannel control, bool waitFlags,
-        bool keepBuffers, bool ownMemory)
+        bool keepBuffers, bool ownMemory, bool serviceTimes)
     {
         _thread = thread;
         _server = server;
-        _ring = new HandlerRing(region.Address, region.LengthBytes);
+        _ring = new HandlerRing(region.Address, region.LengthBytes) { TellsServiceTimes = serviceTimes };
+        _tellsServiceTimes = serviceTimes;
         _region = region;
         _doorbell = doorbell;
         _targetDoorbell = targetDoorbell;
@@ -322,7 +327,12 @@ sealed class ServedRing
             }
 
             _thread.Rent(slot);
-            commands++;
+            if (commands++ == 0 && _tellsServiceTimes)
+            {
+                _clock = Stopwatch.GetTimestamp();
+            }
+
+            slot.TakenAt = _clock;
             if (slot.Command.Kind == HandlerCommandKind.TaskManagement)
             {
                 PassOn(slot.Command);
@@ -415,11 +425,11 @@ sealed class ServedRing
 
         if ((flags & ResponseFlags.OwnMemory) != 0)
         {
-            _ring.AnswerFromOwnMemory(slot.Command.Id, slot.Place);
+            _ring.AnswerFromOwnMemory(slot.Command.Id, slot.Place, ServiceTime(slot));
         }
         else
         {
-            _ring.Answer(slot.Command.Id, (byte)slot.Status, slot.Sense, flags, slot.ReadLength);
+            _ring.Answer(slot.Command.Id, (byte)slot.Status, slot.Sense, flags, slot.ReadLength, ServiceTime(slot));
         }
 
         _hasAnswered = true;
@@ -433,6 +443,18 @@ sealed class ServedRing
         {
             _thread.Return(slot);
         }
+    }
+
+    /// <summary>How long the command took, in nanoseconds; 0 where nobody wants to know.</summary>
+    uint ServiceTime(CommandSlot slot)
+    {
+        if (!_tellsServiceTimes)
+        {
+            return 0;
+        }
+
+        _clock = Stopwatch.GetTimestamp();
+        return (uint)Math.Min(Stopwatch.GetElapsedTime(slot.TakenAt, _clock).Ticks * TimeSpan.NanosecondsPerTick, uint.MaxValue);
     }
 
     void Forget(ushort id)

@@ -146,6 +146,9 @@ public sealed record ReadyMessage : AttachMessage
     /// <summary>Ring ability: a descriptor of memory of the handler's own comes with this message, and reads may be answered with a place in it.</summary>
     public const string RingOwnMemory = "ownMemory";
 
+    /// <summary>Ring ability: each answer with GOOD tells how long the handler took over the command.</summary>
+    public const string RingServiceTimes = "serviceTimes";
+
     /// <summary>Capacity in bytes.</summary>
     public required long SizeBytes { get; init; }
 

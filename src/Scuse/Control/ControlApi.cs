@@ -37,6 +37,7 @@ static class ControlApi
         application.MapGet("/targets/{target}", Get(ControlJson.Default.TargetStatus, context => management.GetTargetAsync(Target(context)!, context.RequestAborted)));
         application.MapGet("/portals", Get(ControlJson.Default.IReadOnlyListPortalStatus, context => management.GetPortalsAsync(context.RequestAborted)));
         application.MapGet("/sessions", Get(ControlJson.Default.IReadOnlyListSessionStatus, context => management.GetSessionsAsync(context.RequestAborted)));
+        application.MapGet("/latency", Get(ControlJson.Default.IReadOnlyListStageLatency, context => management.GetLatencyAsync(null, context.RequestAborted)));
         application.MapGet("/events", Get(ControlJson.Default.IReadOnlyListLunEventStatus, context => management.GetEventsAsync(null, context.RequestAborted)));
 
         // What an operator has begun is done to its end, also when he hangs up.
@@ -58,6 +59,7 @@ static class ControlApi
     {
         application.MapGet(lun, Get(ControlJson.Default.LunStatus, context => management.GetLunAsync(Lun(context), context.RequestAborted)));
         application.MapGet($"{lun}/events", Get(ControlJson.Default.IReadOnlyListLunEventStatus, context => management.GetEventsAsync(Lun(context), context.RequestAborted)));
+        application.MapGet($"{lun}/latency", Get(ControlJson.Default.IReadOnlyListStageLatency, context => management.GetLatencyAsync(Lun(context), context.RequestAborted)));
         application.MapGet($"{lun}/ring", Get(ControlJson.Default.RingStatus, context => management.GetRingAsync(Lun(context), context.RequestAborted)));
         application.MapGet($"{lun}/region", context => SendRegionAsync(context, management));
         application.MapPost($"{lun}/block", Get(ControlJson.Default.OperationOutcome, context => management.BlockAsync(Lun(context))));

@@ -18,6 +18,7 @@ namespace Scuse.Cli.Control;
         typeof(NameConverter<LunState>),
         typeof(NameConverter<LunEventKind>),
         typeof(NameConverter<CommandState>),
+        typeof(NameConverter<CommandStage>),
         typeof(NameConverter<HandlerLossPolicy>),
         typeof(NameConverter<PassLevel>),
         typeof(NameConverter<RingEntryKind>),
@@ -28,6 +29,7 @@ namespace Scuse.Cli.Control;
 [JsonSerializable(typeof(IReadOnlyList<LunStatus>))]
 [JsonSerializable(typeof(IReadOnlyList<SessionStatus>))]
 [JsonSerializable(typeof(IReadOnlyList<LunEventStatus>))]
+[JsonSerializable(typeof(IReadOnlyList<StageLatency>))]
 [JsonSerializable(typeof(RingStatus))]
 [JsonSerializable(typeof(OperationOutcome))]
 [JsonSerializable(typeof(RingDump))]
