@@ -30,7 +30,7 @@ sealed class EngineAnswers : FuzzTarget, ITaskTransport
     const int OwnBytes = 128 << 10;
     const int IdleRounds = 3;
 
-    static readonly string[][] s_abilities = [[], ["waitFlags"], ["tmr"], ["waitFlags", "tmr", "keepBuf", "ownMemory"]];
+    static readonly string[][] s_abilities = [[], ["waitFlags"], ["tmr"], ["waitFlags", "tmr", "keepBuf", "ownMemory"], ["serviceTimes"], ["waitFlags", "ownMemory", "serviceTimes"]];
     static readonly int[] s_ringBytes = [512, 1000, 3968, 8064];
 
     readonly Record[] _records = [.. Enumerable.Range(0, MaxTasks).Select(static _ => new Record())];

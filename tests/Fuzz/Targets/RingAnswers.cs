@@ -42,6 +42,7 @@ sealed unsafe class RingAnswers : FuzzTarget
     volatile int _racedBytes;
     MailboxFlags _flags;
     long _ownBytes;
+    bool _tellsServiceTimes;
     uint _ringSize;
     uint _head, _published, _cleaned, _tail, _used;
     int _first, _count;
@@ -103,6 +104,7 @@ sealed unsafe class RingAnswers : FuzzTarget
         (_layout, nint region) = _places[(size % s_ringBytes.Length * 2) + (blocks & 1)];
         _flags = (MailboxFlags)(flags & 0xF);
         _ownBytes = s_ownBytes[(flags >> 4) % s_ownBytes.Length];
+        _tellsServiceTimes = (blocks & 2) != 0;
         _mostCommands = s_mostCommands[most % s_mostCommands.Length];
         _ringSize = (uint)_layout.CommandRingBytes;
         _head = _published = _cleaned = _tail = _used = 0;
@@ -117,7 +119,7 @@ sealed unsafe class RingAnswers : FuzzTarget
 
         // A handler has the memory only when the ring is made: a second thread keeps away until then.
         TargetRing.Format(region, _layout, _flags);
-        _ring = new TargetRing(region, _layout, _flags, _mostCommands) { OwnMemoryBytes = _ownBytes };
+        _ring = new TargetRing(region, _layout, _flags, _mostCommands) { OwnMemoryBytes = _ownBytes, TellsServiceTimes = _tellsServiceTimes };
         _area = new DataArea(_layout);
         _handler.Start(region, _layout);
         _region = (byte*)region;
@@ -462,7 +464,7 @@ sealed unsafe class RingAnswers : FuzzTarget
                     }
                 }
 
-                answer = new RingAnswer(id, slot[8], said, *(uint*)(slot + 12), place);
+                answer = new RingAnswer(id, slot[8], said, *(uint*)(slot + 12), place, _tellsServiceTimes && slot[8] == 0 ? *(uint*)(slot + 24) : 0);
                 if (answer.Status == CheckCondition)
                 {
                     new ReadOnlySpan<byte>(slot + 16, RingAbi.SenseBytes).CopyTo(_expectedSense);
