@@ -12,10 +12,10 @@ public sealed class OwnMemoryTests
     const int LargeBlocks = 1 << 11; // 1 MiB
     const int SmallBlocks = 64;
 
-    static readonly DeviceMessage s_device = new() { Device = "disk", SizeBytes = SizeBytes, Identity = "first", KeepSeconds = 30 };
+    static readonly DeviceMessage s_device = new() { Device = "disk", SizeBytes = SizeBytes, Identity = "first" };
 
-    static FakeTarget Serve(bool usesOwnMemory = true, string level = "", Func<DeviceInfo, BlockHandler>? open = null) =>
-        new FakeTarget { UsesOwnMemory = usesOwnMemory }.Serve(open ?? (static device => MemoryHandler.Open("", device)), s_device with { Level = level });
+    static FakeTarget Serve(bool usesOwnMemory = true, string level = "", Func<DeviceInfo, BlockHandler>? open = null, int keepSeconds = 0) =>
+        new FakeTarget { UsesOwnMemory = usesOwnMemory }.Serve(open ?? (static device => MemoryHandler.Open("", device)), s_device with { Level = level, KeepSeconds = keepSeconds });
 
     static byte[] Pattern(int length, int seed = 1) => [.. Enumerable.Range(0, length).Select(i => (byte)((i * 7) + (i >> 9) + seed))];
 
@@ -101,7 +101,7 @@ public sealed class OwnMemoryTests
     [Fact]
     public void A_target_that_comes_back_gets_the_same_memory_again()
     {
-        using FakeTarget target = Serve();
+        using FakeTarget target = Serve(keepSeconds: 30);
         byte[] data = Pattern(1 << 20);
         Fill(target, data);
         target.Die();
