@@ -11,7 +11,7 @@ sealed record Options(int Rounds, bool Quick, bool Allocations, string? ResultsF
           --quick         one short round on a small disk: shows that the comparison works, measures nothing
           --only TEXT     only the measurements with that in their name, such as "64 KiB" or "file:"
           --results FILE  the file whose tables are replaced (bench/RESULTS.md; with --quick or --only none)
-          --allocations   count the managed bytes that reads allocate instead
+          --allocations   count the managed bytes that reads, writes and unmaps allocate instead
         """;
 
     const int MaximumRounds = 100;

@@ -6,7 +6,7 @@
  * It speaks just enough of RFC 7143 for one connection a session without digests: login, SCSI Command, Data-In, R2T, Data-Out, SCSI Response, NOP. What it reads it does not look
  * at, but for one check before the clock starts: a pattern is written to the last blocks, read back and compared (with --check no: only read). With --verify it looks at every byte.
  *
- *   --op read|write    what to do (read)
+ *   --op read|write|unmap  what to do (read)
  *   --order random|sequential  where (random)
  *   --block BYTES      how much a command moves (4096)
  *   --depth N          how many commands of a session are under way (32)
@@ -48,7 +48,7 @@ enum {
 /* Opcodes: RFC 7143 section 11.2.1.2. */
 enum { NOP_OUT = 0x00, SCSI_COMMAND = 0x01, LOGIN_REQUEST = 0x03, DATA_OUT = 0x05, NOP_IN = 0x20, SCSI_RESPONSE = 0x21, LOGIN_RESPONSE = 0x23, DATA_IN = 0x25, R2T = 0x31 };
 
-enum { READ_16 = 0x88, WRITE_16 = 0x8a, SERVICE_ACTION_IN_16 = 0x9e, TEST_UNIT_READY = 0x00 };
+enum { READ_16 = 0x88, WRITE_16 = 0x8a, UNMAP = 0x42, UNMAP_BYTES = 24, SERVICE_ACTION_IN_16 = 0x9e, TEST_UNIT_READY = 0x00 };
 
 struct session {
     int socket, lun, number;
@@ -58,6 +58,7 @@ struct session {
     uint64_t next_block, operations;
     uint64_t started[MAX_DEPTH];
     uint64_t at[MAX_DEPTH];
+    uint8_t ranges[MAX_DEPTH][UNMAP_BYTES];
     uint16_t idle[MAX_DEPTH];
     unsigned idle_count;
     uint8_t *buffer; /* what was received and not yet understood */
@@ -72,7 +73,7 @@ struct session {
 };
 
 static unsigned depth = 32, block = 4096, session_count = 1, lun_count = 1, seconds = 5, warm_ms = 200, rate;
-static bool writing, sequential, may_write = true, verifying, telling;
+static bool writing, unmapping, sequential, may_write = true, verifying, telling;
 static uint32_t block_bytes;
 static uint64_t blocks, random_state = 0x9E3779B97F4A7C15;
 static uint8_t *data; /* what is written, and where padding comes from */
@@ -185,6 +186,20 @@ static void send_command(struct session *session, uint16_t tag, const uint8_t *c
     }
 }
 
+static void send_unmap(struct session *session, uint16_t tag, const uint8_t *cdb, const uint8_t *list)
+{
+    if (!session->immediate || session->first_burst < UNMAP_BYTES) fail("session %d: the target takes no immediate data", session->number);
+    uint8_t *header = add(session, SCSI_COMMAND, list, UNMAP_BYTES);
+    header[1] = 0x80 | 0x20 | 1;
+    header[8] = session->lun < 256 ? 0 : (uint8_t)(0x40 | session->lun >> 8);
+    header[9] = (uint8_t)session->lun;
+    put32(header + 16, tag);
+    put32(header + 20, UNMAP_BYTES);
+    put32(header + 24, session->cmd_sn++);
+    put32(header + 28, session->exp_stat_sn);
+    memcpy(header + 32, cdb, 10);
+}
+
 static void start_one(struct session *session)
 {
     uint16_t tag = session->idle[--session->idle_count];
@@ -198,6 +213,16 @@ static void start_one(struct session *session)
     session->started[tag] = now_ns();
     session->under_way++;
     issued_of_budget++;
+    if (unmapping) {
+        uint8_t *list = session->ranges[tag];
+        memset(cdb, 0, sizeof cdb);
+        cdb[0] = UNMAP, cdb[8] = UNMAP_BYTES;
+        list[1] = UNMAP_BYTES - 2, list[3] = 16;
+        put64(list + 8, place * (block / block_bytes));
+        put32(list + 16, block / block_bytes);
+        send_unmap(session, tag, cdb, list);
+        return;
+    }
     send_command(session, tag, cdb, sizeof cdb, writing, block);
 }
 
@@ -525,7 +550,8 @@ int main(int count, char **words)
     }
     for (int i = 5; i < count; i += 2) {
         const char *option = words[i], *value = words[i + 1];
-        if (strcmp(option, "--op") == 0) writing = one_of(option, value, "write", "read");
+        if (strcmp(option, "--op") == 0 && strcmp(value, "unmap") == 0) unmapping = true;
+        else if (strcmp(option, "--op") == 0) writing = one_of(option, value, "write", "read");
         else if (strcmp(option, "--order") == 0) sequential = one_of(option, value, "sequential", "random");
         else if (strcmp(option, "--check") == 0) may_write = one_of(option, value, "yes", "no");
         else if (strcmp(option, "--verify") == 0) verifying = one_of(option, value, "yes", "no");

@@ -279,8 +279,6 @@ sealed class ServedRing
         }
     }
 
-    internal void SilenceDoorbell() => _doorbell.Drain();
-
     internal void ReadControl(Span<byte> scratch)
     {
         ControlNews news;

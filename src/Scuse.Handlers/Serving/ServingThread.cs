@@ -265,7 +265,7 @@ sealed class ServingThread : IDisposable
         ulong token = FirstRingToken + ((ulong)index << 1);
         try
         {
-            _epoll.Add(ring.DoorbellDescriptor, EpollEvents.In, token);
+            _epoll.Add(ring.DoorbellDescriptor, EpollEvents.In | EpollEvents.EdgeTriggered, token); // never read: each ring is one report, which costs a call less
             _epoll.Add(ring.ControlDescriptor, EpollEvents.In | EpollEvents.ReadHangUp, token | ControlKind);
         }
         catch (LinuxException failure)
@@ -457,10 +457,6 @@ sealed class ServingThread : IDisposable
             if ((token & ControlKind) != 0)
             {
                 ring.ReadControl(_scratch);
-            }
-            else
-            {
-                ring.SilenceDoorbell();
             }
 
             Awaken(ring);
