@@ -1,9 +1,11 @@
+using System.Net.Sockets;
+using System.Text.RegularExpressions;
 using Scuse.Ring.Attach;
 
 namespace Scuse.Cli.Serving;
 
 /// <summary>Where the attach socket goes when nobody says.</summary>
-static class AttachSocket
+static partial class AttachSocket
 {
     /// <summary>
     /// The well-known path where somebody has to find it: one who starts a handler himself, or the handlers that an engine before has left running; one of
@@ -13,4 +15,54 @@ static class AttachSocket
         keepsHandlers || specs.Any(static spec => spec.StartsWith("attach:", StringComparison.Ordinal))
             ? AttachSocketPath.WellKnown(Environment.GetEnvironmentVariable)
             : AttachSocketPath.OfProcess(Environment.GetEnvironmentVariable, Environment.ProcessId);
+
+    /// <summary>
+    /// Removes the sockets of engines that were killed, and could not do it themselves. What it cannot be sure of stays: a process that it does not see may live in another container.
+    /// </summary>
+    /// <param name="folder">Where engines have their own sockets.</param>
+    public static void RemoveLeftovers(string folder)
+    {
+        try
+        {
+            foreach (string path in Directory.Exists(folder) ? Directory.GetFiles(folder) : [])
+            {
+                Match name = OwnSocket().Match(Path.GetFileName(path));
+                if (name.Success && !Directory.Exists($"/proc/{name.Groups[1].ValueSpan}") && IsDeaf(path))
+                {
+                    File.Delete(path);
+                }
+            }
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            // Somebody else's folder, or somebody else tidies up too.
+        }
+    }
+
+    /// <summary>Whether nobody listens at a socket, of whichever type.</summary>
+    static bool IsDeaf(string path)
+    {
+        foreach (SocketType type in (SocketType[])[SocketType.Seqpacket, SocketType.Stream])
+        {
+            try
+            {
+                using var socket = new Socket(AddressFamily.Unix, type, ProtocolType.Unspecified);
+                socket.Connect(new UnixDomainSocketEndPoint(path));
+                return false;
+            }
+            catch (SocketException refused) when (refused.SocketErrorCode == SocketError.ConnectionRefused)
+            {
+                return true;
+            }
+            catch (SocketException)
+            {
+                // Of the other type, perhaps.
+            }
+        }
+
+        return false;
+    }
+
+    [GeneratedRegex(@"^engine-(\d+)\.sock(\.control)?$")]
+    private static partial Regex OwnSocket();
 }

@@ -5,6 +5,7 @@ using Scuse.Cli.Configuration;
 using Scuse.Cli.Control;
 using Scuse.Engine;
 using Scuse.Iscsi;
+using Scuse.Ring.Attach;
 
 namespace Scuse.Cli.Serving;
 
@@ -25,6 +26,7 @@ sealed class EngineService(EngineConfiguration configuration, ILoggerFactory log
             // A signal while handlers are still coming up is a wish to stop, too.
             using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.ApplicationStopping);
             await _engine.StartAsync(stopping.Token);
+            _ = Task.Run(static () => AttachSocket.RemoveLeftovers(AttachSocketPath.Folder(Environment.GetEnvironmentVariable)), CancellationToken.None);
         }
         catch
         {
