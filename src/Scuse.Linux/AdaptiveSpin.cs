@@ -25,7 +25,7 @@ public sealed class AdaptiveSpin
     const int DepthScale = 8, DepthSmoothing = 4;
 
     readonly SpinTrial? _trial;
-    readonly long _window;
+    readonly SpinWindow? _window; // null: it never looks
     readonly long _contended = ContendedMicroseconds * Stopwatch.Frequency / 1_000_000;
     long _start;
     long _last;
@@ -33,13 +33,16 @@ public sealed class AdaptiveSpin
     int _skipped;
     int _depth;
 
-    /// <param name="microseconds">How long to look at most; 0 is not at all.</param>
+    /// <param name="microseconds">How long to look, or up to three times as long where that saves wake-ups; 0 is not at all.</param>
     /// <param name="processors">How many processors there are; with one, looking keeps away the very one that is waited for.</param>
     /// <param name="triesWhenDeep">Whether it tries out if looking pays with several commands under way, instead of sleeping then. For one of two that wait for each other: two at once would measure each other's trials.</param>
     public AdaptiveSpin(int microseconds, int processors, bool triesWhenDeep = false)
     {
-        _window = processors > 1 ? microseconds * Stopwatch.Frequency / 1_000_000 : 0;
-        _trial = triesWhenDeep && _window > 0 ? new SpinTrial(Stopwatch.Frequency) : null;
+        if (processors > 1 && microseconds > 0)
+        {
+            _window = new SpinWindow(microseconds * Stopwatch.Frequency / 1_000_000);
+            _trial = triesWhenDeep ? new SpinTrial(Stopwatch.Frequency) : null;
+        }
     }
 
     /// <summary>There was something to do.</summary>
@@ -51,6 +54,11 @@ public sealed class AdaptiveSpin
         if (IsDeep)
         {
             _trial?.Came(commands, Stopwatch.GetTimestamp());
+        }
+
+        if (_window is { IsAsleep: true })
+        {
+            _window.Came(Stopwatch.GetTimestamp());
         }
 
         if (_start != 0)
@@ -65,7 +73,7 @@ public sealed class AdaptiveSpin
     /// <summary>There was nothing to do: true after a short yield to look again, false to sleep.</summary>
     public bool LookAgain()
     {
-        if (_window == 0 || (IsDeep && _trial is not { Looks: true }))
+        if (_window is null || (IsDeep && _trial is not { Looks: true }))
         {
             return false;
         }
@@ -85,11 +93,12 @@ public sealed class AdaptiveSpin
         long now = Stopwatch.GetTimestamp();
         bool contended = now - _last > _contended;
         _last = now;
-        if (!contended && now - _start < _window)
+        if (!contended && now - _start < _window.Ticks)
         {
             return true;
         }
 
+        _window.GaveUp(_start);
         _start = 0;
         _credit = Math.Max(0, _credit - (contended ? 2 : 1));
         return false;

@@ -255,7 +255,10 @@ sealed partial class Reactor : IDisposable
         if (!answers)
         {
             NowMs = Environment.TickCount64;
-            Work(events);
+            if (Work(events))
+            {
+                _spin.Found(Depth(), _answers);
+            }
         }
     }
 
