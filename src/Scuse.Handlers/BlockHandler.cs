@@ -56,7 +56,7 @@ public abstract class BlockHandler
     public virtual int AtomicWriteBytes => 0;
 
     /// <summary>
-    /// Memory that the disk, or a part of it, stands in: large reads are then answered with a place in it, which <see cref="Locate"/> names, and the target sends them from there
+    /// Memory that the disk, or a part of it, stands in: reads of 4 KiB and more are then answered with a place in it, which <see cref="Locate"/> names, and the target sends them from there
     /// without a copy. Null: none. Read once, after opening; it has to stay until <see cref="CloseAsync"/>. A target that cannot have it leaves everything to <see cref="ReadAsync"/>.
     /// </summary>
     public virtual SharedMemory? OwnMemory => null;
@@ -76,7 +76,7 @@ public abstract class BlockHandler
     public abstract ValueTask ReadAsync(long offset, DataBuffer into, CancellationToken aborted);
 
     /// <summary>
-    /// Where in <see cref="OwnMemory"/> the bytes of a read stand, in one piece; -1 if they do not, then <see cref="ReadAsync"/> is called instead. Called for large reads only.
+    /// Where in <see cref="OwnMemory"/> the bytes of a read stand, in one piece; -1 if they do not, then <see cref="ReadAsync"/> is called instead. Called for reads of 4 KiB and more.
     /// </summary>
     /// <remarks>
     /// The target does not say when it has sent them. So a place may be named only where nothing else than these blocks ever stands, as it is now or as a later write makes it.

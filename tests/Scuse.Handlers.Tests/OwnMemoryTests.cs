@@ -10,7 +10,7 @@ public sealed class OwnMemoryTests
 {
     const int SizeBytes = 8 << 20;
     const int LargeBlocks = 1 << 11; // 1 MiB
-    const int SmallBlocks = 64;
+    const int SmallBlocks = 7;
 
     static readonly DeviceMessage s_device = new() { Device = "disk", SizeBytes = SizeBytes, Identity = "first" };
 
