@@ -70,7 +70,7 @@ static class Comparison
             results.Add(work, contender, sample);
             await Console.Error.WriteLineAsync(string.Create(
                 CultureInfo.InvariantCulture,
-                $"round {round + 1}: {work.Name}, {target.Name}: {sample.OperationsPerSecond:0} a second, {sample.CpuMicrosecondsPerOperation:0.0} us of processor each"));
+                $"round {round + 1}: {work.Name}, {Contenders.NameOf(contender)}: {sample.OperationsPerSecond:0} a second, {sample.CpuMicrosecondsPerOperation:0.0} us of processor each"));
         }
     }
 }

@@ -10,9 +10,6 @@ sealed class Contenders(long diskBytes) : IDisposable
     readonly Dictionary<Contender, ITarget> _started = [];
     readonly string _image = Path.Combine(Directory.Exists("/dev/shm") ? "/dev/shm" : Path.GetTempPath(), $"scuse-bench-{Environment.ProcessId}.img");
 
-    /// <summary>Those that hold data, as far as they were started.</summary>
-    public IEnumerable<ITarget> WithData => _started.Where(static each => HoldsData(each.Key)).Select(static each => each.Value);
-
     /// <summary>Whether it can be had on this machine.</summary>
     public static bool IsThere(Contender contender) => contender switch
     {
@@ -47,7 +44,7 @@ sealed class Contenders(long diskBytes) : IDisposable
         _started.Add(contender, target);
         if (HoldsData(contender))
         {
-            await CheckAsync(target, (byte)contender);
+            await CheckAsync(contender, target, (byte)contender);
             if (isNew || contender is Contender.Memory or Contender.InProcess)
             {
                 await QemuBench.RunAsync(FillDeadline, target.Url, 1 << 20, 8, (int)(diskBytes >> 20), write: true, pattern: 0x6b);
@@ -63,7 +60,7 @@ sealed class Contenders(long diskBytes) : IDisposable
     {
         foreach ((Contender contender, ITarget target) in _started.Where(static each => HoldsData(each.Key)))
         {
-            await CheckAsync(target, (byte)(0x40 + contender));
+            await CheckAsync(contender, target, (byte)(0x40 + contender));
         }
     }
 
@@ -80,8 +77,8 @@ sealed class Contenders(long diskBytes) : IDisposable
         return contender switch
         {
             Contender.Tgt => await TgtTarget.StartAsync(_image),
-            Contender.Memory => await ScuseTarget.StartAsync("scuse", $"memory:{diskBytes >> 20}M"),
-            Contender.File => await ScuseTarget.StartAsync("scuse file:", $"file:{_image}"),
+            Contender.Memory => await ScuseTarget.StartAsync($"memory:{diskBytes >> 20}M"),
+            Contender.File => await ScuseTarget.StartAsync($"file:{_image}"),
             Contender.Ceiling => await CeilingTarget.StartAsync(diskBytes, withData: false),
             Contender.CeilingWithData => await CeilingTarget.StartAsync(diskBytes, withData: true),
             Contender.InProcess => await InProcessTarget.StartAsync(diskBytes),
@@ -92,21 +89,21 @@ sealed class Contenders(long diskBytes) : IDisposable
     }
 
     /// <summary>Writes a pattern of its own at several places, and reads it back on another session.</summary>
-    async Task CheckAsync(ITarget target, byte number)
+    async Task CheckAsync(Contender contender, ITarget target, byte number)
     {
         const int LengthBytes = 3 << 20;
         long[] places = [0, LengthBytes + 4096 - 512, diskBytes / 3 & ~511L, diskBytes - LengthBytes];
         string[] writes = [.. places.Select((offset, i) => $"write -q -P {(byte)(number * 8 + i + 1)} {offset} {LengthBytes}")];
-        await IoAsync(target, writes);
-        await IoAsync(target, [.. writes.Select(static write => write.Replace("write", "read", StringComparison.Ordinal))]);
+        await IoAsync(contender, target, writes);
+        await IoAsync(contender, target, [.. writes.Select(static write => write.Replace("write", "read", StringComparison.Ordinal))]);
     }
 
-    static async Task IoAsync(ITarget target, string[] commands)
+    static async Task IoAsync(Contender contender, ITarget target, string[] commands)
     {
         Outcome outcome = await Peer.RunAsync("qemu-io", ["-f", "raw", "-t", "none", .. commands.SelectMany(static command => new[] { "-c", command }), target.Url]);
         if (outcome.ExitCode != 0 || outcome.Text.Contains("Pattern verification failed", StringComparison.Ordinal))
         {
-            throw new PeerException($"{target.Name} did not return the data that was written to it; nothing was measured.\n{outcome.Text}");
+            throw new PeerException($"{NameOf(contender)} did not return the data that was written to it; nothing was measured.\n{outcome.Text}");
         }
     }
 

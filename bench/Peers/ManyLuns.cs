@@ -26,16 +26,7 @@ sealed record ManyLuns(LightReport One, LightReport All)
             using ScuseServe serve = await ScuseServe.StartAsync([$"attach:d?count={Luns}", "--socket", socket]);
             using RunningPeer handler = RunningPeer.Start(
                 "dotnet", ScuseServe.Dll, "handler", "memory:2M", "--socket", socket, "--device", string.Join(',', Enumerable.Range(0, Luns).Select(static i => $"d{i}")));
-            for (int attempt = 0; serve.Attachments.Count < Luns; attempt++)
-            {
-                if (attempt == 400)
-                {
-                    throw new PeerException($"{serve.Attachments.Count} of {Luns} logical units have a handler\n{serve.Log}");
-                }
-
-                await Task.Delay(50);
-            }
-
+            await serve.WaitForAttachmentsAsync(Luns, seconds: 20);
             string[] everyone = ["--sessions", $"{Luns * SessionsEach}", "--luns", $"{Luns}", "--depth", "32"];
             await LightInitiator.RunAsync(serve.Url, 2, "--op", "write", "--order", "sequential", "--block", "65536", "--depth", "4", "--sessions", $"{Luns}", "--luns", $"{Luns}"); // pages come with the first write
             List<LightReport> one = [], all = [];

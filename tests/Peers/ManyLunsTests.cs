@@ -19,11 +19,7 @@ public sealed class ManyLunsTests : PeerTest
         ScuseServe serve = await ServeAsync($"attach:d?count={Luns}", "--socket", socket);
         using RunningPeer handler = RunningPeer.Start(
             "dotnet", ScuseServe.Dll, "handler", "memory:8M", "--socket", socket, "--device", string.Join(',', Enumerable.Range(0, Luns).Select(static i => $"d{i}")));
-        while (serve.Attachments.Count < Luns && clock.Elapsed.TotalSeconds < 40)
-        {
-            await Task.Delay(50);
-        }
-
+        await serve.WaitForAttachmentsAsync(Luns, seconds: 40);
         double startSeconds = clock.Elapsed.TotalSeconds;
         Assert.Equal(Luns, serve.Attachments.Select(static attached => attached.Lun).Distinct().Count());
         Assert.InRange(startSeconds, 0, 20); // 2 s on a machine with nothing else to do

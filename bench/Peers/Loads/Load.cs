@@ -55,7 +55,7 @@ sealed partial record IscsiPerf(int BlockBytes, int Depth) : Load(BlockBytes)
     private static partial Regex FinalAverage();
 }
 
-/// <summary>Reads or writes with an initiator that does as little as it can, so that the target is the limit; it also tells how long commands took.</summary>
+/// <summary>Reads with an initiator that does as little as it can, so that the target is the limit; it also tells how long commands took.</summary>
 /// <param name="BlockBytes">How much a command moves.</param>
 /// <param name="Depth">How many commands each session has under way.</param>
 sealed record Light(int BlockBytes, int Depth) : Load(BlockBytes)

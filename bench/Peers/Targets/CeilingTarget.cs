@@ -7,14 +7,11 @@ sealed class CeilingTarget : ITarget
 {
     readonly RunningPeer _process;
 
-    CeilingTarget(RunningPeer process, string name, string port)
+    CeilingTarget(RunningPeer process, string port)
     {
         _process = process;
-        Name = name;
         Url = $"iscsi://127.0.0.1:{port}/iqn.2026-11.scuse.bench:ceiling/0";
     }
-
-    public string Name { get; }
 
     public string Url { get; }
 
@@ -25,7 +22,7 @@ sealed class CeilingTarget : ITarget
     {
         string[] data = withData ? ["data"] : [];
         RunningPeer process = RunningPeer.Start(await BenchPrograms.BuildAsync("ceiling"), ["127.0.0.1", $"{sizeBytes >> 20}", .. data]);
-        return new CeilingTarget(process, withData ? "ceiling with data" : "ceiling", await process.FirstLineAsync());
+        return new CeilingTarget(process, await process.FirstLineAsync());
     }
 
     public void Dispose() => _process.Dispose();

@@ -6,14 +6,30 @@ namespace Scuse.Bench.Peers;
 /// <summary>A running target with one disk.</summary>
 interface ITarget : IDisposable
 {
-    /// <summary>What the tables call it.</summary>
-    string Name { get; }
-
     /// <summary>Where an initiator finds the disk.</summary>
     string Url { get; }
 
     /// <summary>The process whose processor time, with that of its descendants, is the target's.</summary>
     int Pid { get; }
+}
+
+static class Targets
+{
+    /// <summary>The target once it is ready; one that does not get so far is disposed.</summary>
+    public static async Task<T> OnceReadyAsync<T>(T target, Task ready)
+        where T : ITarget
+    {
+        try
+        {
+            await ready;
+            return target;
+        }
+        catch
+        {
+            target.Dispose();
+            throw;
+        }
+    }
 }
 
 static class Ports

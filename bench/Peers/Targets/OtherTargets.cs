@@ -17,8 +17,6 @@ sealed class IstgtTarget : ITarget
 
     public static bool IsInstalled => Peer.Exists("istgt");
 
-    public string Name => "istgt";
-
     public string Url { get; }
 
     public int Pid => _daemon.Id;
@@ -75,16 +73,7 @@ sealed class IstgtTarget : ITarget
         await File.WriteAllTextAsync(Path.Combine(folder, "auth"), "");
         RunningPeer daemon = RunningPeer.Start("istgt", "-D", "-c", config);
         IstgtTarget target = new(daemon, folder, port);
-        try
-        {
-            await Ports.WaitAsync(port, "istgt");
-            return target;
-        }
-        catch
-        {
-            target.Dispose();
-            throw;
-        }
+        return await Targets.OnceReadyAsync(target, Ports.WaitAsync(port, "istgt"));
     }
 
     public void Dispose()
@@ -99,14 +88,11 @@ sealed class NbdTarget : ITarget
 {
     readonly RunningPeer _daemon;
 
-    NbdTarget(string name, RunningPeer daemon, int port)
+    NbdTarget(RunningPeer daemon, int port)
     {
-        Name = name;
         _daemon = daemon;
         Url = $"nbd://127.0.0.1:{port}";
     }
-
-    public string Name { get; }
 
     public string Url { get; }
 
@@ -122,17 +108,8 @@ sealed class NbdTarget : ITarget
         RunningPeer daemon = program == "nbdkit"
             ? RunningPeer.Start(program, "-f", "-i", "127.0.0.1", "-p", $"{port}", "file", image)
             : RunningPeer.Start(program, "-f", "raw", "-t", "-e", "16", "-b", "127.0.0.1", "-p", $"{port}", image);
-        NbdTarget target = new($"{program} (NBD)", daemon, port);
-        try
-        {
-            await Ports.WaitAsync(port, program);
-            return target;
-        }
-        catch
-        {
-            target.Dispose();
-            throw;
-        }
+        NbdTarget target = new(daemon, port);
+        return await Targets.OnceReadyAsync(target, Ports.WaitAsync(port, program));
     }
 
     public void Dispose() => _daemon.Dispose();

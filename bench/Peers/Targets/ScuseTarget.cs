@@ -3,28 +3,17 @@ using Scuse.Peers;
 namespace Scuse.Bench.Peers;
 
 /// <summary><c>scuse serve SPEC</c>: the engine and its handler process.</summary>
-sealed class ScuseTarget(string name, ScuseServe serve) : ITarget
+sealed class ScuseTarget(ScuseServe serve) : ITarget
 {
-    public string Name => name;
-
     public string Url => serve.Url;
 
     public int Pid => serve.Pid;
 
     /// <exception cref="PeerException">The engine did not start, or its handler did not attach.</exception>
-    public static async Task<ScuseTarget> StartAsync(string name, string spec)
+    public static async Task<ScuseTarget> StartAsync(string spec)
     {
         ScuseServe serve = await ScuseServe.StartAsync([spec]);
-        try
-        {
-            await serve.WaitForAttachmentAsync();
-            return new ScuseTarget(name, serve);
-        }
-        catch
-        {
-            serve.Dispose();
-            throw;
-        }
+        return await Targets.OnceReadyAsync(new ScuseTarget(serve), serve.WaitForAttachmentAsync());
     }
 
     public void Dispose() => serve.Dispose();
@@ -40,8 +29,6 @@ sealed class InProcessTarget : ITarget
         _process = process;
         Url = url;
     }
-
-    public string Name => "in process";
 
     public string Url { get; }
 

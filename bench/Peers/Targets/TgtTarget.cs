@@ -20,8 +20,6 @@ sealed class TgtTarget : ITarget
         Url = $"iscsi://127.0.0.1:{port}/{TargetName}/1";
     }
 
-    public string Name => "tgt";
-
     public string Url { get; }
 
     public int Pid => _daemon.Id;
@@ -37,16 +35,7 @@ sealed class TgtTarget : ITarget
         RunningPeer daemon = RunningPeer.Start(
             "tgtd", ["-f", "-C", ControlNumber, "--iscsi", $"portal=127.0.0.1:{port}"], environment, folder);
         TgtTarget target = new(daemon, folder, image, port);
-        try
-        {
-            await target.ConfigureAsync(environment);
-            return target;
-        }
-        catch
-        {
-            target.Dispose();
-            throw;
-        }
+        return await Targets.OnceReadyAsync(target, target.ConfigureAsync(environment));
     }
 
     // tgtd ignores SIGTERM while it has targets, so Dispose of the running program kills it; it keeps nothing that matters.

@@ -116,6 +116,22 @@ sealed partial class ScuseServe : IDisposable
         }
     }
 
+    /// <summary>Waits until there have been so many attachments, to whichever LUNs.</summary>
+    /// <exception cref="PeerException">They do not come in time.</exception>
+    public async Task WaitForAttachmentsAsync(int count, double seconds)
+    {
+        var clock = Stopwatch.StartNew();
+        while (_attached.Count < count)
+        {
+            if (clock.Elapsed.TotalSeconds > seconds)
+            {
+                throw new PeerException($"{_attached.Count} of {count} attachments within {seconds} s\n{Log}");
+            }
+
+            await Task.Delay(50);
+        }
+    }
+
     /// <summary>Waits for the <paramref name="count"/>th attachment to a LUN (1 is the first).</summary>
     /// <exception cref="PeerException">It did not come within the deadline.</exception>
     public async Task<Attached> WaitForAttachmentAsync(int lun = 0, int count = 1, double seconds = 10)
