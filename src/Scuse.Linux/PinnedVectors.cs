@@ -3,7 +3,7 @@ using System.Buffers;
 namespace Scuse.Linux;
 
 /// <summary>Pieces of memory held in place as the vectors of one system call. Used over and over, by one thread at a time; nothing is allocated.</summary>
-public sealed unsafe class PinnedVectors
+public sealed class PinnedVectors
 {
     /// <summary>How many pieces it takes.</summary>
     public const int Capacity = 64;
@@ -23,9 +23,8 @@ public sealed unsafe class PinnedVectors
             return false;
         }
 
-        MemoryHandle handle = piece.Pin();
-        _handles[_count] = handle;
-        _vectors[_count++] = new IoVector { Base = (nint)handle.Pointer, Length = (nuint)piece.Length };
+        _vectors[_count] = PinnedMemory.Pin(piece, out _handles[_count]);
+        _count++;
         return true;
     }
 

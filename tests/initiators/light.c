@@ -154,14 +154,16 @@ static uint8_t *add(struct session *session, uint8_t opcode, const void *payload
 /* What stands at a place of a verified disk: no two places have the same. */
 static uint64_t word_at(uint64_t offset) { return (offset / 8 + 1) * 0x9E3779B97F4A7C15; }
 
-static void send_command(struct session *session, uint16_t tag, const uint8_t *cdb, unsigned cdb_bytes, bool out, uint32_t bytes)
+/* With a payload it is a write of it; what a target asks for by R2T is taken from data. */
+static void send_command(struct session *session, uint16_t tag, const uint8_t *cdb, unsigned cdb_bytes, const uint8_t *payload, uint32_t bytes)
 {
+    bool out = payload != NULL;
     uint32_t now = 0;
     if (out && session->immediate) {
         now = bytes < session->segment ? bytes : session->segment;
         if (now > session->first_burst) now = session->first_burst;
     }
-    uint8_t *header = add(session, SCSI_COMMAND, data, now);
+    uint8_t *header = add(session, SCSI_COMMAND, payload, now);
     bool more = out && !session->initial_r2t && now < bytes && now < session->first_burst;
     header[1] = (uint8_t)((more ? 0 : 0x80) | (bytes == 0 ? 0 : out ? 0x20 : 0x40) | 1);
     header[8] = session->lun < 256 ? 0 : (uint8_t)(0x40 | session->lun >> 8);
@@ -174,7 +176,7 @@ static void send_command(struct session *session, uint16_t tag, const uint8_t *c
     uint32_t burst = bytes < session->first_burst ? bytes : session->first_burst;
     for (uint32_t offset = now, number = 0; more && offset < burst; number++) {
         uint32_t part = burst - offset < session->segment ? burst - offset : session->segment;
-        uint8_t *next = add(session, DATA_OUT, data + offset, part);
+        uint8_t *next = add(session, DATA_OUT, payload + offset, part);
         next[1] = offset + part == burst ? 0x80 : 0;
         memcpy(next + 8, header + 8, 8);
         put32(next + 16, tag);
@@ -184,20 +186,6 @@ static void send_command(struct session *session, uint16_t tag, const uint8_t *c
         put32(next + 40, offset);
         offset += part;
     }
-}
-
-static void send_unmap(struct session *session, uint16_t tag, const uint8_t *cdb, const uint8_t *list)
-{
-    if (!session->immediate || session->first_burst < UNMAP_BYTES) fail("session %d: the target takes no immediate data", session->number);
-    uint8_t *header = add(session, SCSI_COMMAND, list, UNMAP_BYTES);
-    header[1] = 0x80 | 0x20 | 1;
-    header[8] = session->lun < 256 ? 0 : (uint8_t)(0x40 | session->lun >> 8);
-    header[9] = (uint8_t)session->lun;
-    put32(header + 16, tag);
-    put32(header + 20, UNMAP_BYTES);
-    put32(header + 24, session->cmd_sn++);
-    put32(header + 28, session->exp_stat_sn);
-    memcpy(header + 32, cdb, 10);
 }
 
 static void start_one(struct session *session)
@@ -220,10 +208,11 @@ static void start_one(struct session *session)
         list[1] = UNMAP_BYTES - 2, list[3] = 16;
         put64(list + 8, place * (block / block_bytes));
         put32(list + 16, block / block_bytes);
-        send_unmap(session, tag, cdb, list);
+        if (!session->immediate || session->first_burst < UNMAP_BYTES) fail("session %d: the target takes no immediate data", session->number);
+        send_command(session, tag, cdb, 10, list, UNMAP_BYTES);
         return;
     }
-    send_command(session, tag, cdb, sizeof cdb, writing, block);
+    send_command(session, tag, cdb, sizeof cdb, writing ? data : NULL, block);
 }
 
 static bool has_budget(void)
@@ -433,7 +422,7 @@ static int run(struct session *session, const uint8_t *cdb, unsigned cdb_bytes, 
 {
     session->last_status = -1;
     session->keep = keep, session->keep_bytes = bytes;
-    send_command(session, 0, cdb, cdb_bytes, out, bytes);
+    send_command(session, 0, cdb, cdb_bytes, out ? data : NULL, bytes);
     send_all(session);
     while (session->last_status == -1) {
         receive(session);

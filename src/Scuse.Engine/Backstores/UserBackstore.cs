@@ -33,7 +33,6 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     readonly LunJournal _journal;
     readonly List<RingCommand> _kept = [];
     readonly List<ushort> _ids = [];
-    readonly StageTimes _times = new();
     readonly byte[] _sense = new byte[RingAbi.SenseBytes];
     BlockDeviceInfo? _info;
     DeviceServer? _deviceServer;
@@ -114,7 +113,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     public long NowNs => _reactor.NowNs;
 
     /// <summary>Where the commands' time has gone.</summary>
-    public StageTimes Times => _times;
+    public StageTimes Times { get; } = new();
 
     public void Bind(LogicalUnit logicalUnit) => _unit = logicalUnit;
 
@@ -202,7 +201,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
 
             if (command.Times.IsAnswered)
             {
-                _times.Add(command.Times, _reactor.NowNs);
+                Times.Add(command.Times, _reactor.NowNs);
             }
 
             task.BackstoreState = null;

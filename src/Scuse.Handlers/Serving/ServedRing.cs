@@ -82,7 +82,6 @@ sealed class ServedRing
     readonly IControlChannel _control;
     readonly bool _waitFlags;
     readonly bool _keepBuffers;
-    readonly bool _tellsServiceTimes;
     readonly TaskCompletionSource<ServingEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     volatile bool _stopRequested;
 
@@ -121,7 +120,6 @@ sealed class ServedRing
         _thread = thread;
         _server = server;
         _ring = new HandlerRing(region.Address, region.LengthBytes) { TellsServiceTimes = serviceTimes };
-        _tellsServiceTimes = serviceTimes;
         _region = region;
         _doorbell = doorbell;
         _targetDoorbell = targetDoorbell;
@@ -325,7 +323,7 @@ sealed class ServedRing
             }
 
             _thread.Rent(slot);
-            if (commands++ == 0 && _tellsServiceTimes)
+            if (commands++ == 0 && _ring.TellsServiceTimes)
             {
                 _clock = Stopwatch.GetTimestamp();
             }
@@ -446,7 +444,7 @@ sealed class ServedRing
     /// <summary>How long the command took, in nanoseconds; 0 where nobody wants to know.</summary>
     uint ServiceTime(CommandSlot slot)
     {
-        if (!_tellsServiceTimes)
+        if (!_ring.TellsServiceTimes)
         {
             return 0;
         }

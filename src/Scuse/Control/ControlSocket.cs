@@ -70,12 +70,12 @@ static class ControlSocket
         }
     }
 
-    /// <summary>Whether nobody listens at a socket's file any more.</summary>
-    static bool IsStale(string path)
+    /// <summary>Whether nobody listens at a socket's file any more. A socket of another type than asked for is not judged.</summary>
+    public static bool IsStale(string path, SocketType type = SocketType.Stream)
     {
         try
         {
-            using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            using var probe = new Socket(AddressFamily.Unix, type, ProtocolType.Unspecified);
             probe.Connect(AddressOf(path));
             return false;
         }

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
+using Scuse.Cli.Control;
 using Scuse.Ring.Attach;
 
 namespace Scuse.Cli.Serving;
@@ -27,7 +28,7 @@ static partial class AttachSocket
             foreach (string path in Directory.Exists(folder) ? Directory.GetFiles(folder) : [])
             {
                 Match name = OwnSocket().Match(Path.GetFileName(path));
-                if (name.Success && !Directory.Exists($"/proc/{name.Groups[1].ValueSpan}") && IsDeaf(path))
+                if (name.Success && !Directory.Exists($"/proc/{name.Groups[1].ValueSpan}") && ControlSocket.IsStale(path, name.Groups[2].Success ? SocketType.Stream : SocketType.Seqpacket))
                 {
                     File.Delete(path);
                 }
@@ -37,30 +38,6 @@ static partial class AttachSocket
         {
             // Somebody else's folder, or somebody else tidies up too.
         }
-    }
-
-    /// <summary>Whether nobody listens at a socket, of whichever type.</summary>
-    static bool IsDeaf(string path)
-    {
-        foreach (SocketType type in (SocketType[])[SocketType.Seqpacket, SocketType.Stream])
-        {
-            try
-            {
-                using var socket = new Socket(AddressFamily.Unix, type, ProtocolType.Unspecified);
-                socket.Connect(new UnixDomainSocketEndPoint(path));
-                return false;
-            }
-            catch (SocketException refused) when (refused.SocketErrorCode == SocketError.ConnectionRefused)
-            {
-                return true;
-            }
-            catch (SocketException)
-            {
-                // Of the other type, perhaps.
-            }
-        }
-
-        return false;
     }
 
     [GeneratedRegex(@"^engine-(\d+)\.sock(\.control)?$")]
