@@ -88,6 +88,9 @@ public static class RingAbi
     /// <summary>Response flag: the Data-In stands in the handler's own memory, at <see cref="OwnMemoryPlaceOffset"/>. Scuse's extension, in force only when negotiated.</summary>
     public const int ResponseFlagOwnMemory = 128;
 
+    // Every one that a target listens to.
+    internal const ResponseFlags KnownResponseFlags = (ResponseFlags)(ResponseFlagUnknownOperation | ResponseFlagReadLength | ResponseFlagKeepBuffer | ResponseFlagOwnMemory);
+
     /// <summary>Bytes of a command entry before its CDB, where it has no more than four iovecs.</summary>
     public const int CommandEntryBytes = 112;
 

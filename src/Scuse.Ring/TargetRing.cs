@@ -23,7 +23,6 @@ public sealed class TargetRing
     const byte Good = 0x00;
     const byte CheckCondition = 0x02;
     const int FirstIds = 32;
-    const ResponseFlags KnownFlags = ResponseFlags.UnknownOp | ResponseFlags.ReadLength | ResponseFlags.KeepBuffer | ResponseFlags.OwnMemory;
 
     enum IdState : byte { NeverUsed, Answered, Outstanding, Kept }
 
@@ -378,7 +377,7 @@ public sealed class TargetRing
         var header = _shared.LoadOnce64(slot);
         var response = _shared.LoadOnce64(slot + RingAbi.StatusOffset);
         var id = (ushort)(header >> (8 * RingAbi.CommandIdOffset));
-        var flags = (ResponseFlags)(byte)(header >> (8 * RingAbi.ResponseFlagsOffset)) & KnownFlags;
+        var flags = (ResponseFlags)(byte)(header >> (8 * RingAbi.ResponseFlagsOffset)) & RingAbi.KnownResponseFlags;
         var status = (byte)response;
         var readLength = (uint)(response >> (8 * (RingAbi.ReadLengthOffset - RingAbi.StatusOffset)));
 

@@ -27,9 +27,7 @@ public sealed class ControlTests : PeerTest
         using RunningPeer load = Load(serve);
         await UntilAsync(async () => (long)(await SessionAsync())["commands"]! > 1000, "the load has begun");
 
-        ProcessTree.Signal("STOP", serve.HandlerPid());
-        await UntilAsync(async () => (int)(await LunAsync())["outstanding"]! == Depth, "the handler has all the commands there are");
-        JsonNode status = await JsonAsync("ring", "dump", "0");
+        JsonNode status = await StopBetweenAnswersAsync(serve.HandlerPid());
         ProcessTree.Signal("CONT", serve.HandlerPid());
 
         JsonArray commands = status["commands"]!.AsArray();
@@ -309,6 +307,28 @@ public sealed class ControlTests : PeerTest
     }
 
     // ---- helpers ----
+
+    /// <summary>Stops a handler under load where it has begun no answer: one that it has begun stands where a command stood.</summary>
+    async Task<JsonNode> StopBetweenAnswersAsync(int handler)
+    {
+        JsonNode? status = null;
+        await UntilAsync(
+            async () =>
+            {
+                ProcessTree.Signal("STOP", handler);
+                await UntilAsync(async () => (int)(await LunAsync())["outstanding"]! == Depth, "the handler has all the commands there are");
+                status = await JsonAsync("ring", "dump", "0");
+                bool stands = !status["ring"]!["entries"]!.AsArray().Any(entry => (bool)entry!["isBeingAnswered"]!);
+                if (!stands)
+                {
+                    ProcessTree.Signal("CONT", handler);
+                }
+
+                return stands;
+            },
+            "the handler stands between answers");
+        return status!;
+    }
 
     static RunningPeer Load(ScuseServe serve) =>
         RunningPeer.Start("qemu-img", "bench", "-w", "-c", "60000", "-d", $"{Depth}", "-s", "4096", "-t", "none", "-f", "raw", serve.Url);

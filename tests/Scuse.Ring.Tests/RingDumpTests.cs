@@ -215,11 +215,64 @@ public sealed class RingDumpTests
     public void The_same_id_twice_is_noticed()
     {
         using var ring = new RingFixture();
-        ring.PostAndPublish();
-        ring.PostAndPublish();
+        PostWrite(ring);
+        PostWrite(ring);
         ring.StoreAnswerAt(128, id: 1);
 
         Assert.Equal([null, "id 1 is there twice"], DumpOf(ring).Entries.Select(entry => entry.Problem));
+    }
+
+    [Fact]
+    public void An_answer_that_the_tail_has_not_passed_is_told_from_a_broken_command()
+    {
+        using var ring = new RingFixture(serviceTimes: true);
+        for (var i = 0; i < 4; i++)
+            PostWrite(ring);
+        ring.Take();
+        ring.Take();
+        ring.Handler.Answer(2, RingFixture.Good, [], serviceNs: 25_000);
+        ring.Handler.Answer(1, 2, Convert.FromHexString("70000300000000"));
+
+        var dump = DumpOf(ring);
+
+        Assert.True(dump.IsSound);
+        Assert.Equal([((ushort)2, true), ((ushort)1, true), ((ushort)3, false), ((ushort)4, false)], dump.Entries.Select(entry => (entry.Id, entry.IsBeingAnswered)));
+        Assert.Equal([(byte)0, (byte)2], dump.Entries.Take(2).Select(entry => entry.Answer!.Status));
+        Assert.All(dump.Entries.Skip(2), entry => Assert.Equal(Write10, entry.Request!.Cdb));
+    }
+
+    [Fact]
+    public void An_answer_to_a_later_command_tells_of_itself_by_its_id_alone()
+    {
+        using var ring = new RingFixture();
+        for (var i = 0; i < 3; i++)
+            PostWrite(ring);
+        for (var i = 0; i < 3; i++)
+            ring.Take();
+        ring.Handler.Answer(3, RingFixture.Good, []);
+
+        var dump = DumpOf(ring);
+
+        Assert.True(dump.IsSound);
+        Assert.Equal([((ushort)3, true), ((ushort)2, false), ((ushort)3, false)], dump.Entries.Select(entry => (entry.Id, entry.IsBeingAnswered)));
+    }
+
+    [Fact]
+    public void A_broken_command_after_one_that_no_answer_has_touched_is_broken()
+    {
+        using var ring = new RingFixture();
+        PostWrite(ring);
+        PostWrite(ring);
+        MemoryMarshal.Write(ring.Ring(128 + RingAbi.StatusOffset, 4), 0);
+        MemoryMarshal.Write(ring.Ring(128 + RingAbi.CdbOffsetOffset, 4), 8);
+
+        Assert.Equal([null, "cdb_off is 8, outside the entry"], DumpOf(ring).Entries.Select(entry => entry.Problem));
+    }
+
+    static void PostWrite(RingFixture ring)
+    {
+        Assert.Equal(PostResult.Posted, ring.Target.TryPost(Write10, [new(ring.Layout.DataOffset, 512)], [], out _));
+        ring.Target.Publish();
     }
 
     [Fact]

@@ -36,7 +36,7 @@ public sealed record RingDump
     /// <summary>Whether <see cref="Answered"/> are exactly those not reaped. How far the target has reaped stands in its own record, not in the region.</summary>
     public bool IsReapedKnown { get; init; }
 
-    /// <summary>Every entry from tail to head: posted and not answered, in order.</summary>
+    /// <summary>Every entry from tail to head: posted and not answered, in order; the first few may be <see cref="RingEntryDump.IsBeingAnswered"/>.</summary>
     public IReadOnlyList<RingEntryDump> Entries { get; init; } = [];
 
     /// <summary>What is wrong with the region as a whole, a line each; what is wrong with one entry stands there.</summary>
@@ -146,12 +146,18 @@ public sealed record RingEntryDump
     /// <summary>kflags: the target's.</summary>
     public required byte TargetFlags { get; init; }
 
-    /// <summary>uflags: the handler's. Before the tail has reached the entry they are 0, unless an answer is being written just now.</summary>
+    /// <summary>uflags: the handler's. Before the tail has reached the entry they are 0, unless it is <see cref="IsBeingAnswered"/>.</summary>
     public required ResponseFlags ResponseFlags { get; init; }
 
     /// <summary>uflags by the header's names, without TCMU_UFLAG_; those that have none as numbers.</summary>
     public IReadOnlyList<string> ResponseFlagNames =>
         FlagText.Of((int)ResponseFlags, (RingAbi.ResponseFlagUnknownOperation, "UNKNOWN_OP"), (RingAbi.ResponseFlagReadLength, "READ_LEN"), (RingAbi.ResponseFlagKeepBuffer, "KEEP_BUF"), (RingAbi.ResponseFlagOwnMemory, "OWN_MEMORY"));
+
+    /// <summary>
+    /// Whether the handler has begun to write an answer into the slot without having moved the tail over it: of the command that stood there nothing can be
+    /// told any more, and the answer, which may be another command's, need not be whole. An answer that leaves no trace in the command is not noticed.
+    /// </summary>
+    public bool IsBeingAnswered { get; init; }
 
     /// <summary>The command asked for; null for any other entry, and for one whose slot holds an answer.</summary>
     public RingRequestDump? Request { get; init; }

@@ -8,6 +8,9 @@ sealed class RingReader(SharedRegion bytes, long regionBytes)
 {
     const byte CheckCondition = 0x02;
 
+    // SAM-5 clause 5.3.1, with the two that went before it.
+    static readonly uint[] Statuses = [0x00, CheckCondition, 0x04, 0x08, 0x10, 0x14, 0x18, 0x22, 0x28, 0x30, 0x40];
+
     readonly List<string> _problems = [];
     readonly BitArray _ids = new(RingAbi.MaxCommandId + 1);
     long _ringOffset;
@@ -34,6 +37,7 @@ sealed class RingReader(SharedRegion bytes, long regionBytes)
         else if (mailbox.Tail <= mailbox.Head)
             WalkRecent(mailbox.Tail, answered);
         Walk(mailbox.Tail, mailbox.Head, entries, isAnswered: false, "cmd_head");
+        TellAnswersBegun(entries);
 
         return new RingDump
         {
@@ -127,6 +131,43 @@ sealed class RingReader(SharedRegion bytes, long regionBytes)
                 position = 0;
         }
     }
+
+    /// <summary>
+    /// The handler writes its answers into the oldest slots, in order, and moves the tail over all of them at once: until then the first slots hold answers,
+    /// whole or half written, and no commands any more. The last one that shows it tells it of those before.
+    /// </summary>
+    void TellAnswersBegun(List<RingEntryDump> entries)
+    {
+        var begun = 0;
+        var firstWithId = new Dictionary<ushort, int>();
+        var mayBeAnswers = entries.TakeWhile(entry => entry.Kind != RingEntryKind.Command || MayHoldAnswer(entry)).Count();
+        for (var i = 0; i < entries.Count; i++)
+        {
+            if (entries[i].Kind != RingEntryKind.Command)
+                continue;
+            if (!firstWithId.TryAdd(entries[i].Id, i) && firstWithId[entries[i].Id] is var first && first < mayBeAnswers)
+                begun = Math.Max(begun, first + 1);
+            else if (i < mayBeAnswers && entries[i].Problem is not null)
+                begun = i + 1;
+        }
+
+        if (begun == 0)
+            return;
+        _ids.SetAll(false);
+        _details = 0;
+        for (var i = 0; i < entries.Count; i++)
+        {
+            if (entries[i].Kind == RingEntryKind.Command && MayBeDecoded(entries[i]))
+                entries[i] = i < begun ? DecodeAnswer(entries[i] with { Request = null, Problem = null, IsBeingAnswered = true }) : DecodeRequest(entries[i] with { Problem = null });
+        }
+    }
+
+    // Walk ends at an entry whose length is wrong.
+    bool MayBeDecoded(RingEntryDump entry) => entry.Length >= RingAbi.HeaderBytes && entry.Length <= _ringBytes - entry.Offset;
+
+    bool MayHoldAnswer(RingEntryDump entry) =>
+        entry.Length >= RingAbi.CommandEntryBytes && MayBeDecoded(entry) && entry.Id != 0 && (entry.ResponseFlags & ~RingAbi.KnownResponseFlags) == 0
+        && Statuses.Contains(bytes.LoadOnce32(_ringOffset + entry.Offset + RingAbi.StatusOffset));
 
     /// <summary>
     /// What was answered last, where the head has not come round past the tail: then the entries from the ring's start to the tail are all of one lap.

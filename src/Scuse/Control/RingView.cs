@@ -90,7 +90,7 @@ static class RingView
                     Entry(entry),
                     Id(entry),
                     string.Join(' ', entry.ResponseFlagNames),
-                    entry.Notice is { } notice ? $"{notice.Name} of {(notice.Ids.Count == 0 ? $"{notice.Count} ids" : string.Join(' ', notice.Ids))}" : entry.Request?.Command,
+                    Asked(entry),
                     Hex(entry.Request?.Cdb),
                     entry.Request is { } request ? Data(request) : null,
                     entry.Problem,
@@ -114,6 +114,13 @@ static class RingView
     };
 
     static string? Id(RingEntryDump entry) => entry.Kind == RingEntryKind.Command || entry.Id != 0 ? Report.Number(entry.Id) : null;
+
+    static string? Asked(RingEntryDump entry) => entry switch
+    {
+        { Notice: { } notice } => $"{notice.Name} of {(notice.Ids.Count == 0 ? $"{notice.Count} ids" : string.Join(' ', notice.Ids))}",
+        { IsBeingAnswered: true } => "being answered",
+        _ => entry.Request?.Command,
+    };
 
     static string Data(RingRequestDump request) =>
         request.BidiDataIn.Count == 0 ? Extents(request.Data) : $"out {Extents(request.Data)}, in {Extents(request.BidiDataIn)}";
