@@ -13,6 +13,9 @@ sealed class ControlMemory
     const int Classes = 14; // 4 KiB .. 32 MiB
     const int KeptPerClass = 8;
 
+    // Of the small classes more is kept: a deep queue of commands with short lists is not to be paid with a piece each.
+    const int KeptBytesPerClass = 1 << 20;
+
     readonly Stack<Memory<byte>[]>[] _free = new Stack<Memory<byte>[]>[Classes];
 
     public ControlMemory()
@@ -35,7 +38,7 @@ sealed class ControlMemory
     public void Return(Memory<byte>[] piece)
     {
         Stack<Memory<byte>[]> free = _free[ClassOf(piece[0].Length)];
-        if (free.Count < KeptPerClass)
+        if (free.Count < Math.Max(KeptPerClass, KeptBytesPerClass / piece[0].Length))
         {
             free.Push(piece);
         }

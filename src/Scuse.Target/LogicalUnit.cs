@@ -567,15 +567,24 @@ public sealed class LogicalUnit
     }
 
     /// <summary>
-    /// Compound commands go on as the handler answers; all on the owning thread, since that is where answers are reaped. Void, so that what goes wrong once the
-    /// command is done, here or in the transport, is not kept in a task that nobody looks at.
+    /// What the device server has not done at once goes on as the handler answers; all on the owning thread, since that is where answers are reaped.
+    /// What goes wrong once the command is done, here or in the transport, is not kept in a task that nobody looks at.
     /// </summary>
-    async void FinishLater(ScsiTask task, ValueTask<ScsiResult> execution)
+    void FinishLater(ScsiTask task, ValueTask<ScsiResult> execution)
     {
+        task.Execution = execution;
+        execution.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(task.ExecutionEnded);
+    }
+
+    /// <summary>The device server has done a task.</summary>
+    internal void FinishExecuted(ScsiTask task)
+    {
+        ValueTask<ScsiResult> execution = task.Execution;
+        task.Execution = default;
         ScsiResult result;
         try
         {
-            result = await execution;
+            result = execution.GetAwaiter().GetResult();
         }
         catch (OperationCanceledException)
         {

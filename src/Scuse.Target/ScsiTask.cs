@@ -183,6 +183,12 @@ public sealed class ScsiTask
 
     internal Memory<byte>[]? ControlPiece { get; set; }
 
+    /// <summary>What the device server is still at.</summary>
+    internal ValueTask<ScsiResult> Execution { get; set; }
+
+    /// <summary>What to do when <see cref="Execution"/> has ended; made once for all that the task will be.</summary>
+    internal Action ExecutionEnded => field ??= () => LogicalUnit!.FinishExecuted(this);
+
     /// <summary>A read or write of the copy manager's, on behalf of the nexus: it reports no unit attention, takes no part in the order of tasks, and its failure is the copy's alone.</summary>
     internal bool IsOfCopyManager { get; set; }
 

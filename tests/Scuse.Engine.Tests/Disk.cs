@@ -69,10 +69,14 @@ sealed class Disk : IDisposable
         return Attach(new HandlerLink("test", "test", pid: 1, RingLayout.Create(Options.CommandRingBytes, Options.DataAreaBytes), abilities), sizeBytes, level);
     }
 
-    TestHandler Attach(HandlerLink link, long sizeBytes, PassLevel level)
+    /// <summary>A handler of a thin disk attaches.</summary>
+    public TestHandler AttachThin() =>
+        Attach(new HandlerLink("test", "test", pid: 1, RingLayout.Create(Options.CommandRingBytes, Options.DataAreaBytes), []), 1 << 20, PassLevel.Io, BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap);
+
+    TestHandler Attach(HandlerLink link, long sizeBytes, PassLevel level, BlockDeviceFeatures features = BlockDeviceFeatures.Flush)
     {
         _links.Add(link);
-        Backstore.Attach(link, new BlockDeviceInfo { SizeBytes = sizeBytes, BlockSize = BlockSize, Serial = "0123", Features = BlockDeviceFeatures.Flush }, level);
+        Backstore.Attach(link, new BlockDeviceInfo { SizeBytes = sizeBytes, BlockSize = BlockSize, Serial = "0123", Features = features }, level);
         return new TestHandler(link);
     }
 

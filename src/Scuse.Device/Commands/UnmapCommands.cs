@@ -27,18 +27,25 @@ static class UnmapCommands
 
         // A copy in one piece; what is checked is what is done, even if the list lies in memory that another process can write.
         byte[] list = ArrayPool<byte>.Shared.Rent(length);
-        BlockRange[] ranges = ArrayPool<BlockRange>.Shared.Rent(BlockLimits.MaxUnmapDescriptors);
+        Span<BlockRange> ranges = stackalloc BlockRange[BlockLimits.MaxUnmapDescriptors];
         int present = Math.Min(length, command.DataOut.Length);
         command.DataOut.CopyTo(list.AsSpan(0, present));
         bool isValid = TryLocateAll(info, list.AsSpan(0, present), ranges, out int count, out SenseData refusal);
         ArrayPool<byte>.Shared.Return(list);
         if (!isValid)
         {
-            ArrayPool<BlockRange>.Shared.Return(ranges);
             return ControlResponse.Refuse(refusal);
         }
 
-        return UnmapAsync(server.Device, ranges, count, command.Aborted);
+        // Most initiators name one range: that is the device's own call, with nothing around it.
+        if (count == 1 && ranges[0].LengthBytes > 0 && !command.Aborted.IsCancellationRequested)
+        {
+            return server.Device.UnmapAsync(ranges[0].OffsetBytes, ranges[0].LengthBytes, command.Aborted);
+        }
+
+        BlockRange[] kept = ArrayPool<BlockRange>.Shared.Rent(BlockLimits.MaxUnmapDescriptors);
+        ranges[..count].CopyTo(kept);
+        return UnmapAsync(server.Device, kept, count, command.Aborted);
     }
 
     // Everything is checked before anything is unmapped: a command that is refused has changed nothing.

@@ -10,58 +10,46 @@ namespace Scuse.Engine.Backstores;
 /// </summary>
 sealed class RingBlockDevice(UserBackstore backstore) : IBlockDevice
 {
-    const int CdbLength = 16;
-
     public BlockDeviceInfo Info => backstore.Info;
 
     public ValueTask<ScsiResult> ReadAsync(long offset, DataBuffer into, CancellationToken aborted)
     {
-        byte[] cdb = new byte[CdbLength];
-        Cdb.WriteRead16(cdb, ToLba(offset), ToBlocks(into.Length));
-        return backstore.CallAsync(cdb, default, into);
+        DeviceCall call = backstore.RentCall();
+        Cdb.WriteRead16(call.SetCdb(), ToLba(offset), ToBlocks(into.Length));
+        call.Into = into;
+        return backstore.Execute(call);
     }
 
     public ValueTask<ScsiResult> WriteAsync(long offset, DataBuffer from, bool forceUnitAccess, CancellationToken aborted)
     {
-        byte[] cdb = new byte[CdbLength];
-        Cdb.WriteWrite16(cdb, ToLba(offset), ToBlocks(from.Length), forceUnitAccess);
-        return backstore.CallAsync(cdb, from, default);
+        DeviceCall call = backstore.RentCall();
+        Cdb.WriteWrite16(call.SetCdb(), ToLba(offset), ToBlocks(from.Length), forceUnitAccess);
+        call.From = from;
+        return backstore.Execute(call);
     }
 
     public ValueTask<ScsiResult> FlushAsync(CancellationToken aborted)
     {
-        byte[] cdb = new byte[CdbLength];
-        Cdb.WriteSynchronizeCache16(cdb);
-        return backstore.CallAsync(cdb, default, default);
+        DeviceCall call = backstore.RentCall();
+        Cdb.WriteSynchronizeCache16(call.SetCdb());
+        return backstore.Execute(call);
     }
 
-    public ValueTask<ScsiResult> UnmapAsync(long offset, long length, CancellationToken aborted) =>
-        InPartsAsync(offset, length, static (device, lba, blocks) =>
-        {
-            byte[] list = new byte[UnmapParameterList.LengthFor(1)];
-            UnmapParameterList.Write(list, [new UnmapBlockDescriptor(lba, blocks)]);
-            byte[] cdb = new byte[Cdb.Length(OperationCode.Unmap)];
-            Cdb.WriteUnmap10(cdb, (ushort)list.Length);
-            return device.CallAsync(cdb, new DataBuffer(list), default);
-        });
+    public ValueTask<ScsiResult> UnmapAsync(long offset, long length, CancellationToken aborted) => InParts(Part.Unmap, offset, length);
 
     public ValueTask<ScsiResult> WriteZeroesAsync(long offset, long length, bool mayUnmap, CancellationToken aborted) =>
-        InPartsAsync(offset, length, (device, lba, blocks) =>
-        {
-            byte[] cdb = new byte[CdbLength];
-            Cdb.WriteWriteSame16(cdb, lba, blocks, unmap: mayUnmap, ndob: true);
-            return device.CallAsync(cdb, default, default);
-        });
+        InParts(mayUnmap ? Part.ZeroOrUnmap : Part.Zero, offset, length);
 
     /// <summary>GET LBA STATUS, of which the first descriptor counts.</summary>
     public async ValueTask<BlockExtent> GetExtentAsync(long offset, long length, CancellationToken aborted)
     {
         const int responseLength = 24, lbaOffset = 8, blockCountOffset = 16, statusOffset = 20;
         const byte statusMask = 0x0F, mapped = 0;
-        byte[] cdb = new byte[CdbLength];
-        Cdb.WriteGetLbaStatus(cdb, ToLba(offset), responseLength);
+        DeviceCall call = backstore.RentCall();
+        Cdb.WriteGetLbaStatus(call.SetCdb(), ToLba(offset), responseLength);
         byte[] response = new byte[responseLength];
-        ScsiResult result = await backstore.CallAsync(cdb, default, new DataBuffer(response));
+        call.Into = new DataBuffer(response);
+        ScsiResult result = await backstore.Execute(call);
         uint blocks = BinaryPrimitives.ReadUInt32BigEndian(response.AsSpan(blockCountOffset));
         bool isAnswer = result.IsGood && result.DataInLength >= responseLength && blocks > 0
             && BinaryPrimitives.ReadUInt64BigEndian(response.AsSpan(lbaOffset)) == ToLba(offset);
@@ -74,10 +62,11 @@ sealed class RingBlockDevice(UserBackstore backstore) : IBlockDevice
     public async ValueTask<BlockResources?> GetResourcesAsync(CancellationToken aborted)
     {
         const int responseLength = 256;
-        byte[] cdb = new byte[Cdb.Length(OperationCode.LogSense)];
-        Cdb.WriteLogSense(cdb, LogPage.LogicalBlockProvisioning, responseLength);
+        DeviceCall call = backstore.RentCall();
+        Cdb.WriteLogSense(call.SetCdb(Cdb.Length(OperationCode.LogSense)), LogPage.LogicalBlockProvisioning, responseLength);
         byte[] response = new byte[responseLength];
-        ScsiResult result = await backstore.CallAsync(cdb, default, new DataBuffer(response));
+        call.Into = new DataBuffer(response);
+        ScsiResult result = await backstore.Execute(call);
         return result.IsGood ? ThresholdSets.Read(response.AsSpan(0, Math.Clamp(result.DataInLength, 0, responseLength))) : null;
     }
 
@@ -89,13 +78,18 @@ sealed class RingBlockDevice(UserBackstore backstore) : IBlockDevice
     }
 
     /// <summary>One command says at most 2^32 - 1 blocks.</summary>
-    async ValueTask<ScsiResult> InPartsAsync(long offset, long length, Func<UserBackstore, ulong, uint, ValueTask<ScsiResult>> part)
+    ValueTask<ScsiResult> InParts(Part part, long offset, long length)
     {
-        ulong lba = ToLba(offset);
-        for (long left = length / Info.BlockSize; left > 0;)
+        long blocks = length / Info.BlockSize;
+        return blocks is > 0 and <= uint.MaxValue ? Execute(part, ToLba(offset), (uint)blocks) : InPartsAsync(part, ToLba(offset), blocks);
+    }
+
+    async ValueTask<ScsiResult> InPartsAsync(Part part, ulong lba, long left)
+    {
+        while (left > 0)
         {
             uint blocks = (uint)Math.Min(left, uint.MaxValue);
-            ScsiResult result = await part(backstore, lba, blocks);
+            ScsiResult result = await Execute(part, lba, blocks);
             if (!result.IsGood)
             {
                 return result;
@@ -108,7 +102,32 @@ sealed class RingBlockDevice(UserBackstore backstore) : IBlockDevice
         return ScsiResult.Good;
     }
 
+    ValueTask<ScsiResult> Execute(Part part, ulong lba, uint blocks)
+    {
+        DeviceCall call = backstore.RentCall();
+        if (part == Part.Unmap)
+        {
+            Span<byte> list = call.SetParameters(UnmapParameterList.LengthFor(1));
+            UnmapParameterList.Write(list, [new UnmapBlockDescriptor(lba, blocks)]);
+            Cdb.WriteUnmap10(call.SetCdb(Cdb.Length(OperationCode.Unmap)), (ushort)list.Length);
+        }
+        else
+        {
+            Cdb.WriteWriteSame16(call.SetCdb(), lba, blocks, unmap: part == Part.ZeroOrUnmap, ndob: true);
+        }
+
+        return backstore.Execute(call);
+    }
+
     ulong ToLba(long offset) => (ulong)(offset / Info.BlockSize);
 
     uint ToBlocks(int length) => (uint)(length / Info.BlockSize);
+
+    /// <summary>What is done to each part of a range.</summary>
+    enum Part
+    {
+        Unmap,
+        Zero,
+        ZeroOrUnmap,
+    }
 }

@@ -172,19 +172,3 @@ sealed class RingCommandTimer(RingCommand command, Action<RingCommand> due) : Wh
 {
     protected override void Due(long nowMs) => due(command);
 }
-
-/// <summary>A read, write or other command that the engine's device server has the handler do.</summary>
-sealed class DeviceCall(byte[] cdb, DataBuffer from, DataBuffer into)
-{
-    readonly TaskCompletionSource<ScsiResult> _completion = new(); // continues on the reactor, inside the reaping
-
-    public byte[] Cdb { get; } = cdb;
-
-    public DataBuffer From { get; } = from;
-
-    public DataBuffer Into { get; } = into;
-
-    public ValueTask<ScsiResult> Completion => new(_completion.Task);
-
-    public void Complete(ScsiResult result) => _completion.SetResult(result);
-}

@@ -30,6 +30,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     readonly DataMemory _memory;
     readonly Action<HandlerLink, string> _dropped;
     readonly CommandQueue _queue;
+    readonly Stack<DeviceCall> _calls = [];
     readonly LunJournal _journal;
     readonly List<RingCommand> _kept = [];
     readonly List<ushort> _ids = [];
@@ -223,26 +224,30 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         }
     }
 
-    /// <summary>A command of the device server's own.</summary>
-    public ValueTask<ScsiResult> CallAsync(byte[] cdb, DataBuffer from, DataBuffer into)
+    /// <summary>A call to fill in and to give to <see cref="Execute"/>.</summary>
+    public DeviceCall RentCall() => _calls.TryPop(out DeviceCall? call) ? call : new DeviceCall(_calls);
+
+    /// <summary>A command of the device server's own. The call is not the caller's any more.</summary>
+    public ValueTask<ScsiResult> Execute(DeviceCall call)
     {
+        ValueTask<ScsiResult> completion = call.Completion;
         if (IsRefusing)
         {
-            return new(Refusal);
+            call.Complete(Refusal);
+            return completion;
         }
 
-        var call = new DeviceCall(cdb, from, into);
         RingCommand command = _queue.Rent();
         command.Call = call;
-        command.OutLength = from.Length;
-        command.InLength = into.Length;
+        command.OutLength = call.From.Length;
+        command.InLength = call.Into.Length;
         if (Options.CommandTimeoutMs > 0)
         {
             Timers.Set(command.Deadline ??= new RingCommandTimer(command, CallIsOverdue), NowMs + Options.CommandTimeoutMs);
         }
 
         _queue.WantMemory(command);
-        return call.Completion;
+        return completion;
     }
 
     void ICommandQueueOwner.HasMemory(RingCommand command)
