@@ -570,7 +570,7 @@ public sealed class LogicalUnit
     /// What the device server has not done at once goes on as the handler answers; all on the owning thread, since that is where answers are reaped.
     /// What goes wrong once the command is done, here or in the transport, is not kept in a task that nobody looks at.
     /// </summary>
-    void FinishLater(ScsiTask task, ValueTask<ScsiResult> execution)
+    static void FinishLater(ScsiTask task, ValueTask<ScsiResult> execution)
     {
         task.Execution = execution;
         execution.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(task.ExecutionEnded);
