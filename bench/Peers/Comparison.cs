@@ -66,7 +66,18 @@ static class Comparison
         using BesideLoad beside = await BesideLoad.StartAsync(work.Beside);
         foreach ((Contender contender, ITarget target) in targets)
         {
-            Sample sample = await work.Load.MeasureAsync(target, options.Quick);
+            Sample sample;
+            try
+            {
+                sample = await work.Load.MeasureAsync(target, options.Quick);
+            }
+            catch (PeerException failure) when (Contenders.IsExtra(contender))
+            {
+                await Console.Error.WriteLineAsync($"round {round + 1}: {work.Name}, {Contenders.NameOf(contender)} has failed, and is left out here: {failure.Message}");
+                contenders.Drop(contender);
+                continue;
+            }
+
             results.Add(work, contender, sample);
             await Console.Error.WriteLineAsync(string.Create(
                 CultureInfo.InvariantCulture,

@@ -18,6 +18,9 @@ sealed class Contenders(long diskBytes) : IDisposable
         _ => true,
     };
 
+    /// <summary>Whether the comparison goes on without it.</summary>
+    public static bool IsExtra(Contender contender) => contender is Contender.Istgt or Contender.Nbd;
+
     /// <summary>What the tables call it.</summary>
     public static string NameOf(Contender contender) => contender switch
     {
@@ -52,6 +55,15 @@ sealed class Contenders(long diskBytes) : IDisposable
         }
 
         return target;
+    }
+
+    /// <summary>It has failed: it is ended, and started again when it is wanted again.</summary>
+    public void Drop(Contender contender)
+    {
+        if (_started.Remove(contender, out ITarget? target))
+        {
+            target.Dispose();
+        }
     }
 
     /// <summary>The disks must still tell the truth after the load: a fast target that lost data has measured nothing.</summary>

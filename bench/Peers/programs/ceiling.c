@@ -4,7 +4,8 @@
  *
  *   ceiling ADDRESS SIZE_MB [data]
  *
- * With "data", reads bring zeros that stand ready, in one PDU with the status: what is left is what the initiator and the network need for the data.
+ * With "data", reads bring what stands in memory of the disk's size, sent from where it lies, with the status behind it: what is left is what the initiator and the network need
+ * for the data, and no target that sends the blocks that were asked for can be faster with the same initiator.
  *
  * It prints the port that it has picked, and serves until it is killed. RFC 7143; no digests, no error recovery, one connection a session.
  */
@@ -19,9 +20,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-enum { HEADER = 48, RECEIVE_BYTES = 1 << 20, SEND_BYTES = 1 << 20, SEGMENT = 262144, WINDOW = 256, MAX_EVENTS = 64, BLOCK = 512, MOST_DATA = 256 << 10 };
+enum { HEADER = 48, RECEIVE_BYTES = 1 << 20, SEND_BYTES = 1 << 20, SEGMENT = 262144, WINDOW = 256, MAX_EVENTS = 64, BLOCK = 512, PARTS = 512 };
 
 /* Opcodes: RFC 7143 section 11.2.1.2. */
 enum {
@@ -40,13 +42,14 @@ struct connection {
     int socket;
     uint8_t *in, *out;
     size_t have, ready, skip;
-    uint32_t stat_sn, exp_cmd_sn, first_burst, max_burst, next_r2t;
+    uint32_t stat_sn, exp_cmd_sn, first_burst, max_burst, segment, next_r2t;
+    struct iovec parts[PARTS]; /* what is to be sent: pieces of "out", and of the disk */
+    int part_count;
     struct write writes[WINDOW];
 };
 
 static uint64_t blocks;
-static bool brings_data;
-static uint8_t zeros[MOST_DATA];
+static uint8_t *disk; /* NULL: reads bring no data */
 
 static void put16(uint8_t *at, uint16_t value) { at[0] = (uint8_t)(value >> 8); at[1] = (uint8_t)value; }
 static void put32(uint8_t *at, uint32_t value) { value = htonl(value); memcpy(at, &value, 4); }
@@ -63,20 +66,32 @@ static void fail(const char *what)
 
 static bool flush(struct connection *connection)
 {
-    for (size_t at = 0; at < connection->ready;) {
-        ssize_t sent = send(connection->socket, connection->out + at, connection->ready - at, MSG_NOSIGNAL);
+    struct iovec *part = connection->parts, *end = part + connection->part_count;
+    while (part < end) {
+        struct msghdr message = { .msg_iov = part, .msg_iovlen = (size_t)(end - part) };
+        ssize_t sent = sendmsg(connection->socket, &message, MSG_NOSIGNAL);
         if (sent <= 0) return false;
-        at += (size_t)sent;
+        for (; part < end && (size_t)sent >= part->iov_len; part++) sent -= (ssize_t)part->iov_len;
+        if (part < end) part->iov_base = (uint8_t *)part->iov_base + sent, part->iov_len -= (size_t)sent;
     }
+    connection->part_count = 0;
     connection->ready = 0;
     return true;
+}
+
+static void send_later(struct connection *connection, uint8_t *start, size_t bytes)
+{
+    struct iovec *last = connection->parts + connection->part_count - 1;
+    if (connection->part_count > 0 && (uint8_t *)last->iov_base + last->iov_len == start) last->iov_len += bytes;
+    else connection->parts[connection->part_count++] = (struct iovec){ .iov_base = start, .iov_len = bytes };
 }
 
 /* A PDU to fill in, with room for its data behind it. */
 static uint8_t *add(struct connection *connection, uint8_t opcode, const uint8_t *request, size_t bytes)
 {
-    if (connection->ready + HEADER + padded(bytes) > SEND_BYTES) flush(connection);
+    if (connection->ready + HEADER + padded(bytes) > SEND_BYTES || connection->part_count > PARTS - 2) flush(connection);
     uint8_t *pdu = connection->out + connection->ready;
+    send_later(connection, pdu, HEADER + padded(bytes));
     connection->ready += HEADER + padded(bytes);
     memset(pdu, 0, HEADER + padded(bytes));
     pdu[0] = opcode;
@@ -123,6 +138,34 @@ static void answer_data(struct connection *connection, const uint8_t *request, c
     }
     put32(pdu + 20, 0xffffffff);
     memcpy(pdu + HEADER, data, sent);
+}
+
+/* A whole read from the disk, in as many PDUs as it takes. */
+static void answer_read(struct connection *connection, const uint8_t *request)
+{
+    const uint8_t *cdb = request + 32;
+    uint64_t lba = cdb[0] == 0x08 ? get32(cdb) & 0x1fffff : cdb[0] == 0x88 ? (uint64_t)get32(cdb + 2) << 32 | get32(cdb + 6) : get32(cdb + 2);
+    uint32_t wanted = get32(request + 20), number = 0;
+    if (lba > blocks || wanted > (blocks - lba) * BLOCK || wanted % 4 != 0) {
+        refuse(connection, request);
+        return;
+    }
+    for (uint32_t at = 0; at < wanted;) {
+        uint32_t bytes = wanted - at < connection->segment ? wanted - at : connection->segment;
+        uint32_t burst_left = connection->max_burst - at % connection->max_burst;
+        if (bytes > burst_left) bytes = burst_left;
+        uint8_t *pdu = add(connection, DATA_IN, request, 0);
+        bool is_last = at + bytes == wanted;
+        pdu[1] = is_last ? 0x81 : bytes == burst_left ? 0x80 : 0; /* final, with status; final of a sequence */
+        pdu[5] = (uint8_t)(bytes >> 16), pdu[6] = (uint8_t)(bytes >> 8), pdu[7] = (uint8_t)bytes;
+        put32(pdu + 20, 0xffffffff);
+        if (is_last) connection->stat_sn++;
+        else put32(pdu + 24, 0);
+        put32(pdu + 36, number++);
+        put32(pdu + 40, at);
+        send_later(connection, disk + lba * BLOCK + at, bytes);
+        at += bytes;
+    }
 }
 
 static void ask_for_rest(struct connection *connection, struct write *write, const uint8_t *request)
@@ -178,7 +221,7 @@ static void execute(struct connection *connection, const uint8_t *request)
         answer(connection, request, 0);
         break;
     case 0x28: case 0x88: case 0x08: case 0xa8: /* READ */
-        if (brings_data && get32(request + 20) <= MOST_DATA) answer_data(connection, request, zeros, get32(request + 20));
+        if (disk != NULL && get32(request + 20) > 0) answer_read(connection, request);
         else answer(connection, request, get32(request + 20));
         break;
     case 0x2a: case 0x8a: case 0x0a: case 0xaa: /* WRITE */
@@ -239,7 +282,10 @@ static void log_in(struct connection *connection, const uint8_t *request, const 
         else if (strncmp(at, "ErrorRecoveryLevel", key) == 0) value = "0";
         else if (strncmp(at, "DataPDUInOrder", key) == 0 || strncmp(at, "DataSequenceInOrder", key) == 0) value = "Yes";
         else if (strncmp(at, "IFMarker", key) == 0 || strncmp(at, "OFMarker", key) == 0) value = "No";
-        else if (strncmp(at, "MaxRecvDataSegmentLength", key) == 0) value = "262144";
+        else if (strncmp(at, "MaxRecvDataSegmentLength", key) == 0) {
+            connection->segment = (uint32_t)atoi(is + 1);
+            value = "262144";
+        }
         else if (strncmp(at, "MaxBurstLength", key) == 0) connection->max_burst = (uint32_t)atoi(value = is + 1);
         else if (strncmp(at, "FirstBurstLength", key) == 0) connection->first_burst = (uint32_t)atoi(value = is + 1);
         if (value != NULL) length += (size_t)snprintf(keys + length, sizeof keys - length, "%.*s=%s", (int)key, at, value) + 1;
@@ -310,12 +356,17 @@ static bool receive(struct connection *connection)
 int main(int count, char **words)
 {
     struct sockaddr_in address = { .sin_family = AF_INET };
-    brings_data = count == 4 && strcmp(words[3], "data") == 0;
+    bool brings_data = count == 4 && strcmp(words[3], "data") == 0;
     if (count != 3 + brings_data || inet_pton(AF_INET, words[1], &address.sin_addr) != 1 || atoll(words[2]) <= 0) {
         fprintf(stderr, "usage: ceiling ADDRESS SIZE_MB [data]\n");
         return 2;
     }
     blocks = (uint64_t)atoll(words[2]) * (1048576 / BLOCK);
+    if (brings_data) {
+        disk = malloc(blocks * BLOCK);
+        if (disk == NULL) fail("memory for the disk");
+        memset(disk, 0x5a, blocks * BLOCK); /* each page is there before the first read */
+    }
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), epoll = epoll_create1(EPOLL_CLOEXEC), on = 1;
     socklen_t length = sizeof address;
     if (bind(listener, (struct sockaddr *)&address, length) != 0 || listen(listener, 16) != 0 || getsockname(listener, (struct sockaddr *)&address, &length) != 0) fail("listening");
@@ -331,7 +382,7 @@ int main(int count, char **words)
                 connection = calloc(1, sizeof *connection);
                 connection->socket = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
                 connection->in = malloc(RECEIVE_BYTES), connection->out = malloc(SEND_BYTES);
-                connection->first_burst = 65536, connection->max_burst = SEGMENT;
+                connection->first_burst = 65536, connection->max_burst = SEGMENT, connection->segment = 8192;
                 setsockopt(connection->socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
                 event = (struct epoll_event){ .events = EPOLLIN, .data.ptr = connection };
                 epoll_ctl(epoll, EPOLL_CTL_ADD, connection->socket, &event);
