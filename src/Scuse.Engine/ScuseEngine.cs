@@ -20,7 +20,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
 
     readonly EngineOptions _options;
     readonly ILogger _logger;
-    readonly Reactor _reactor;
+    readonly ShardSet _shards;
     readonly AttachServer _attach;
     readonly PortalSet _portals;
     readonly IsnsClient? _isns;
@@ -36,30 +36,33 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(loggers);
         _options = options;
         _logger = loggers.CreateLogger("scuse");
-        _reactor = new Reactor("scuse reactor 0", options.SpinMicroseconds, _logger);
-        var memory = new DataMemory(options.GlobalDataAreaBytes, _reactor.NowMs, _reactor.Post);
-        _reactor.AddTicker(memory.Tick);
+        _shards = new ShardSet(options, _logger);
+        IscsiEntity entity = _shards.Entity;
         int descriptors = DescriptorLimit.Raise();
-        var server = new IscsiServer(options.Iscsi) { DiscoveryAccess = ServedTarget.RulesOf(options.DiscoveryAccess), MaxConnections = DescriptorBudget.ConnectionsOf(options, descriptors) };
-        if (server.MaxConnections < options.Iscsi.MaxConnections)
+        entity.DiscoveryAccess = ServedTarget.RulesOf(options.DiscoveryAccess);
+        entity.MaxConnections = DescriptorBudget.ConnectionsOf(options, descriptors);
+        if (entity.MaxConnections < options.Iscsi.MaxConnections)
         {
-            LogFewDescriptors(_logger, descriptors, server.MaxConnections, options.Iscsi.MaxConnections);
+            LogFewDescriptors(_logger, descriptors, entity.MaxConnections, options.Iscsi.MaxConnections);
         }
 
-        _reactor.AddTicker(server.Tick);
-        _portals = new PortalSet(options.Portals, _reactor, server, options.LoopbackSendBufferBytes, _logger);
+        _portals = new PortalSet(options.Portals, _shards, options.LoopbackSendBufferBytes, _logger);
         if (options.Isns is { } isns)
         {
             string identity = options.Identity ?? (options.Targets is [var first, ..] ? first.Name : options.SocketPath);
-            _isns = new IsnsClient(isns, IsnsClient.EntityOf(identity, options.Iscsi.TargetPortalGroupTag), () => LookAsync(server), _logger);
-            server.DiscoveryChanged = _isns.Changed;
+            _isns = new IsnsClient(isns, IsnsClient.EntityOf(identity, options.Iscsi.TargetPortalGroupTag), Look, _logger);
+            entity.DiscoveryChanged = _isns.Changed;
         }
 
         try
         {
             _attach = new AttachServer(options.SocketPath, [], _logger);
-            _attach.Loop.AddTicker(_ => _reactor.SignalGuard.Look());
-            _targets = new TargetSet(options, new EngineParts(_reactor, _attach, memory, new TargetCount(), _logger), server, _portals, descriptors);
+            foreach (Shard shard in _shards.All)
+            {
+                _attach.Loop.AddTicker(_ => shard.Reactor.SignalGuard.Look());
+            }
+
+            _targets = new TargetSet(options, new EngineParts(_shards, _attach, new TargetCount(), _logger), _portals, descriptors);
         }
         catch
         {
@@ -68,17 +71,13 @@ public sealed partial class ScuseEngine : IAsyncDisposable
             throw;
         }
 
-        Management = new EngineManagement(_targets, _attach, _reactor, server, _portals, _isns, memory);
+        Management = new EngineManagement(_targets, _attach, _shards, _portals, _isns);
     }
 
     /// <summary>What a name server is to know. A target that has moved for good is elsewhere.</summary>
-    async Task<Offer> LookAsync(IscsiServer server)
-    {
-        Offer offer = null!;
-        await _reactor.InvokeAsync(() => offer = new Offer(
-            [.. server.Targets.Where(static target => target.Redirection is not { IsPermanent: true }).Select(static target => target.Name)], [.. server.Portals], server.Options.TargetPortalGroupTag));
-        return offer;
-    }
+    Offer Look() => new(
+        [.. _shards.Entity.Targets.Where(static target => target.Redirection is not { IsPermanent: true }).Select(static target => target.Name)],
+        _shards.Entity.Portals, _options.Iscsi.TargetPortalGroupTag);
 
     /// <summary>Where initiators connect, with the ports that were picked.</summary>
     public IReadOnlyList<IscsiPortal> Portals => [.. _portals.All.Select(static portal => portal.Place)];
@@ -90,7 +89,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
     internal TargetSet Targets => _targets;
 
     /// <summary>How much its threads have to do now, for tests: what is called some times a second, and the devices that handlers can attach to.</summary>
-    internal (int Tickers, int Devices) Load => (_reactor.Tickers, _attach.DeviceCount);
+    internal (int Tickers, int Devices) Load => (_shards.All.Sum(static shard => shard.Reactor.Tickers), _attach.DeviceCount);
 
     /// <summary>Where handlers attach.</summary>
     public string SocketPath => _attach.SocketPath;
@@ -102,10 +101,10 @@ public sealed partial class ScuseEngine : IAsyncDisposable
     /// <exception cref="EngineException">A handler did not come up; the message is for the operator.</exception>
     public async Task StartAsync(CancellationToken cancellation)
     {
-        _reactor.Start();
+        _shards.Start();
         _attach.Start();
         await _targets.StartAsync(cancellation);
-        await _reactor.InvokeAsync(_portals.Start);
+        await _shards.Door.Reactor.InvokeAsync(_portals.Start);
         _isns?.Start();
         _isUp = true;
         foreach (ServedTarget target in _targets.All)
@@ -128,21 +127,23 @@ public sealed partial class ScuseEngine : IAsyncDisposable
         _isStopped = true;
         Task farewell = _isns?.DisposeAsync().AsTask() ?? Task.CompletedTask; // nobody is to be sent here any more
         await _targets.StopAsync();
-        if (_reactor.IsRunning)
+        if (_shards.AreRunning)
         {
-            await _reactor.InvokeAsync(_portals.Drain);
+            await _shards.Door.Reactor.InvokeAsync(_portals.Drain);
+            await _shards.InvokeAsync(static shard => shard.Connections.Drain());
             long deadline = Environment.TickCount64 + _options.DrainMs;
             bool busy = true;
             while (busy && Environment.TickCount64 < deadline)
             {
-                await _reactor.InvokeAsync(() => busy = _portals.HasOutput || _targets.All.Any(static target => target.IsBusy));
+                bool[] each = await _shards.AskAsync(shard => shard.Connections.HasOutput || _targets.All.Any(target => target.Shard == shard && target.IsBusy));
+                busy = each.Contains(true);
                 if (busy)
                 {
                     await Task.Delay(DrainPollMs);
                 }
             }
 
-            await _reactor.InvokeAsync(() => _portals.CloseConnections("the engine stops"));
+            await _shards.InvokeAsync(static shard => shard.Connections.Close("the engine stops"));
         }
         else
         {
@@ -156,8 +157,7 @@ public sealed partial class ScuseEngine : IAsyncDisposable
 
         await farewell;
         _attach.Dispose();
-        _reactor.Stop();
-        _reactor.Dispose();
+        _shards.Stop();
     }
 
     /// <summary>The handlers end, or stay for the next engine.</summary>

@@ -56,6 +56,7 @@ public sealed class IscsiConnection : IPduHandler
     bool _isClosed;
     bool _isLengthDeclared;
     AskedOfInitiator _asked;
+    LoginStart? _loginStart;
 
     internal IscsiConnection(IscsiServer server, string remoteAddress, string localAddress, IConnectionHost host, long nowMs)
     {
@@ -116,6 +117,12 @@ public sealed class IscsiConnection : IPduHandler
     /// <summary>Whether it is to be closed at once.</summary>
     public bool CloseNow { get; private set; }
 
+    /// <summary>
+    /// The server of the same entity that is to go on with the connection, since it has the target that the initiator logs in to: once its output is sent, <see cref="HandOver"/> is to be
+    /// called. Null as long as it stays.
+    /// </summary>
+    public IscsiServer? MovesTo { get; private set; }
+
     /// <summary>Why it is to be closed; empty when it is not.</summary>
     public string CloseReason { get; private set; } = "";
 
@@ -137,9 +144,11 @@ public sealed class IscsiConnection : IPduHandler
     /// <summary>How much memory holds the data of control PDUs that were not sent yet, in bytes.</summary>
     internal int UnsentControlBytes => _output.ControlBytes;
 
-    internal bool IsReceiving => !ShouldClose && !_isClosed && _state != ConnectionState.InLogout;
+    internal bool IsReceiving => !ShouldClose && !_isClosed && MovesTo is null && _state != ConnectionState.InLogout;
 
     bool IPduHandler.IsReceiving => IsReceiving;
+
+    bool IPduHandler.IsMoving => MovesTo is not null;
 
     int IPduHandler.MaxDataSegmentLength =>
         _isLengthDeclared && FullFeature is not null ? _server.Options.MaxRecvDataSegmentLength : LoginSegmentLength;
@@ -294,6 +303,36 @@ public sealed class IscsiConnection : IPduHandler
         _inside--;
     }
 
+    /// <summary>
+    /// The connection leaves this server: the socket is to be brought to the other's reactor with what this returns. Nothing may be called after it.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">It <see cref="MovesTo">stays</see>, has output, or is closed.</exception>
+    public IscsiHandOver HandOver()
+    {
+        if (MovesTo is not { } to || HasOutput || _isClosed)
+        {
+            throw new InvalidOperationException("the connection is not ready to move");
+        }
+
+        _isClosed = true;
+        _gather.Drop();
+        _output.Clear();
+        IscsiServer.LeftLogin(this);
+        return new IscsiHandOver(_server.Entity, to, this, _loginStart! with { StatSN = _output.StatSN }, _reader.Unread);
+    }
+
+    /// <summary>Goes on with a login that another server has begun: see <see cref="IscsiServer.TakeOver"/>.</summary>
+    public void GoOn(IscsiHandOver handOver, long nowMs)
+    {
+        ArgumentNullException.ThrowIfNull(handOver);
+        _inside++;
+        _lastHeardMs = _nowMs = nowMs;
+        Move(ConnectionEvent.LoginRequested);
+        _login!.GoOn(handOver.Login);
+        _reader.GoOn(handOver.Unread);
+        Leave();
+    }
+
     bool IsOutputStuck(long nowMs)
     {
         if (!HasOutput)
@@ -382,6 +421,13 @@ public sealed class IscsiConnection : IPduHandler
         _reader.Expect(Parameters.HeaderDigest, Parameters.DataDigest);
         Move(ConnectionEvent.LoginSucceeded);
         session.Admit(this);
+    }
+
+    /// <summary>Another server has the target that is logged in to, and goes on.</summary>
+    internal void MoveTo(IscsiServer server, LoginStart login)
+    {
+        MovesTo = server;
+        _loginStart = login;
     }
 
     /// <summary>No session comes of it.</summary>

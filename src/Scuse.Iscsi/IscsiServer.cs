@@ -10,48 +10,47 @@ using Scuse.Target;
 
 namespace Scuse.Iscsi;
 
-/// <summary>An iSCSI network entity: its target nodes, and what their connections share. RFC 7143 section 4.1.</summary>
-/// <remarks>Touched only by the owning reactor, as are its connections and sessions.</remarks>
+/// <summary>
+/// Target nodes of an iSCSI network entity, and what their connections share. An entity has one server, or one for each reactor: then each has targets of its own, and a connection goes to
+/// the one that has the target it logs in to. RFC 7143 section 4.1.
+/// </summary>
+/// <remarks>Touched only by the owning reactor, as are its connections and sessions; what it shares with others is the <see cref="IscsiEntity"/>'s.</remarks>
 public sealed class IscsiServer
 {
     readonly Dictionary<string, IscsiTarget> _targets = new(StringComparer.OrdinalIgnoreCase);
     readonly Dictionary<ushort, IscsiSession> _sessions = [];
-    readonly List<IscsiPortal> _portals = [];
-    ushort _lastTsih;
     readonly LinkedList<IscsiConnection> _silent = new(); // in login, and have sent no request yet; oldest first
     readonly LinkedList<IscsiConnection> _inLogin = new(); // the others in login, oldest first
-    int _connections;
 
-    /// <summary>An entity without targets.</summary>
+    /// <summary>A server without targets.</summary>
+    /// <param name="options">What it offers, and its limits.</param>
+    /// <param name="entity">What it shares with other servers; null: it is the only one.</param>
     /// <exception cref="ArgumentOutOfRangeException">An option is outside its range.</exception>
-    public IscsiServer(IscsiOptions options)
+    public IscsiServer(IscsiOptions options, IscsiEntity? entity = null)
     {
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         Options = options;
-        MaxConnections = options.MaxConnections;
+        Entity = entity ?? new IscsiEntity();
     }
+
+    /// <summary>What it shares with the entity's other servers.</summary>
+    public IscsiEntity Entity { get; }
 
     /// <summary>What it offers, and its limits.</summary>
     public IscsiOptions Options { get; }
 
-    /// <summary>The most connections at a time, by <see cref="IscsiOptions.MaxConnections"/> at first; those there are stay when it becomes less.</summary>
-    public int MaxConnections { get; set; }
+    /// <summary>The most connections at a time, of all servers: what the entity says, or else the options.</summary>
+    public int MaxConnections => Entity.MaxConnections is > 0 and var most ? most : Options.MaxConnections;
 
     /// <summary>The sessions that exist now.</summary>
     public IReadOnlyCollection<IscsiSession> Sessions => _sessions.Values;
 
-    /// <summary>The targets that can be logged in to.</summary>
+    /// <summary>Its own targets.</summary>
     public IReadOnlyCollection<IscsiTarget> Targets => _targets.Values;
 
-    /// <summary>Who may ask which targets there are. Each is told only of the targets that it may log in to. Can be replaced at any time; sessions stay.</summary>
-    public TargetAccess DiscoveryAccess { get; set; } = TargetAccess.Open;
-
-    /// <summary>What discovery tells of where the targets can be reached; with none, it tells the address that the initiator has used.</summary>
-    public IReadOnlyList<IscsiPortal> Portals => _portals;
-
-    /// <summary>Called when what discovery tells of has changed: which targets there are, or where.</summary>
-    public Action? DiscoveryChanged { get; set; }
+    /// <summary>Called when an initiator has failed to prove who it is, with its address and the time; the entity's other servers are to be told with <see cref="NoteLoginFailure"/>.</summary>
+    public Action<IPAddress?, long>? LoginFailed { get; init; }
 
     /// <summary>Where the challenges of CHAP come from.</summary>
     public RandomFill Random { get; init; } = RandomNumberGenerator.Fill;
@@ -69,7 +68,7 @@ public sealed class IscsiServer
 
     TaskRecords TaskRecords => field ??= new TaskRecords(Options.MaxOutstandingR2T);
 
-    /// <summary>Makes a target known under its name.</summary>
+    /// <summary>Makes a target known under its name: logins to it, whichever server accepts them, come to this one.</summary>
     /// <exception cref="ArgumentException">There is one of that name, or it is another server's.</exception>
     public void Add(IscsiTarget target)
     {
@@ -81,7 +80,18 @@ public sealed class IscsiServer
 
         _targets.Add(target.Name, target);
         target.Server = this;
-        DiscoveryChanged?.Invoke();
+        try
+        {
+            Entity.Add(target);
+        }
+        catch (ArgumentException)
+        {
+            _targets.Remove(target.Name);
+            target.Server = null;
+            throw;
+        }
+
+        Entity.DiscoveryChanged?.Invoke();
     }
 
     /// <summary>Takes a target away: no new login finds it, and its sessions are dropped, with a word to the initiators.</summary>
@@ -93,30 +103,19 @@ public sealed class IscsiServer
             return false;
         }
 
+        Entity.Remove(target);
         target.Server = null;
         foreach (IscsiSession session in _sessions.Values.Where(session => session.Node == target).ToList())
         {
             session.Drop($"target {target.Name} was removed");
         }
 
-        DiscoveryChanged?.Invoke();
+        Entity.DiscoveryChanged?.Invoke();
         return true;
     }
 
-    /// <summary>Has discovery tell of a portal.</summary>
-    public void Add(IscsiPortal portal)
-    {
-        _portals.Add(portal);
-        DiscoveryChanged?.Invoke();
-    }
-
-    /// <summary>Has discovery tell of a portal no more; connections that came by it go on.</summary>
-    public bool Remove(IscsiPortal portal)
-    {
-        bool wasThere = _portals.Remove(portal);
-        DiscoveryChanged?.Invoke();
-        return wasThere;
-    }
+    /// <summary>An initiator has failed to prove to another server of the entity who it is: it guesses here no faster for that.</summary>
+    public void NoteLoginFailure(IPAddress? address, long nowMs) => LoginFailures.Add(address, nowMs);
 
     /// <summary>
     /// A transport connection was accepted. When <see cref="IscsiOptions.MaxConnectionsInLogin"/> are in login already, the one is closed that has said nothing for longest, or where all
@@ -131,16 +130,9 @@ public sealed class IscsiServer
     public IscsiConnection Accept(string remoteAddress, string localAddress, IConnectionHost host, long nowMs)
     {
         ArgumentNullException.ThrowIfNull(host);
-        bool isTooMany = _connections >= MaxConnections;
-        _connections++;
+        bool isTooMany = Entity.AddConnection() >= MaxConnections;
         var connection = new IscsiConnection(this, remoteAddress, localAddress, host, nowMs);
-        if (_silent.Count + _inLogin.Count >= Options.MaxConnectionsInLogin)
-        {
-            IscsiConnection oldest = (_silent.First ?? _inLogin.First)!.Value;
-            LeftLogin(oldest);
-            oldest.FailNow($"newer connections want to log in, and {Options.MaxConnectionsInLogin} at a time may");
-        }
-
+        MakeRoomInLogin();
         connection.PlaceInLogin = _silent.AddLast(connection);
         if (isTooMany)
         {
@@ -148,6 +140,29 @@ public sealed class IscsiServer
         }
 
         return connection;
+    }
+
+    /// <summary>A connection comes from another server of the entity, in the middle of its login: <see cref="IscsiConnection.GoOn"/> is to be called next.</summary>
+    /// <param name="handOver">What the other has left.</param>
+    /// <param name="host">Who owns the socket now.</param>
+    public IscsiConnection TakeOver(IscsiHandOver handOver, IConnectionHost host)
+    {
+        ArgumentNullException.ThrowIfNull(handOver);
+        ArgumentNullException.ThrowIfNull(host);
+        var connection = new IscsiConnection(this, handOver.RemoteAddress, handOver.LocalAddress, host, handOver.AcceptedMs);
+        MakeRoomInLogin();
+        connection.PlaceInLogin = _inLogin.AddLast(connection);
+        return connection;
+    }
+
+    void MakeRoomInLogin()
+    {
+        if (_silent.Count + _inLogin.Count >= Options.MaxConnectionsInLogin)
+        {
+            IscsiConnection oldest = (_silent.First ?? _inLogin.First)!.Value;
+            LeftLogin(oldest);
+            oldest.FailNow($"newer connections want to log in, and {Options.MaxConnectionsInLogin} at a time may");
+        }
     }
 
     /// <summary>Time goes on for sessions: for tasks of lost connections, and for what waits for an acknowledgment. To be called about once a second.</summary>
@@ -164,8 +179,8 @@ public sealed class IscsiServer
         }
     }
 
-    /// <summary>The target of that name; names are compared without regard to case. Null when there is none.</summary>
-    public IscsiTarget? Find(string name) => _targets.GetValueOrDefault(name);
+    /// <summary>The target of that name, this server's or another's; names are compared without regard to case. Null when there is none.</summary>
+    public IscsiTarget? Find(string name) => Entity.Find(name);
 
     /// <summary>The target of that name if an initiator may know of it.</summary>
     internal IscsiTarget? Find(string name, string initiatorName, IPAddress? address) =>
@@ -177,7 +192,7 @@ public sealed class IscsiServer
     internal IscsiSession? FindSession(string initiatorName, ulong isid, IscsiTarget? target) =>
         target is null ? null : _sessions.Values.FirstOrDefault(session => session.Node == target && session.IsSameInitiatorPort(initiatorName, isid));
 
-    internal void ConnectionClosed() => _connections--;
+    internal void ConnectionClosed() => Entity.RemoveConnection();
 
     /// <summary>The connection has logged in, or is to be closed.</summary>
     internal static void LeftLogin(IscsiConnection connection)
@@ -207,7 +222,8 @@ public sealed class IscsiServer
     {
         FindSession(parameters.InitiatorName, isid, target)?.EndNow($"the session was reinstated by {parameters.InitiatorName}");
 
-        if (_sessions.Count >= Options.MaxSessions)
+        ushort tsih = Entity.TakeSession(Options.MaxSessions);
+        if (tsih == 0)
         {
             // One that has lost its last connection makes room, or the oldest that only asks which targets there are.
             if (_sessions.Values.FirstOrDefault(static session => session.Connections.Count == 0) is { } lost)
@@ -219,25 +235,26 @@ public sealed class IscsiServer
                 discovery.EndNow("others want to log in");
             }
 
-            if (_sessions.Count >= Options.MaxSessions)
+            tsih = Entity.TakeSession(Options.MaxSessions);
+            if (tsih == 0)
             {
                 return null;
             }
         }
 
-        do
-        {
-            _lastTsih++;
-        }
-        while (_lastTsih == 0 || _sessions.ContainsKey(_lastTsih));
-
         var tasks = new SessionTasks(window, Options, Buffers, TaskRecords);
-        var session = new IscsiSession(this, parameters, isid, _lastTsih, target, tasks, leading);
+        var session = new IscsiSession(this, parameters, isid, tsih, target, tasks, leading);
         _sessions.Add(session.Tsih, session);
         return session;
     }
 
-    internal void Remove(IscsiSession session) => _sessions.Remove(session.Tsih);
+    internal void Remove(IscsiSession session)
+    {
+        if (_sessions.Remove(session.Tsih))
+        {
+            Entity.ReturnSession(session.Tsih);
+        }
+    }
 
     /// <summary>
     /// Beyond <see cref="IscsiOptions.MaxBufferedBytes"/> the session that ties up the most is ended, until it is enough: what an initiator can have by its command window is small against the

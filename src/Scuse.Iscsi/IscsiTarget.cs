@@ -5,7 +5,7 @@ using Scuse.Target;
 namespace Scuse.Iscsi;
 
 /// <summary>An iSCSI target node: a SCSI target under its iSCSI name, and who may log in to it. RFC 7143 section 4.1.</summary>
-/// <remarks>Touched only by the owning reactor.</remarks>
+/// <remarks>Touched only by the reactor of its server; others only look at its name, at who may log in, and at where it has moved.</remarks>
 public sealed class IscsiTarget
 {
     /// <summary>A node for a SCSI target; anybody may log in unless <paramref name="access"/> says otherwise.</summary>
@@ -42,7 +42,7 @@ public sealed class IscsiTarget
         set
         {
             field = value;
-            Server?.DiscoveryChanged?.Invoke();
+            Server?.Entity.DiscoveryChanged?.Invoke();
         }
     }
 
@@ -93,5 +93,9 @@ public sealed class IscsiTarget
     }
 
     /// <summary>The server that lets initiators log in to it; null when it is none's.</summary>
-    internal IscsiServer? Server { get; set; }
+    internal IscsiServer? Server
+    {
+        get => Volatile.Read(ref field);
+        set => Volatile.Write(ref field, value);
+    }
 }

@@ -142,6 +142,8 @@ static unsafe partial class Native
     [LibraryImport("libc")] internal static partial int getrlimit(int resource, ResourceLimit* limit);
     [LibraryImport("libc")] internal static partial int setrlimit(int resource, ResourceLimit* limit);
     [LibraryImport("libc")] internal static partial int sched_yield();
+    [LibraryImport("libc")] internal static partial int sched_getaffinity(int thread, nint bytes, byte* mask);
+    [LibraryImport("libc")] internal static partial int sched_setaffinity(int thread, nint bytes, byte* mask);
     [LibraryImport("libc")] internal static partial long syscall(long number, long a, long b, long c, long d);
     [LibraryImport("libc", EntryPoint = "syscall")] internal static partial long syscall6(long number, long a, long b, long c, long d, long e, long f);
 

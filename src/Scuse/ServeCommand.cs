@@ -35,6 +35,8 @@ static class ServeCommand
         var control = new Option<string?>("--control") { Description = "Where operators ask; PATH of --socket with .control when not given", HelpName = "PATH" };
         var timeout = new Option<int>("--command-timeout") { Description = "Seconds that a command may take before it fails; 0 is for ever", HelpName = "SECONDS", DefaultValueFactory = _ => 30 };
         var spin = new Option<int>("--spin") { Description = "Microseconds to stay awake after the last activity; 0 is never", HelpName = "MICROSECONDS", DefaultValueFactory = _ => 50 };
+        var reactors = new Option<int>("--reactors") { Description = "Threads that serve commands; each target is on one of them", HelpName = "COUNT", DefaultValueFactory = _ => 1 };
+        var pin = new Option<bool>("--pin") { Description = "Keeps each of them on a processor of its own" };
         var queueFull = new Option<int>("--qfull-timeout") { Description = "Seconds that a command waits for room before it ends with TASK SET FULL; -1 is as long as --command-timeout", HelpName = "SECONDS", DefaultValueFactory = _ => -1 };
         var loss = new Option<string>("--on-loss") { Description = "What becomes of commands while there is no handler: hold, busy or fail", HelpName = "POLICY", DefaultValueFactory = _ => "hold" };
         var dataArea = new Option<string>("--data-area") { Description = "The most memory for the data of one logical unit's commands under way", HelpName = "SIZE", DefaultValueFactory = _ => "256M" };
@@ -48,7 +50,7 @@ static class ServeCommand
         var config = new Option<string?>("--config") { Description = "A file that says all this, for several targets; other options count before it. docs/configuration.md shows it", HelpName = "FILE" };
         var command = new Command("serve", "Serve disks until interrupted")
         {
-            specs, config, portal, group, advertise, isns, target, chapFile, initiator, lunMap, allowAnyone, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, recovery, limit, spin, allocations,
+            specs, config, portal, group, advertise, isns, target, chapFile, initiator, lunMap, allowAnyone, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, recovery, limit, spin, reactors, pin, allocations,
         };
         command.SetAction(async (parsed, cancellation) =>
         {
@@ -88,6 +90,8 @@ static class ServeCommand
                     ErrorRecoveryLevel = GivenNumber(parsed, recovery),
                     Limits = Given(parsed, limit),
                     Spin = GivenNumber(parsed, spin),
+                    Reactors = GivenNumber(parsed, reactors),
+                    Pin = IsGiven(parsed, pin) ? parsed.GetValue(pin) : null,
                     Targets = file is not null ? null
                         : [new TargetSettings { Name = Given(parsed, target) ?? TargetOptions.DefaultName, Luns = [.. (given.Length > 0 ? given : [DefaultSpec]).Select(static spec => new LunSettings { Spec = spec })], LunMaps = Given(parsed, lunMap) }],
                 };

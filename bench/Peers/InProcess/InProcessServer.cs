@@ -21,19 +21,18 @@ static class InProcessServer
     public static async Task<int> RunAsync(string size)
     {
         var options = new EngineOptions { Targets = [], SocketPath = "" };
-        using var reactor = new Reactor("scuse reactor 0", options.SpinMicroseconds, NullLogger.Instance);
+        var shards = new ShardSet(options, NullLogger.Instance);
+        Reactor reactor = shards.Door.Reactor;
         var target = new ScsiTarget(TargetName, [new LogicalUnit(0, new InProcessBackstore(long.Parse(size, CultureInfo.InvariantCulture)))], options.Iscsi.TargetPortalGroupTag);
-        var server = new IscsiServer(options.Iscsi);
-        server.Add(new IscsiTarget(target, new AccessOptions().ToRules()));
-        reactor.AddTicker(server.Tick);
+        shards.Door.Server.Add(new IscsiTarget(target, new AccessOptions().ToRules()));
         reactor.AddTicker(target.Tick);
         target.Tick(reactor.NowMs);
-        var portals = new PortalSet([new PortalOptions(new IPEndPoint(IPAddress.Loopback, 0))], reactor, server, options.LoopbackSendBufferBytes, NullLogger.Instance);
-        reactor.Start();
+        var portals = new PortalSet([new PortalOptions(new IPEndPoint(IPAddress.Loopback, 0))], shards, options.LoopbackSendBufferBytes, NullLogger.Instance);
+        shards.Start();
         await reactor.InvokeAsync(portals.Start);
         Console.WriteLine($"iscsi://127.0.0.1:{portals.All[0].Address.Port}/{TargetName}/0");
         await Console.In.ReadToEndAsync();
-        reactor.Stop();
+        shards.Stop();
         return 0;
     }
 }

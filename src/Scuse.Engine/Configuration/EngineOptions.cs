@@ -31,6 +31,18 @@ public sealed record EngineOptions
     /// <summary>The path of the socket where handlers attach.</summary>
     public required string SocketPath { get; init; }
 
+    /// <summary>The most reactors.</summary>
+    public const int MaxReactors = 64;
+
+    /// <summary>
+    /// How many threads serve commands, 1 to <see cref="MaxReactors"/>. Each target belongs to one of them with all that it has: several are for several targets, on machines with processors for
+    /// them and for the handlers.
+    /// </summary>
+    public int Reactors { get; init; } = 1;
+
+    /// <summary>Whether each reactor stays on a processor of its own, as far as there are enough, or goes where the system puts it.</summary>
+    public bool PinReactors { get; init; }
+
     /// <summary>
     /// For how long after the last activity a reactor stays awake, yielding, before it sleeps; in microseconds. 0 is never; with one processor it is
     /// never in any case. A sleeping core takes 50 µs to wake in a virtual machine.

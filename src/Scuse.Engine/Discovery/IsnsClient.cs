@@ -20,7 +20,7 @@ sealed record Offer(IReadOnlyList<string> Targets, IReadOnlyList<IscsiPortal> Po
 /// reached, or refuses, it tries again, at longer and longer intervals. RFC 4171.
 /// </summary>
 /// <remarks>
-/// Work of the thread pool, with a connection for each message: it is not in the way of any command. What is on offer is asked for on the reactor.
+/// Work of the thread pool, with a connection for each message: it is not in the way of any command.
 /// </remarks>
 sealed partial class IsnsClient : IAsyncDisposable
 {
@@ -37,7 +37,7 @@ sealed partial class IsnsClient : IAsyncDisposable
 
     readonly IsnsOptions _options;
     readonly string _entity;
-    readonly Func<Task<Offer>> _look;
+    readonly Func<Offer> _look;
     readonly ILogger _logger;
     readonly CancellationTokenSource _stopping = new();
     readonly SemaphoreSlim _changed = new(0, 1);
@@ -51,7 +51,7 @@ sealed partial class IsnsClient : IAsyncDisposable
     /// <param name="entity">What tells this engine from all others, and is the same at its next start.</param>
     /// <param name="look">What is on offer now.</param>
     /// <param name="logger">Where to tell.</param>
-    public IsnsClient(IsnsOptions options, string entity, Func<Task<Offer>> look, ILogger logger)
+    public IsnsClient(IsnsOptions options, string entity, Func<Offer> look, ILogger logger)
     {
         _options = options;
         _entity = entity;
@@ -163,7 +163,7 @@ sealed partial class IsnsClient : IAsyncDisposable
         return await InTimeAsync(
             async () =>
             {
-                Offer offer = await _look().WaitAsync(late.Token);
+                Offer offer = _look();
                 IPAddress[] servers = await Dns.GetHostAddressesAsync(_options.Host, late.Token);
                 (IReadOnlyList<IPEndPoint> places, string? problem) = await PortalAddresses.FindAsync(offer.Portals, servers.Any(IPAddress.IsLoopback), late.Token);
                 if (places.Count == 0 || offer.Targets.Count == 0)

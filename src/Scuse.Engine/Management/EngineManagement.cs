@@ -12,10 +12,10 @@ using Scuse.Iscsi.Moving;
 namespace Scuse.Engine.Management;
 
 /// <summary>
-/// What an operator can ask of a running engine. Each call has the reactor take a look between two turns, and returns immutable records. None takes
+/// What an operator can ask of a running engine. Each call has the reactors that are concerned take a look between two turns, and returns immutable records. None takes
 /// longer than <see cref="Deadline"/>, unless it says so. It costs nothing while nobody calls.
 /// </summary>
-/// <remarks>From any thread but the reactor's.</remarks>
+/// <remarks>From any thread but a reactor's.</remarks>
 public sealed class EngineManagement
 {
     /// <summary>How long a call may take at most.</summary>
@@ -25,28 +25,51 @@ public sealed class EngineManagement
 
     readonly TargetSet _targets;
     readonly AttachServer _attach;
-    readonly Reactor _reactor;
-    readonly IscsiServer _server;
+    readonly ShardSet _shards;
     readonly PortalSet _portals;
     readonly IsnsClient? _isns;
-    readonly DataMemory _memory;
     readonly DateTimeOffset _since = DateTimeOffset.UtcNow;
 
-    internal EngineManagement(TargetSet targets, AttachServer attach, Reactor reactor, IscsiServer server, PortalSet portals, IsnsClient? isns, DataMemory memory)
+    internal EngineManagement(TargetSet targets, AttachServer attach, ShardSet shards, PortalSet portals, IsnsClient? isns)
     {
         _targets = targets;
         _attach = attach;
-        _reactor = reactor;
-        _server = server;
+        _shards = shards;
         _portals = portals;
         _isns = isns;
-        _memory = memory;
     }
 
     /// <summary>The engine as a whole.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public async Task<EngineStatus> GetStatusAsync(CancellationToken cancellation = default) =>
-        await AskAsync(Status, cancellation) with { MemoryBytes = Environment.WorkingSet };
+    public async Task<EngineStatus> GetStatusAsync(CancellationToken cancellation = default)
+    {
+        IReadOnlyList<ServedTarget> targets = _targets.All;
+        TargetStatus[] each = await AskAsync(targets, TargetOf, cancellation);
+        MovingStatus[] moving = await AskAsync(targets, MovingOf, cancellation);
+        (LunState State, int Outstanding, int Waiting, long BytesInUse)[][] luns = await AskAsync(targets, static target => target.Backstores.Select(LoadOf).ToArray(), cancellation);
+        (int Sessions, long Bytes, long Limit)[] shards = await AskAsync(static shard => (shard.Server.Sessions.Count, shard.Memory.HeldBytes, shard.Memory.LimitBytes), cancellation);
+        return new EngineStatus
+        {
+            Version = ProgramVersion,
+            Pid = Environment.ProcessId,
+            Since = _since,
+            Target = targets is [var first, ..] ? first.Name : "",
+            Targets = each,
+            Portal = _portals.All[0].Address.ToString(),
+            Portals = [.. _portals.All.Select(PortalOf)],
+            Isns = _isns?.Status,
+            AttachSocket = _attach.SocketPath,
+            MemoryBytes = Environment.WorkingSet,
+            Sessions = shards.Sum(static shard => shard.Sessions),
+            Moving = [.. moving.Where(static target => target.IsDraining || target.Redirection is not null)],
+            Luns = luns.SelectMany(static units => units).CountBy(static unit => unit.State).ToDictionary(),
+            Outstanding = luns.Sum(static units => units.Sum(static unit => unit.Outstanding)),
+            Waiting = luns.Sum(static units => units.Sum(static unit => unit.Waiting)),
+            DataAreaBytesInUse = luns.Sum(static units => units.Sum(static unit => unit.BytesInUse)),
+            DataAreaBytesHeld = shards.Sum(static shard => shard.Bytes),
+            DataAreaBytesLimit = shards.Sum(static shard => shard.Limit),
+        };
+    }
 
     /// <summary>Every logical unit, target by target, LUN 0 first.</summary>
     /// <param name="target">Those of one target, by its name; null: of all.</param>
@@ -55,9 +78,9 @@ public sealed class EngineManagement
     public async Task<IReadOnlyList<LunStatus>> GetLunsAsync(string? target = null, CancellationToken cancellation = default)
     {
         IReadOnlyList<ServedTarget> which = Which(target);
-        LunStatus[] luns = await AskAsync<LunStatus[]>(() => [.. which.SelectMany(static target => target.Backstores.Select(backstore => LunReport.Of(target.Name, backstore)))], cancellation);
+        LunStatus[][] luns = await AskAsync<LunStatus[]>(which, static target => [.. target.Backstores.Select(backstore => LunReport.Of(target.Name, backstore))], cancellation);
         HandlerState[] handlers = await HandlersAsync(which.SelectMany(static target => target.Slots));
-        return [.. luns.Zip(handlers, LunReport.With)];
+        return [.. luns.SelectMany(static each => each).Zip(handlers, LunReport.With)];
     }
 
     /// <summary>One logical unit.</summary>
@@ -65,27 +88,30 @@ public sealed class EngineManagement
     public async Task<LunStatus> GetLunAsync(LunReference lun, CancellationToken cancellation = default)
     {
         (ServedTarget target, UserBackstore backstore) = Find(lun);
-        LunStatus status = await AskAsync(() => LunReport.Of(target.Name, backstore), cancellation);
+        LunStatus status = await AskAsync(target.Shard, () => LunReport.Of(target.Name, backstore), cancellation);
         return LunReport.With(status, (await HandlersAsync([SlotOf(target, backstore)]))[0]);
     }
 
     /// <summary>Every session that initiators have, the oldest first.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public Task<IReadOnlyList<SessionStatus>> GetSessionsAsync(CancellationToken cancellation = default) =>
-        AskAsync<IReadOnlyList<SessionStatus>>(
-            () =>
+    public async Task<IReadOnlyList<SessionStatus>> GetSessionsAsync(CancellationToken cancellation = default)
+    {
+        SessionStatus[][] all = await AskAsync<SessionStatus[]>(
+            static shard =>
             {
-                DateTimeOffset now = DateTimeOffset.UtcNow;
-                return [.. _server.Sessions.Select(session => SessionOf(session, now)).OrderBy(static session => session.Since)];
+                DateTimeOffset began = DateTimeOffset.UtcNow.AddMilliseconds(-shard.Reactor.NowMs);
+                return [.. shard.Server.Sessions.Select(session => SessionOf(session, began))];
             },
             cancellation);
+        return [.. all.SelectMany(static sessions => sessions).OrderBy(static session => session.Since)];
+    }
 
     /// <summary>The last events of a logical unit, or of all of them, oldest first.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
     public async Task<IReadOnlyList<LunEventStatus>> GetEventsAsync(LunReference? lun = null, CancellationToken cancellation = default)
     {
         (ServedTarget Target, UserBackstore Backstore)[] which = lun is { } one ? [Find(one)] : AllBackstores();
-        LunEvent[][] all = await AskAsync<LunEvent[][]>(() => [.. which.Select(static of => of.Backstore.Events.ToArray())], cancellation);
+        LunEvent[][] all = await AskAsync(which, static backstore => backstore.Events.ToArray(), cancellation);
         return
         [
             .. which.Zip(all, static (of, events) => events.Select(happened => new LunEventStatus(of.Target.Name, of.Backstore.Options.Number, happened.At, happened.Kind, happened.Text)))
@@ -98,7 +124,7 @@ public sealed class EngineManagement
     public async Task<IReadOnlyList<StageLatency>> GetLatencyAsync(LunReference? lun = null, CancellationToken cancellation = default)
     {
         (ServedTarget Target, UserBackstore Backstore)[] which = lun is { } one ? [Find(one)] : AllBackstores();
-        StageTimes[] all = await AskAsync<StageTimes[]>(() => [.. which.Select(static of => of.Backstore.Times.Copy())], cancellation);
+        StageTimes[] all = await AskAsync(which, static backstore => backstore.Times.Copy(), cancellation);
         return [.. which.Zip(all, static (of, times) => LunReport.Latency(of.Target.Name, of.Backstore.Options.Number, times)).SelectMany(static stages => stages)];
     }
 
@@ -109,7 +135,7 @@ public sealed class EngineManagement
     public async Task<RingStatus> GetRingAsync(LunReference lun, CancellationToken cancellation = default)
     {
         (ServedTarget target, UserBackstore backstore) = Find(lun);
-        Func<RingStatus> report = await AskAsync(() => LunReport.SnapshotRing(target.Name, backstore, _reactor.NowMs), cancellation);
+        Func<RingStatus> report = await AskAsync(target.Shard, () => LunReport.SnapshotRing(target.Name, backstore, target.Shard.Reactor.NowMs), cancellation);
         return report();
     }
 
@@ -117,8 +143,9 @@ public sealed class EngineManagement
     /// <exception cref="ManagementException">It came to nothing: there is no handler, for one.</exception>
     public Task<SavedRegion> OpenRegionAsync(LunReference lun, CancellationToken cancellation = default)
     {
-        UserBackstore backstore = Find(lun).Backstore;
+        (ServedTarget target, UserBackstore backstore) = Find(lun);
         return AskAsync(
+            target.Shard,
             () => LunReport.OpenRegion(backstore) ?? throw new ManagementException(ManagementProblem.Refused, $"{backstore.Name} has no handler, and so no ring"),
             cancellation);
     }
@@ -143,19 +170,18 @@ public sealed class EngineManagement
 
     /// <summary>The targets. A LUN's number without a target means the first one.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public Task<IReadOnlyList<TargetStatus>> GetTargetsAsync(CancellationToken cancellation = default) =>
-        AskAsync<IReadOnlyList<TargetStatus>>(() => [.. _targets.All.Select(TargetOf)], cancellation);
+    public async Task<IReadOnlyList<TargetStatus>> GetTargetsAsync(CancellationToken cancellation = default) => await AskAsync(_targets.All, TargetOf, cancellation);
 
     /// <summary>A target, by its name or what stands behind its last colon where no other has the same.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public Task<TargetStatus> GetTargetAsync(string target, CancellationToken cancellation = default) => AskAsync(() => TargetOf(Which(target)[0]), cancellation);
+    public async Task<TargetStatus> GetTargetAsync(string target, CancellationToken cancellation = default) => (await AskAsync(Which(target), TargetOf, cancellation))[0];
 
     /// <summary>Brings a target up until the engine ends. Initiators find it when all its handlers serve that the engine starts; it takes as long as they need.</summary>
     /// <exception cref="ManagementException">It came to nothing, and all is as it was: a handler does not come up, for one.</exception>
     public async Task<TargetStatus> AddTargetAsync(TargetOptions options)
     {
         ServedTarget added = await RefusableAsync(() => _targets.AddAsync(options));
-        return await AskAsync(() => TargetOf(added), CancellationToken.None);
+        return (await AskAsync([added], TargetOf, CancellationToken.None))[0];
     }
 
     /// <summary>
@@ -188,14 +214,14 @@ public sealed class EngineManagement
     /// <exception cref="ManagementException">It came to nothing: the address is a portal of this engine, for one.</exception>
     public Task<IReadOnlyList<MovingStatus>> RedirectAsync(TargetRedirection? to, string? target = null, CancellationToken cancellation = default) => MoveAsync(
         target,
-        which =>
+        target =>
         {
-            if (to is not null && _server.Portals.Any(portal => portal.Address.ToString() == to.Address || portal.Advertised == to.Address))
+            if (to is not null && _shards.Entity.Portals.Any(portal => portal.Address.ToString() == to.Address || portal.Advertised == to.Address))
             {
                 throw new ManagementException(ManagementProblem.Refused, $"{to.Address} is a portal of this engine: initiators would go round in circles");
             }
 
-            which.Redirection = to;
+            target.Node.Redirection = to;
         },
         cancellation);
 
@@ -212,30 +238,30 @@ public sealed class EngineManagement
     {
         ArgumentOutOfRangeException.ThrowIfNegative(seconds);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(seconds, ushort.MaxValue);
-        return MoveAsync(target, which => which.BeginDrain(seconds, _reactor.NowMs), cancellation);
+        return MoveAsync(target, which => which.Node.BeginDrain(seconds, which.Shard.Reactor.NowMs), cancellation);
     }
 
     /// <summary>Takes new sessions again. Who was asked to leave and is still there may stay.</summary>
     /// <returns>How the targets are afterwards.</returns>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public Task<IReadOnlyList<MovingStatus>> EndDrainAsync(string? target = null, CancellationToken cancellation = default) => MoveAsync(target, static which => which.EndDrain(), cancellation);
+    public Task<IReadOnlyList<MovingStatus>> EndDrainAsync(string? target = null, CancellationToken cancellation = default) => MoveAsync(target, static which => which.Node.EndDrain(), cancellation);
 
-    Task<IReadOnlyList<MovingStatus>> MoveAsync(string? target, Action<IscsiTarget> how, CancellationToken cancellation) => AskAsync<IReadOnlyList<MovingStatus>>(
-        () =>
+    async Task<IReadOnlyList<MovingStatus>> MoveAsync(string? target, Action<ServedTarget> how, CancellationToken cancellation) => await AskAsync(
+        Which(target),
+        each =>
         {
-            IscsiTarget[] which = [.. Which(target).Select(static each => each.Node)];
-            Array.ForEach(which, how);
-            return [.. which.Select(MovingOf)];
+            how(each);
+            return MovingOf(each);
         },
         cancellation);
 
-    MovingStatus MovingOf(IscsiTarget target) => new()
+    static MovingStatus MovingOf(ServedTarget target) => new()
     {
         Target = target.Name,
-        Redirection = RedirectionOf(target),
-        IsDraining = target.IsDraining,
-        DrainSecondsLeft = target.DrainSecondsLeft(_reactor.NowMs),
-        Sessions = target.Sessions.Count,
+        Redirection = RedirectionOf(target.Node),
+        IsDraining = target.Node.IsDraining,
+        DrainSecondsLeft = target.Node.DrainSecondsLeft(target.Shard.Reactor.NowMs),
+        Sessions = target.Node.Sessions.Count,
     };
 
     // ---- portals ----
@@ -243,7 +269,7 @@ public sealed class EngineManagement
     /// <summary>Where initiators can connect.</summary>
     /// <exception cref="ManagementException">It came to nothing.</exception>
     public Task<IReadOnlyList<PortalStatus>> GetPortalsAsync(CancellationToken cancellation = default) =>
-        AskAsync<IReadOnlyList<PortalStatus>>(() => [.. _portals.All.Select(PortalOf)], cancellation);
+        AskAsync<IReadOnlyList<PortalStatus>>(_shards.Door, () => [.. _portals.All.Select(PortalOf)], cancellation);
 
     /// <summary>Has initiators connect at one more address, from now on until the engine ends; discovery tells of it.</summary>
     /// <exception cref="ManagementException">It came to nothing: the address cannot be listened on, for one.</exception>
@@ -256,6 +282,7 @@ public sealed class EngineManagement
 
         Portal portal = _portals.Open(options);
         return await AskAsync(
+            _shards.Door,
             () =>
             {
                 _portals.Add(portal);
@@ -268,6 +295,7 @@ public sealed class EngineManagement
     /// <returns>The portal as it was.</returns>
     /// <exception cref="ManagementException">It came to nothing: it is the only portal, for one.</exception>
     public Task<PortalStatus> RemovePortalAsync(IPEndPoint address, bool close, CancellationToken cancellation = default) => RefusableAsync(() => AskAsync(
+        _shards.Door,
         () =>
         {
             PortalStatus? before = _portals.All.Where(portal => portal.Address.Equals(address)).Select(PortalOf).FirstOrDefault();
@@ -335,46 +363,27 @@ public sealed class EngineManagement
 
     async Task<OperationOutcome> OperateAsync(LunReference lun, Func<UserBackstore, int> operate, CancellationToken cancellation)
     {
-        UserBackstore backstore = Find(lun).Backstore;
-        int ended = await AskAsync(() => operate(backstore), cancellation);
+        (ServedTarget target, UserBackstore backstore) = Find(lun);
+        int ended = await AskAsync(target.Shard, () => operate(backstore), cancellation);
         return new OperationOutcome(await GetLunAsync(lun, cancellation), ended);
     }
 
     // ---- how it is done ----
 
-    EngineStatus Status() => new()
-    {
-        Version = ProgramVersion,
-        Pid = Environment.ProcessId,
-        Since = _since,
-        Target = _targets.All is [var first, ..] ? first.Name : "",
-        Targets = [.. _targets.All.Select(TargetOf)],
-        Portal = _portals.All[0].Address.ToString(),
-        Portals = [.. _portals.All.Select(PortalOf)],
-        Isns = _isns?.Status,
-        AttachSocket = _attach.SocketPath,
-        MemoryBytes = 0, // asked for elsewhere: it takes reading a file
-        Sessions = _server.Sessions.Count,
-        Moving = [.. _server.Targets.Where(static target => target.IsDraining || target.Redirection is not null).Select(MovingOf)],
-        Luns = Backstores.CountBy(LunReport.StateOf).ToDictionary(),
-        Outstanding = Backstores.Sum(static backstore => backstore.Link?.Outstanding ?? 0),
-        Waiting = Backstores.Sum(LunReport.WaitingIn),
-        DataAreaBytesInUse = Backstores.Sum(static backstore => backstore.Link is { } link ? (long)link.DataArea.BlocksInUse * link.Ring.Layout.BlockBytes : 0),
-        DataAreaBytesHeld = _memory.HeldBytes,
-        DataAreaBytesLimit = _memory.LimitBytes,
-    };
+    static (LunState State, int Outstanding, int Waiting, long BytesInUse) LoadOf(UserBackstore backstore) => (
+        LunReport.StateOf(backstore), backstore.Link?.Outstanding ?? 0, LunReport.WaitingIn(backstore),
+        backstore.Link is { } link ? (long)link.DataArea.BlocksInUse * link.Ring.Layout.BlockBytes : 0);
 
-    IEnumerable<UserBackstore> Backstores => _targets.All.SelectMany(static target => target.Backstores);
-
-    TargetStatus TargetOf(ServedTarget target) => new()
+    static TargetStatus TargetOf(ServedTarget target) => new()
     {
         Name = target.Name,
         Luns = [.. target.Backstores.Select(static backstore => backstore.Options.Number)],
+        Reactor = target.Shard.Index,
         Sessions = target.Node.Sessions.Count,
         IsRestricted = target.Options.Access.IsRestricted,
         Redirection = RedirectionOf(target.Node),
         IsDraining = target.Node.IsDraining,
-        DrainSecondsLeft = target.Node.DrainSecondsLeft(_reactor.NowMs),
+        DrainSecondsLeft = target.Node.DrainSecondsLeft(target.Shard.Reactor.NowMs),
     };
 
     static RedirectionStatus? RedirectionOf(IscsiTarget target) => target.Redirection is { } to ? new RedirectionStatus(to.Address, to.PortalGroupTag, to.IsPermanent) : null;
@@ -387,7 +396,7 @@ public sealed class EngineManagement
         Connections = portal.Connections,
     };
 
-    SessionStatus SessionOf(IscsiSession session, DateTimeOffset now) => new()
+    static SessionStatus SessionOf(IscsiSession session, DateTimeOffset began) => new()
     {
         Target = session.Node?.Name,
         Initiator = session.InitiatorName,
@@ -398,8 +407,8 @@ public sealed class EngineManagement
         IsDiscovery = session.IsDiscovery,
         AuthMethod = session.ChapAlgorithm is { } algorithm ? $"CHAP {ChapOptions.NameOf(algorithm)}{(session.IsMutual ? " mutual" : "")}" : "None",
         User = session.ChapUser,
-        Since = At(session.CreatedMs, now),
-        Connections = [.. session.Connections.Select(connection => ConnectionOf(connection, now))],
+        Since = began.AddMilliseconds(session.CreatedMs),
+        Connections = [.. session.Connections.Select(connection => ConnectionOf(connection, began))],
         Outstanding = session.OutstandingTasks,
         Commands = session.Commands,
         ReadBytes = session.DataInBytes,
@@ -407,17 +416,15 @@ public sealed class EngineManagement
         TaskManagementRequests = session.TaskManagementRequests,
     };
 
-    ConnectionStatus ConnectionOf(IscsiConnection connection, DateTimeOffset now) => new()
+    static ConnectionStatus ConnectionOf(IscsiConnection connection, DateTimeOffset began) => new()
     {
         Cid = connection.ConnectionId,
         Address = connection.RemoteAddress,
         Portal = connection.LocalAddress,
-        Since = At(connection.AcceptedMs, now),
+        Since = began.AddMilliseconds(connection.AcceptedMs),
         HeaderDigest = connection.HasHeaderDigest,
         DataDigest = connection.HasDataDigest,
     };
-
-    DateTimeOffset At(long ms, DateTimeOffset now) => now.AddMilliseconds(ms - _reactor.NowMs);
 
     (ServedTarget Target, UserBackstore Backstore) Find(LunReference lun)
     {
@@ -463,23 +470,62 @@ public sealed class EngineManagement
         }
     }
 
-    async Task<T> AskAsync<T>(Func<T> question, CancellationToken cancellation)
+    /// <summary>Asks the targets' reactors; the answers are in the targets' order, and those of one reactor are of one moment.</summary>
+    async Task<T[]> AskAsync<T>(IReadOnlyList<ServedTarget> targets, Func<ServedTarget, T> question, CancellationToken cancellation)
     {
-        if (!_reactor.IsRunning)
+        var answers = new T[targets.Count];
+        await AskAsync(
+            shard =>
+            {
+                for (int i = 0; i < targets.Count; i++)
+                {
+                    answers[i] = targets[i].Shard == shard ? question(targets[i]) : answers[i];
+                }
+
+                return 0;
+            },
+            cancellation);
+        return answers;
+    }
+
+    async Task<T[]> AskAsync<T>((ServedTarget Target, UserBackstore Backstore)[] which, Func<UserBackstore, T> question, CancellationToken cancellation)
+    {
+        ServedTarget[] targets = [.. which.Select(static of => of.Target).Distinct()];
+        Dictionary<UserBackstore, T>[] answers = await AskAsync(
+            targets, target => which.Where(of => of.Target == target).ToDictionary(static of => of.Backstore, of => question(of.Backstore)), cancellation);
+        return [.. which.Select(of => answers[Array.IndexOf(targets, of.Target)][of.Backstore])];
+    }
+
+    /// <summary>Asks every reactor; the answers are in their order.</summary>
+    Task<T[]> AskAsync<T>(Func<Shard, T> question, CancellationToken cancellation) => InTimeAsync(() => _shards.AskAsync(question), cancellation);
+
+    async Task<T> AskAsync<T>(Shard shard, Func<T> question, CancellationToken cancellation)
+    {
+        T answer = default!;
+        await InTimeAsync(
+            async () =>
+            {
+                await shard.Reactor.InvokeAsync(() => answer = question());
+                return 0;
+            },
+            cancellation);
+        return answer;
+    }
+
+    async Task<T> InTimeAsync<T>(Func<Task<T>> ask, CancellationToken cancellation)
+    {
+        if (!_shards.AreRunning)
         {
             throw new ManagementException(ManagementProblem.NotRunning, "the engine is not running");
         }
 
-        T answer = default!;
         try
         {
-            await _reactor.InvokeAsync(() => answer = question()).WaitAsync(Deadline, cancellation);
+            return await ask().WaitAsync(Deadline, cancellation);
         }
         catch (TimeoutException)
         {
             throw new ManagementException(ManagementProblem.TooLate, $"the engine did not answer within {Deadline.TotalSeconds:0} s");
         }
-
-        return answer;
     }
 }

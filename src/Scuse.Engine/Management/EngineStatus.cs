@@ -73,6 +73,9 @@ public sealed record TargetStatus
     /// <summary>The numbers of its logical units.</summary>
     public required IReadOnlyList<int> Luns { get; init; }
 
+    /// <summary>The reactor that serves it, from 0.</summary>
+    public required int Reactor { get; init; }
+
     /// <summary>How many sessions initiators have with it.</summary>
     public required int Sessions { get; init; }
 

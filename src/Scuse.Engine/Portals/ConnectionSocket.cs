@@ -17,8 +17,7 @@ sealed class ConnectionSocket : IEventSource, IReactorConnection, IConnectionHos
     readonly Reactor _reactor;
     readonly Socket _socket;
     readonly int _descriptor;
-    readonly ConnectionLog _log;
-    readonly Action<ConnectionSocket> _closed;
+    readonly ConnectionSet _all;
     readonly int _registration;
     EpollEvents _interest = EpollEvents.In;
     bool _flushQueued;
@@ -26,14 +25,14 @@ sealed class ConnectionSocket : IEventSource, IReactorConnection, IConnectionHos
     bool _isClosed;
 
     /// <exception cref="LinuxException">It cannot be watched.</exception>
-    public ConnectionSocket(Reactor reactor, Socket socket, IscsiServer server, string localAddress, string remoteAddress, ConnectionLog log, Action<ConnectionSocket> closed)
+    public ConnectionSocket(Reactor reactor, Socket socket, Portal portal, ConnectionSet all, Func<IConnectionHost, IscsiConnection> begin)
     {
         _reactor = reactor;
         _socket = socket;
         _descriptor = (int)socket.Handle;
-        _log = log;
-        _closed = closed;
-        Protocol = server.Accept(remoteAddress, localAddress, this, reactor.NowMs);
+        _all = all;
+        Portal = portal;
+        Protocol = begin(this);
         try
         {
             _registration = reactor.Add(_descriptor, _interest, this);
@@ -46,6 +45,9 @@ sealed class ConnectionSocket : IEventSource, IReactorConnection, IConnectionHos
     }
 
     public IscsiConnection Protocol { get; }
+
+    /// <summary>By which it came.</summary>
+    public Portal Portal { get; }
 
     /// <summary>Who works goes before who wants to log in, and before who sends more requests than can be under way.</summary>
     public bool IsPatient => Protocol.Session is null || Protocol.IsFlooding;
@@ -147,7 +149,21 @@ sealed class ConnectionSocket : IEventSource, IReactorConnection, IConnectionHos
             return;
         }
 
+        if (Protocol.MovesTo is not null && !Protocol.HasOutput)
+        {
+            MoveOn();
+            return;
+        }
+
         Watch(blocked);
+    }
+
+    /// <summary>Another reactor has the target: the socket goes there. What has come meanwhile stays in it.</summary>
+    void MoveOn()
+    {
+        _isClosed = true;
+        _reactor.Remove(_registration);
+        _all.Leave(this, _socket, Portal, Protocol.HandOver());
     }
 
     void Watch(bool blocked)
@@ -177,7 +193,7 @@ sealed class ConnectionSocket : IEventSource, IReactorConnection, IConnectionHos
         if (!_isClosed)
         {
             Protocol.Tick(nowMs);
-            if (Protocol.HasOutput || Protocol.ShouldClose)
+            if (Protocol.HasOutput || Protocol.ShouldClose || Protocol.MovesTo is not null)
             {
                 OutputReady(Protocol);
             }
@@ -208,13 +224,13 @@ sealed class ConnectionSocket : IEventSource, IReactorConnection, IConnectionHos
         _socket.Dispose();
         if (Protocol.IsRefused)
         {
-            _log.Refused(Protocol.RemoteAddress, reason, _reactor.NowMs);
+            _all.Log.Refused(Protocol.RemoteAddress, reason, _reactor.NowMs);
         }
         else
         {
-            _log.Ended(Protocol.RemoteAddress, reason, _reactor.NowMs);
+            _all.Log.Ended(Protocol.RemoteAddress, reason, _reactor.NowMs);
         }
 
-        _closed(this);
+        _all.Remove(this);
     }
 }

@@ -7,8 +7,8 @@ using Scuse.Linux;
 
 namespace Scuse.Engine.Portals;
 
-/// <summary>A listening TCP address, and the connections that came in by it. RFC 7143 section 4.1.</summary>
-/// <remarks>Opened on any thread; from <see cref="Start"/> on touched only by the owning reactor.</remarks>
+/// <summary>A listening TCP address. Connections begin on the reactor that listens, and go from there to that of their target. RFC 7143 section 4.1.</summary>
+/// <remarks>Opened on any thread; from <see cref="Start"/> on touched only by the owning reactor, but for what it says of connections.</remarks>
 sealed partial class Portal : IEventSource, IDisposable
 {
     /// <summary>How many connections may wait to be accepted; the kernel has a limit of its own (net.core.somaxconn).</summary>
@@ -22,25 +22,25 @@ sealed partial class Portal : IEventSource, IDisposable
 
     readonly Socket _listener;
     readonly Reactor _reactor;
-    readonly IscsiServer _server;
+    readonly ConnectionSet _connections;
     readonly int _loopbackSendBufferBytes;
     readonly ILogger _logger;
     readonly ConnectionLog _log;
     readonly TlsGate? _tls;
-    readonly HashSet<ConnectionSocket> _connections = [];
-    readonly List<ConnectionSocket> _scratch = [];
+    volatile string? _closedFor;
+    int _count; // of connections, on any reactor
     int _registration = -1;
     bool _isPaused;
     long _toldMs = -TellAgainMs; // that connections cannot be accepted
 
     /// <exception cref="EngineException">The address cannot be listened on.</exception>
-    public Portal(PortalOptions options, Reactor reactor, IscsiServer server, int loopbackSendBufferBytes, ILogger logger, ConnectionLog log)
+    public Portal(PortalOptions options, Reactor reactor, ConnectionSet connections, int loopbackSendBufferBytes, ILogger logger, ConnectionLog log)
     {
         IPEndPoint address = options.Address;
         Options = options;
         _loopbackSendBufferBytes = loopbackSendBufferBytes;
         _reactor = reactor;
-        _server = server;
+        _connections = connections;
         _logger = logger;
         _log = log;
         _tls = options.Tls is { } tls ? new TlsGate(tls, reactor, Admit, logger, log) : null;
@@ -89,10 +89,20 @@ sealed partial class Portal : IEventSource, IDisposable
     public bool IsEncrypted => _tls is not null;
 
     /// <summary>How many connections have come by it and are open.</summary>
-    public int Connections => _connections.Count;
+    public int Connections => Volatile.Read(ref _count);
 
-    /// <summary>Whether something is still to be sent.</summary>
-    public bool HasOutput => _connections.Any(static connection => connection.Protocol.HasOutput);
+    /// <summary>Why no connection that came by it may be open any more; null: they may.</summary>
+    public string? ClosedFor
+    {
+        get => _closedFor;
+        set => _closedFor = value;
+    }
+
+    /// <summary>A connection has come by it. From any thread.</summary>
+    public void ConnectionCame() => Interlocked.Increment(ref _count);
+
+    /// <summary>A connection that came by it is closed. From any thread.</summary>
+    public void ConnectionGone() => Interlocked.Decrement(ref _count);
 
     /// <summary>Who has come already goes first.</summary>
     public bool IsPatient => true;
@@ -183,36 +193,14 @@ sealed partial class Portal : IEventSource, IDisposable
         }
     }
 
-    void Begin(Socket socket, IPEndPoint remote, IPEndPoint local)
-    {
-        var connection = new ConnectionSocket(_reactor, socket, _server, local.ToString(), remote.ToString(), _log, closed => _connections.Remove(closed));
-        _connections.Add(connection);
-        connection.Flush(); // one too many is closed here
-    }
+    void Begin(Socket socket, IPEndPoint remote, IPEndPoint local) => _connections.Begin(socket, this, local.ToString(), remote.ToString());
 
-    public void Tick(long nowMs)
+    public void Tick()
     {
         if (_isPaused && _registration >= 0)
         {
             _isPaused = false;
             _reactor.Modify(_registration, EpollEvents.In);
-        }
-
-        _scratch.Clear();
-        _scratch.AddRange(_connections);
-        foreach (ConnectionSocket connection in _scratch)
-        {
-            connection.Tick(nowMs);
-        }
-    }
-
-    /// <summary>Takes no more connections, and no more commands from those there are; what is under way goes on.</summary>
-    public void Drain()
-    {
-        StopListening();
-        foreach (ConnectionSocket connection in _connections)
-        {
-            connection.StopReading();
         }
     }
 
@@ -230,14 +218,6 @@ sealed partial class Portal : IEventSource, IDisposable
     }
 
     public void Dispose() => StopListening();
-
-    public void CloseConnections(string reason)
-    {
-        foreach (ConnectionSocket connection in _connections.ToArray())
-        {
-            connection.Close(reason);
-        }
-    }
 
     void TellAcceptFailed(string reason)
     {

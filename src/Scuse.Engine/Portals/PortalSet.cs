@@ -12,24 +12,19 @@ sealed partial class PortalSet
     /// <summary>How many portals there may be; each is told in every discovery.</summary>
     public const int MaxPortals = 64;
 
-    readonly Reactor _reactor;
-    readonly IscsiServer _server;
+    readonly ShardSet _shards;
     readonly int _loopbackSendBufferBytes;
     readonly ILogger _logger;
-    readonly ConnectionLog _log;
     volatile Portal[] _portals = []; // another one with each change
-    readonly List<Portal> _leaving = []; // closed, with connections that go on
     bool _isStarted;
     bool _isDraining;
 
     /// <exception cref="EngineException">An address cannot be listened on.</exception>
-    public PortalSet(IReadOnlyList<PortalOptions> portals, Reactor reactor, IscsiServer server, int loopbackSendBufferBytes, ILogger logger)
+    public PortalSet(IReadOnlyList<PortalOptions> portals, ShardSet shards, int loopbackSendBufferBytes, ILogger logger)
     {
-        _reactor = reactor;
-        _server = server;
+        _shards = shards;
         _loopbackSendBufferBytes = loopbackSendBufferBytes;
         _logger = logger;
-        _log = new ConnectionLog(logger);
         if (portals.Count == 0)
         {
             throw new EngineException("there is no portal");
@@ -52,21 +47,16 @@ sealed partial class PortalSet
     /// <summary>Those that take connections, in the order they were added.</summary>
     public IReadOnlyList<Portal> All => _portals;
 
-    /// <summary>Whether something is still to be sent.</summary>
-    public bool HasOutput => Every.Any(static portal => portal.HasOutput);
-
-    IEnumerable<Portal> Every => _portals.Concat(_leaving);
-
     public void Start()
     {
         _isStarted = true;
         Array.ForEach(_portals, static portal => portal.Start());
-        _reactor.AddTicker(Tick);
+        _shards.Door.Reactor.AddTicker(Tick);
     }
 
     /// <summary>Listens at an address; <see cref="Add"/> is what makes a portal of it. On any thread: it may take its time.</summary>
     /// <exception cref="EngineException">The address cannot be listened on.</exception>
-    public Portal Open(PortalOptions options) => new(options, _reactor, _server, _loopbackSendBufferBytes, _logger, _log);
+    public Portal Open(PortalOptions options) => new(options, _shards.Door.Reactor, _shards.Door.Connections, _loopbackSendBufferBytes, _logger, _shards.Log);
 
     /// <summary>Initiators can connect to it from now on, and are told of it.</summary>
     /// <exception cref="EngineException">There are too many, or the engine stops.</exception>
@@ -100,58 +90,45 @@ sealed partial class PortalSet
         int connections = portal.Connections;
         portal.StopListening();
         _portals = [.. _portals.Where(other => other != portal)];
-        _server.Remove(portal.Place);
+        _shards.Entity.Remove(portal.Place);
         if (close)
         {
-            portal.CloseConnections($"portal {address} was removed");
-        }
-        else if (connections > 0)
-        {
-            _leaving.Add(portal);
+            string reason = $"portal {address} was removed";
+            portal.ClosedFor = reason; // which those meet that are on their way from one reactor to another
+            foreach (Shard shard in _shards.All)
+            {
+                shard.Reactor.Post(() => shard.Connections.Close(reason, portal));
+            }
         }
 
         LogRemoved(_logger, address, connections, close ? "closed" : "going on");
         return connections;
     }
 
-    /// <summary>Takes no more connections, and no more commands from those there are; what is under way goes on.</summary>
+    /// <summary>Takes no more connections, for good.</summary>
     public void Drain()
     {
         _isDraining = true;
-        foreach (Portal portal in Every)
-        {
-            portal.Drain();
-        }
+        StopListening();
     }
 
     public void StopListening() => Array.ForEach(_portals, static portal => portal.StopListening());
-
-    public void CloseConnections(string reason)
-    {
-        foreach (Portal portal in Every)
-        {
-            portal.CloseConnections(reason);
-        }
-    }
 
     void Enlist(Portal portal)
     {
         _portals = [.. _portals, portal];
         if (portal.IsTold)
         {
-            _server.Add(portal.Place);
+            _shards.Entity.Add(portal.Place);
         }
     }
 
-    void Tick(long nowMs)
+    void Tick(long _)
     {
-        foreach (Portal portal in Every)
+        foreach (Portal portal in _portals)
         {
-            portal.Tick(nowMs);
+            portal.Tick();
         }
-
-        _log.Tick(nowMs);
-        _leaving.RemoveAll(static portal => portal.Connections == 0);
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "portal {Address} was added")]

@@ -11,7 +11,7 @@ namespace Scuse.Engine.Reactors;
 /// </summary>
 /// <remarks>
 /// A ring is looked at only while its handler has commands, so that a thousand idle ones cost a turn nothing.
-/// Everything but <see cref="Post"/>, <see cref="Start"/> and <see cref="Stop"/> is touched only by the reactor's own thread.
+/// Everything but <see cref="Post"/>, <see cref="Start"/> and <see cref="Stop"/> is touched only by the reactor's own thread, and what changes something here says so when it is not.
 /// </remarks>
 sealed partial class Reactor : IDisposable
 {
@@ -34,6 +34,7 @@ sealed partial class Reactor : IDisposable
     readonly AdaptiveSpin _spin;
     readonly Thread _thread;
     volatile bool _stopping;
+    volatile int _ownerId; // the thread's; 0: it does not run, and whoever made the reactor does its work
     long _nextTickMs;
     uint _patientTurn;
     int _answers; // of the last reaping
@@ -41,7 +42,7 @@ sealed partial class Reactor : IDisposable
     public Reactor(string name, int spinMicroseconds, ILogger logger)
     {
         _logger = logger;
-        _spin = new AdaptiveSpin(spinMicroseconds, Processor.Count, triesWhenDeep: true);
+        _spin = new AdaptiveSpin(spinMicroseconds, Linux.Processor.Count, triesWhenDeep: true);
         _epoll.Add(_wake.Descriptor, EpollEvents.In, 0);
         _thread = new Thread(Run) { Name = name, IsBackground = true };
     }
@@ -62,6 +63,9 @@ sealed partial class Reactor : IDisposable
 
     /// <summary>Looks after the ringing of doorbells that others can make wait.</summary>
     public SignalGuard SignalGuard { get; } = new();
+
+    /// <summary>The processor that the thread is to stay on; null: where the system puts it.</summary>
+    public int? Processor { get; init; }
 
     /// <summary>Whether the thread runs.</summary>
     public bool IsRunning => _thread.IsAlive;
@@ -109,10 +113,21 @@ sealed partial class Reactor : IDisposable
     /// <summary>Brings <see cref="NowNs"/> up to date: after each call that may take its time. What happens between two of them takes no time.</summary>
     public void LookAtClock() => NowNs = Stopwatch.GetTimestamp(); // which counts nanoseconds on Linux
 
+    /// <summary>What a reactor owns is touched by no other thread while it runs: whoever changes it asks here. A promise of our own, so its breach ends the engine.</summary>
+    /// <exception cref="InvalidOperationException">This is another thread.</exception>
+    public void AssertOwner()
+    {
+        if (_ownerId != 0 && _ownerId != Environment.CurrentManagedThreadId)
+        {
+            throw new InvalidOperationException($"what {_thread.Name} owns is touched by thread {Environment.CurrentManagedThreadId} ({Thread.CurrentThread.Name})");
+        }
+    }
+
     // ---- what the reactor watches ----
 
     public int Add(int descriptor, EpollEvents events, IEventSource source)
     {
+        AssertOwner();
         if (!_freeRegistrations.TryPop(out int index))
         {
             index = _registrations.Count;
@@ -127,12 +142,14 @@ sealed partial class Reactor : IDisposable
 
     public void Modify(int registration, EpollEvents events)
     {
+        AssertOwner();
         Registration current = _registrations[registration];
         _epoll.Modify(current.Descriptor, events, Token(registration, current.Generation));
     }
 
     public void Remove(int registration)
     {
+        AssertOwner();
         Registration current = _registrations[registration];
         _epoll.Remove(current.Descriptor);
         _registrations[registration] = current with { Source = null };
@@ -142,6 +159,7 @@ sealed partial class Reactor : IDisposable
     /// <summary>The ring is not to be touched any more.</summary>
     public void Remove(IReactorRing ring)
     {
+        AssertOwner();
         _unpublished.Remove(ring);
         if (ring.IsWatched)
         {
@@ -151,16 +169,32 @@ sealed partial class Reactor : IDisposable
     }
 
     /// <summary>Something was posted to the ring; it is published at the end of the turn.</summary>
-    public void PublishLater(IReactorRing ring) => _unpublished.Add(ring);
+    public void PublishLater(IReactorRing ring)
+    {
+        AssertOwner();
+        _unpublished.Add(ring);
+    }
 
     /// <summary>The connection has something to send; it is flushed at the end of the turn.</summary>
-    public void FlushLater(IReactorConnection connection) => _unflushed.Add(connection);
+    public void FlushLater(IReactorConnection connection)
+    {
+        AssertOwner();
+        _unflushed.Add(connection);
+    }
 
     /// <summary>Called some times a second with the time.</summary>
-    public void AddTicker(Action<long> tick) => _tickers = [.. _tickers, tick];
+    public void AddTicker(Action<long> tick)
+    {
+        AssertOwner();
+        _tickers = [.. _tickers, tick];
+    }
 
     /// <summary>Called no more.</summary>
-    public void RemoveTicker(Action<long> tick) => _tickers = [.. _tickers.Where(other => other != tick)];
+    public void RemoveTicker(Action<long> tick)
+    {
+        AssertOwner();
+        _tickers = [.. _tickers.Where(other => other != tick)];
+    }
 
     /// <summary>How many are called.</summary>
     public int Tickers => _tickers.Length;
@@ -176,6 +210,12 @@ sealed partial class Reactor : IDisposable
 
     void Run()
     {
+        _ownerId = Environment.CurrentManagedThreadId;
+        if (Processor is { } processor && !Linux.Processor.TryPin(processor))
+        {
+            LogNotPinned(_logger, _thread.Name!, processor);
+        }
+
         try
         {
             Loop();
@@ -187,6 +227,8 @@ sealed partial class Reactor : IDisposable
             LogBroken(_logger, exception);
             Environment.FailFast("scuse: a reactor failed", exception);
         }
+
+        _ownerId = 0;
     }
 
     void Loop()
@@ -402,6 +444,9 @@ sealed partial class Reactor : IDisposable
 
     [LoggerMessage(Level = LogLevel.Critical, Message = "the reactor failed; the engine ends")]
     static partial void LogBroken(ILogger logger, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Reactor} cannot be kept on processor {Processor}")]
+    static partial void LogNotPinned(ILogger logger, string reactor, int processor);
 
     readonly record struct Registration(int Descriptor, uint Generation, IEventSource? Source);
 }

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Scuse.Engine.Backstores;
+using Scuse.Engine.Reactors;
 using Scuse.Engine.Reservations;
 using Scuse.Engine.States;
 using Scuse.Engine.Supervision;
@@ -13,7 +14,7 @@ namespace Scuse.Engine.Targets;
 /// A target's life in an engine: built with its logical units, started with their handlers, then shown to initiators by the <see cref="TargetSet"/>; taken away from them, and
 /// ended with all that it held.
 /// </summary>
-/// <remarks>Built on any thread, started and ended once. What it is made of never changes; who may log in does, on the reactor.</remarks>
+/// <remarks>Built on any thread, started and ended once. What it is made of never changes; who may log in does, on its reactor.</remarks>
 sealed partial class ServedTarget
 {
     readonly EngineParts _parts;
@@ -26,19 +27,21 @@ sealed partial class ServedTarget
     /// <param name="options">What it is to be.</param>
     /// <param name="engine">What the engine says for all of them.</param>
     /// <param name="parts">What it shares with others.</param>
+    /// <param name="shard">Whose it is, whole.</param>
     /// <exception cref="EngineException">It cannot be; the message is for the operator.</exception>
-    public ServedTarget(TargetOptions options, EngineOptions engine, EngineParts parts)
+    public ServedTarget(TargetOptions options, EngineOptions engine, EngineParts parts, Shard shard)
     {
         _parts = parts;
+        Shard = shard;
         Options = options;
-        StateFolder? state = engine.StateFolder is { } path ? new StateFolder(path, options.Name, parts.Reactor.Post, parts.Logger, parts.Count) : null;
+        StateFolder? state = engine.StateFolder is { } path ? new StateFolder(path, options.Name, shard.Reactor.Post, parts.Logger, parts.Count) : null;
         List<LogicalUnit> units = [];
         foreach (LunOptions lun in options.Luns.OrderBy(static lun => lun.Number))
         {
-            var backstore = new UserBackstore(lun, parts.Reactor, parts.Logger, parts.Attach.Drop, parts.Memory, new LunName(lun.Number, options.Name, parts.Count));
+            var backstore = new UserBackstore(lun, shard.Reactor, parts.Logger, parts.Attach.Drop, shard.Memory, new LunName(lun.Number, options.Name, parts.Count));
             _backstores.Add(backstore);
             units.Add(UnitOf(lun, backstore, state));
-            _slots.Add(new DeviceSlot(lun, options.Name, backstore, parts.Reactor, engine.KeepHandlersSeconds));
+            _slots.Add(new DeviceSlot(lun, options.Name, backstore, shard.Reactor, engine.KeepHandlersSeconds));
         }
 
         _scsi = new ScsiTarget(options.Name, units, engine.Iscsi.TargetPortalGroupTag);
@@ -46,6 +49,9 @@ sealed partial class ServedTarget
         Node = new IscsiTarget(_scsi, RulesOf(options.Access));
         _supervisors.AddRange(ProcessesOf(_slots).Select(slots => new HandlerSupervisor(slots, parts.Attach)));
     }
+
+    /// <summary>The reactor that it is on, with all that it has.</summary>
+    public Shard Shard { get; }
 
     /// <summary>Its iSCSI name.</summary>
     public string Name => Options.Name;
@@ -65,7 +71,7 @@ sealed partial class ServedTarget
     /// <summary>Those who start its handlers.</summary>
     public IReadOnlyList<HandlerSupervisor> Supervisors => _supervisors;
 
-    /// <summary>Whether commands are under way that a handler will answer. For the reactor's thread.</summary>
+    /// <summary>Whether commands are under way that a handler will answer. For its reactor's thread.</summary>
     public bool IsBusy => _slots.Any(static slot => slot.IsBusy);
 
     /// <summary>One of its logical units; null when there is none of that number.</summary>
@@ -93,10 +99,10 @@ sealed partial class ServedTarget
     /// <exception cref="EngineException">A handler did not come up; the message is for the operator. It has to be ended all the same.</exception>
     public async Task StartAsync(CancellationToken cancellation)
     {
-        await _parts.Reactor.InvokeAsync(() =>
+        await Shard.Reactor.InvokeAsync(() =>
         {
-            _scsi.Tick(_parts.Reactor.NowMs); // what comes before the next tick has the time right
-            _parts.Reactor.AddTicker(_tick);
+            _scsi.Tick(Shard.Reactor.NowMs); // what comes before the next tick has the time right
+            Shard.Reactor.AddTicker(_tick);
         });
         await Task.WhenAll(_supervisors.Select(static supervisor => supervisor.StartAsync())).WaitAsync(cancellation);
     }
@@ -126,10 +132,10 @@ sealed partial class ServedTarget
 
         await Task.WhenAll([_parts.Attach.RemoveAsync(_slots, deadlineMs), .. _supervisors.Select(supervisor => supervisor.StopAsync(deadlineMs))]);
         await _parts.Attach.EndAllAsync(_slots);
-        await _parts.Reactor.InvokeAsync(() =>
+        await Shard.Reactor.InvokeAsync(() =>
         {
             _backstores.ForEach(static backstore => backstore.Close());
-            _parts.Reactor.RemoveTicker(_tick);
+            Shard.Reactor.RemoveTicker(_tick);
         });
     }
 

@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Scuse.Engine.Management;
 using Scuse.Engine.Portals;
-using Scuse.Iscsi;
+using Scuse.Engine.Reactors;
 using Scuse.Iscsi.Access;
 using Scuse.Linux;
 
@@ -9,14 +9,13 @@ namespace Scuse.Engine.Targets;
 
 /// <summary>All targets of an engine: they come and go while it runs.</summary>
 /// <remarks>
-/// One change at a time, each to its end. Changes are for any thread but the reactor's and supervision's; what there is can be looked at by any thread, and changes on the reactor.
+/// One change at a time, each to its end. Changes are for any thread but the reactor's and supervision's; what there is can be looked at by any thread, and changes as part of a change.
 /// </remarks>
 #pragma warning disable CA1001 // without a wait handle there is nothing to dispose of, and one that asks too late is told so
 sealed partial class TargetSet
 #pragma warning restore CA1001
 {
     readonly EngineParts _parts;
-    readonly IscsiServer _server;
     readonly PortalSet _portals;
     readonly int _descriptors;
     readonly SemaphoreSlim _changing = new(1, 1);
@@ -26,11 +25,10 @@ sealed partial class TargetSet
 
     /// <summary>The targets that the engine begins with, ready to be started.</summary>
     /// <exception cref="EngineException">One cannot be; the message is for the operator.</exception>
-    public TargetSet(EngineOptions options, EngineParts parts, IscsiServer server, PortalSet portals, int descriptors)
+    public TargetSet(EngineOptions options, EngineParts parts, PortalSet portals, int descriptors)
     {
         _options = options;
         _parts = parts;
-        _server = server;
         _portals = portals;
         _descriptors = descriptors;
         parts.Count.Count = options.Targets.Count;
@@ -41,11 +39,14 @@ sealed partial class TargetSet
                 throw new EngineException($"there are two targets {each.Name}");
             }
 
-            var target = new ServedTarget(each, options, parts);
+            var target = new ServedTarget(each, options, parts, Emptiest());
             parts.Attach.Add(target.Slots);
             _all = [.. _all, target];
         }
     }
+
+    /// <summary>Where the next target goes: the reactor that has the fewest logical units.</summary>
+    Shard Emptiest() => _parts.Shards.All.MinBy(shard => _all.Where(target => target.Shard == shard).Sum(static target => target.Backstores.Count + 1))!;
 
     /// <summary>Those that initiators can find. A number without a target's name means the first one.</summary>
     public IReadOnlyList<ServedTarget> All => _all;
@@ -72,7 +73,7 @@ sealed partial class TargetSet
     public async Task StartAsync(CancellationToken cancellation)
     {
         await Task.WhenAll(_all.Select(target => target.StartAsync(cancellation)));
-        await _parts.Reactor.InvokeAsync(() => Array.ForEach(_all, target => _server.Add(target.Node)));
+        await Task.WhenAll(_all.Select(static target => target.Shard.Reactor.InvokeAsync(() => target.Shard.Server.Add(target.Node))));
     }
 
     /// <summary>No change from now on; one that is under way is called off or ends first.</summary>
@@ -119,11 +120,11 @@ sealed partial class TargetSet
             .. next.Targets.Select(options => (Target: Named(options.Name), options)).Where(static each => each.Target is not null)
                 .Select(static each => (each.Target!, each.Target!.Options with { Access = each.options.Access, ChapFile = each.options.ChapFile }, ServedTarget.RulesOf(each.options.Access))),
         ];
-        await _parts.Reactor.InvokeAsync(() =>
+        _options = _options with { DiscoveryAccess = next.DiscoveryAccess, ChapFile = next.ChapFile, AllowAnyone = next.AllowAnyone };
+        _parts.Shards.Entity.DiscoveryAccess = discovery;
+        await _parts.Shards.InvokeAsync(shard =>
         {
-            _options = _options with { DiscoveryAccess = next.DiscoveryAccess, ChapFile = next.ChapFile, AllowAnyone = next.AllowAnyone };
-            _server.DiscoveryAccess = discovery;
-            foreach ((ServedTarget target, TargetOptions options, TargetAccess access) in changes)
+            foreach ((ServedTarget target, TargetOptions options, TargetAccess access) in changes.Where(each => each.Target.Shard == shard))
             {
                 target.Options = options;
                 target.Node.Access = access;
@@ -191,7 +192,7 @@ sealed partial class TargetSet
         }
 
         string[] order = [.. next.Targets.Select(static options => options.Name)];
-        await _parts.Reactor.InvokeAsync(() => _all = [.. _all.OrderBy(target => Array.FindIndex(order, name => IsNamed(target, name)))]);
+        _all = [.. _all.OrderBy(target => Array.FindIndex(order, name => IsNamed(target, name)))];
         return new Reconfiguration
         {
             Added = added,
@@ -220,14 +221,14 @@ sealed partial class TargetSet
 
         if (!force)
         {
-            await _parts.Reactor.InvokeAsync(() => Array.ForEach(going, CheckNobodyIsIn));
+            await _parts.Shards.InvokeAsync(shard => Array.ForEach([.. going.Where(target => target.Shard == shard)], CheckNobodyIsIn));
         }
     }
 
     static bool HasSameLuns(TargetOptions one, TargetOptions other) =>
         AccessOptions.AreSame([.. one.Luns.OrderBy(static lun => lun.Number)], [.. other.Luns.OrderBy(static lun => lun.Number)], static (a, b) => a.IsSameAs(b));
 
-    /// <summary>On the reactor.</summary>
+    /// <summary>On its reactor.</summary>
     /// <exception cref="EngineException">Somebody is.</exception>
     static void CheckNobodyIsIn(ServedTarget target)
     {
@@ -249,10 +250,10 @@ sealed partial class TargetSet
         ServedTarget? target = null;
         try
         {
-            target = new ServedTarget(options, _options, _parts);
+            target = new ServedTarget(options, _options, _parts, Emptiest());
             await _parts.Attach.AddAsync(target.Slots);
             await target.StartAsync(_stopping.Token);
-            await _parts.Reactor.InvokeAsync(() => Show([.. _all, target], target));
+            await target.Shard.Reactor.InvokeAsync(() => Show([.. _all, target], target));
         }
         catch
         {
@@ -274,7 +275,7 @@ sealed partial class TargetSet
     async Task<int> RemoveOneAsync(ServedTarget target, bool force)
     {
         int sessions = 0;
-        await _parts.Reactor.InvokeAsync(() =>
+        await target.Shard.Reactor.InvokeAsync(() =>
         {
             if (!force)
             {
@@ -282,7 +283,7 @@ sealed partial class TargetSet
             }
 
             sessions = target.Node.Sessions.Count;
-            _server.Remove(target.Node); // drops its sessions, and with them what they have under way
+            target.Shard.Server.Remove(target.Node); // drops its sessions, and with them what they have under way
             Show([.. _all.Where(other => other != target)], null);
         });
         await target.EndAsync(_options.DrainMs);
@@ -292,16 +293,16 @@ sealed partial class TargetSet
         return sessions;
     }
 
-    /// <summary>On the reactor.</summary>
+    /// <summary>On the target's reactor.</summary>
     void Show(ServedTarget[] all, ServedTarget? added)
     {
         if (added is not null)
         {
-            _server.Add(added.Node);
+            added.Shard.Server.Add(added.Node);
         }
 
         _all = all;
-        _server.MaxConnections = DescriptorBudget.ConnectionsOf(Options, _descriptors);
+        _parts.Shards.Entity.MaxConnections = DescriptorBudget.ConnectionsOf(Options, _descriptors);
     }
 
     /// <exception cref="EngineException">Such a target cannot be added.</exception>

@@ -18,7 +18,7 @@ internal static class SendTargets
         string localAddress = connection.LocalAddress;
         if (value == All && session.IsDiscovery)
         {
-            foreach (IscsiTarget target in server.Targets.Where(target => target.Access.Admits(session.InitiatorName, connection.RemoteIP)))
+            foreach (IscsiTarget target in server.Entity.Targets.Where(target => target.Access.Admits(session.InitiatorName, connection.RemoteIP)))
             {
                 Append(target, server, localAddress, reply);
             }
@@ -47,12 +47,12 @@ internal static class SendTargets
             return;
         }
 
-        if (server.Portals.Count == 0)
+        if (server.Entity.Portals.Count == 0)
         {
             Append(IscsiPortal.Resolve(advertised: null, localAddress), server, reply);
         }
 
-        foreach (IscsiPortal portal in server.Portals)
+        foreach (IscsiPortal portal in server.Entity.Portals)
         {
             if (portal.AddressFor(localAddress) is { } address)
             {

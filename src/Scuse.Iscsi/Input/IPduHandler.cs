@@ -6,8 +6,11 @@ internal interface IPduHandler
     /// <summary>The longest data segment allowed now, in bytes.</summary>
     int MaxDataSegmentLength { get; }
 
-    /// <summary>Whether more PDUs are wanted; when false, what was received is thrown away.</summary>
+    /// <summary>Whether more PDUs are wanted; when false, what was received is thrown away, unless somebody else goes on.</summary>
     bool IsReceiving { get; }
+
+    /// <summary>Whether somebody else goes on with what was received.</summary>
+    bool IsMoving { get; }
 
     /// <summary>A PDU's header, with its additional header segments, is complete. Returns where its data segment goes.</summary>
     /// <param name="headers">The header, in the receive buffer.</param>

@@ -3,6 +3,11 @@ using Scuse.Iscsi.Pdus;
 
 namespace Scuse.Iscsi.Input;
 
+/// <summary>What a reader has received and not acted on, between two PDUs.</summary>
+/// <param name="Bytes">What stands behind the last PDU.</param>
+/// <param name="PaddingLeft">How many bytes of padding the last PDU lacks.</param>
+internal readonly record struct UnreadBytes(byte[] Bytes, int PaddingLeft);
+
 /// <summary>
 /// Cuts the byte stream of one connection into PDUs and checks their digests. Headers are read in place in the receive buffer; of a data segment, what
 /// lies in the buffer is stored from there and the rest may be received directly where it belongs. A digest is summed up where the bytes came to lie.
@@ -106,13 +111,27 @@ internal sealed class PduReader(IPduHandler handler, byte[] buffer)
         KeepRest();
     }
 
+    /// <summary>What another reader goes on with, when the handler has stopped between two PDUs.</summary>
+    public UnreadBytes Unread => new(_rest[.._restLength], _paddingLeft);
+
+    /// <summary>Goes on where another reader has stopped.</summary>
+    public void GoOn(UnreadBytes unread)
+    {
+        unread.Bytes.CopyTo(_buffer, 0);
+        _paddingLeft = unread.PaddingLeft;
+        _start = 0;
+        _end = unread.Bytes.Length;
+        Parse();
+        KeepRest();
+    }
+
     void Parse()
     {
         while (handler.IsReceiving && Step())
         {
         }
 
-        if (!handler.IsReceiving)
+        if (!handler.IsReceiving && !handler.IsMoving)
         {
             _start = _end = 0;
             _sink = null;

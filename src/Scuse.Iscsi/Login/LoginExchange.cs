@@ -42,6 +42,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
     uint _taskTag;
     LoginStage? _stage;
     int _proofAtRequest = -1;
+    bool _isContinued; // another server has begun it
 
     public void OnRequest(ReadOnlySpan<byte> headers, ReadOnlySpan<byte> text)
     {
@@ -61,6 +62,18 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         }
 
         FailUnless(request, status);
+    }
+
+    /// <summary>Goes on with what another server has begun, which the target is not at.</summary>
+    public void GoOn(LoginStart start)
+    {
+        var request = new LoginRequestPdu(start.Request);
+        Begin(request, start.CmdSN, start.StatSN);
+        _isContinued = true;
+        _requests = start.Requests;
+        _stage = (LoginStage)request.CurrentStage;
+        _text.AddRange(start.Text);
+        FailUnless(request, Proceed(request));
     }
 
     /// <summary>Time goes on for a first request, or an answer to a challenge, that has to wait.</summary>
@@ -106,13 +119,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
     {
         if (_window is null)
         {
-            output.StatSN = request.Header.ExpStatSN;
-            _window = new CommandWindow(server.Options.CommandWindow, request.Header.CmdSN);
-            output.Window = _window;
-            _isid = request.Isid;
-            _tsih = request.Tsih;
-            _connectionId = request.ConnectionId;
-            _taskTag = request.Header.InitiatorTaskTag;
+            Begin(request, request.Header.CmdSN, request.Header.ExpStatSN);
             if (request.VersionMin > 0)
             {
                 return LoginStatus.UnsupportedVersion;
@@ -135,6 +142,17 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         return LoginStatus.Success;
     }
 
+    void Begin(in LoginRequestPdu request, uint cmdSN, uint statSN)
+    {
+        output.StatSN = statSN;
+        _window = new CommandWindow(server.Options.CommandWindow, cmdSN);
+        output.Window = _window;
+        _isid = request.Isid;
+        _tsih = request.Tsih;
+        _connectionId = request.ConnectionId;
+        _taskTag = request.Header.InitiatorTaskTag;
+    }
+
     LoginStatus Proceed(in LoginRequestPdu request)
     {
         if (request.Continue)
@@ -155,6 +173,12 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
 
         List<KeyValuePair<string, string>> pairs = [];
         bool isRight = TextPairs.TryRead(CollectionsMarshal.AsSpan(_text), pairs, out _);
+        if (isRight && !_namesAreKnown && !_isContinued && OwnerElsewhere(pairs) is { } owner)
+        {
+            connection.MoveTo(owner, new LoginStart(request.ToArray(), [.. _text], _requests, _window!.ExpCmdSN));
+            return LoginStatus.Success;
+        }
+
         _text.Clear();
         if (!isRight)
         {
@@ -222,6 +246,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         if (exchange.Verify(reply) is { } problem)
         {
             server.LoginFailures.Add(connection.RemoteIP, connection.NowMs);
+            server.LoginFailed?.Invoke(connection.RemoteIP, connection.NowMs);
             return Refuse(LoginStatus.AuthenticationFailure, $"CHAP user '{Peer.Printable(exchange.ClaimedName)}': {problem}");
         }
 
@@ -242,6 +267,15 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         _replySent = 0;
         return SendReply(request);
     }
+
+    /// <summary>The entity's other server that has the target, if that is what the initiator wants and may know of; else it is told so here.</summary>
+    IscsiServer? OwnerElsewhere(List<KeyValuePair<string, string>> pairs) =>
+        (Value(pairs, KeyTable.SessionType) ?? KeyTable.Normal) == KeyTable.Normal
+        && Value(pairs, KeyTable.InitiatorName) is { Length: > 0 } initiator
+        && Value(pairs, KeyTable.TargetName) is { Length: > 0 } target
+        && server.Find(target, initiator, connection.RemoteIP) is { Server: { } owner } && owner != server
+            ? owner
+            : null;
 
     /// <summary>Who is there, and what it wants: the keys that the first request has to bring. RFC 7143 section 6.3.</summary>
     LoginStatus LearnNames(List<KeyValuePair<string, string>> pairs, StringBuilder reply)
@@ -265,7 +299,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         }
 
         _parameters.InitiatorName = initiator;
-        if (type == KeyTable.Discovery && !server.DiscoveryAccess.Admits(initiator, connection.RemoteIP))
+        if (type == KeyTable.Discovery && !server.Entity.DiscoveryAccess.Admits(initiator, connection.RemoteIP))
         {
             return Refuse(LoginStatus.AuthorizationFailure, "the initiator may not ask which targets there are");
         }
@@ -278,7 +312,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
             }
 
             _target = server.Find(targetName, initiator, connection.RemoteIP);
-            if (_target is null) // or is not for this initiator: what it may not have it cannot tell from what is not there
+            if (_target is null || _target.Server != server) // or is not for this initiator: what it may not have it cannot tell from what is not there
             {
                 return Refuse(LoginStatus.NotFound, server.Find(targetName) is null
                     ? $"there is no target {Peer.Printable(targetName)}"
@@ -319,7 +353,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
     /// </summary>
     bool MayKnowMore =>
         _security is null
-        || (server.DiscoveryAccess.Chap is null && server.DiscoveryAccess.Admits(_parameters.InitiatorName, connection.RemoteIP))
+        || (server.Entity.DiscoveryAccess.Chap is null && server.Entity.DiscoveryAccess.Admits(_parameters.InitiatorName, connection.RemoteIP))
         || (_security.IsComplete && _stage != LoginStage.SecurityNegotiation);
 
     /// <summary>Whether a new session is to be here, or somewhere else. See <see cref="TargetRedirection"/> and <see cref="TargetDrain"/>.</summary>
@@ -333,7 +367,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         _ => LoginStatus.Success,
     };
 
-    TargetAccess CurrentAccess => _target?.Access ?? server.DiscoveryAccess;
+    TargetAccess CurrentAccess => _target?.Access ?? server.Entity.DiscoveryAccess;
 
     /// <summary>Names may be said again, but not changed: what an initiator may was decided by the first ones.</summary>
     bool ChangesNames(List<KeyValuePair<string, string>> pairs) =>

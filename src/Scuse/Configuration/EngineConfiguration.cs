@@ -76,6 +76,8 @@ sealed class EngineConfiguration
             StateFolder = PathOf("state", Settings.State),
             KeepHandlersSeconds = keep,
             SpinMicroseconds = Number("spin", Settings.Spin ?? 50, 0, MostSeconds),
+            Reactors = Number("reactors", Settings.Reactors ?? 1, 1, EngineOptions.MaxReactors),
+            PinReactors = Settings.Pin ?? false,
             Iscsi = (Settings.Limits ?? []).Select((limit, i) => (limit, i)).Aggregate(new IscsiOptions(), (iscsi, each) => At($"limits[{each.i}]", () => LimitSpec.Apply(iscsi, each.limit))) with
             {
                 TargetPortalGroupTag = (ushort)Number("portalGroup", Settings.PortalGroup ?? 1, 1, ushort.MaxValue),

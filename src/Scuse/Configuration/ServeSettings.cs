@@ -46,6 +46,10 @@ sealed record ServeSettings
 
     public int? Spin { get; init; }
 
+    public int? Reactors { get; init; }
+
+    public bool? Pin { get; init; }
+
     public IReadOnlyList<TargetSettings>? Targets { get; init; }
 
     /// <summary>These settings, and where they say nothing the others; of the limits both, these last.</summary>
@@ -71,6 +75,8 @@ sealed record ServeSettings
         ErrorRecoveryLevel = ErrorRecoveryLevel ?? others.ErrorRecoveryLevel,
         Limits = Limits is null ? others.Limits : [.. others.Limits ?? [], .. Limits],
         Spin = Spin ?? others.Spin,
+        Reactors = Reactors ?? others.Reactors,
+        Pin = Pin ?? others.Pin,
         Targets = Targets ?? others.Targets,
     };
 

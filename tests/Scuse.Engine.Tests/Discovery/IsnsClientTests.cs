@@ -20,7 +20,7 @@ public sealed class IsnsClientTests : IAsyncDisposable
 
     public IsnsClientTests() => _client = new IsnsClient(
         new IsnsOptions("127.0.0.1", _server.Port), "host/1/disks",
-        () => Task.FromResult(new Offer([.. _targets], [new IscsiPortal(IPEndPoint.Parse("192.0.2.7:3260"))], 1)), NullLogger.Instance);
+        () => new Offer([.. _targets], [new IscsiPortal(IPEndPoint.Parse("192.0.2.7:3260"))], 1), NullLogger.Instance);
 
     public async ValueTask DisposeAsync()
     {

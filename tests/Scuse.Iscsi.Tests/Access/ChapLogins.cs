@@ -108,7 +108,7 @@ public class ChapLogins
     public void Discovery_has_users_of_its_own()
     {
         var node = new Node(random: Count);
-        node.Server.DiscoveryAccess = Asking();
+        node.Server.Entity.DiscoveryAccess = Asking();
         string[] names = ["InitiatorName=iqn.2026-11.example:host", "SessionType=Discovery"];
         MustFail(new Initiator(node).Security(true, [.. names, "AuthMethod=None"]));
         var initiator = new Initiator(node);

@@ -69,7 +69,7 @@ public class InitiatorLists
     public void Who_may_not_ask_which_targets_there_are_is_told_so()
     {
         var node = new Node();
-        node.Server.DiscoveryAccess = Only("192.0.2.0/24");
+        node.Server.Entity.DiscoveryAccess = Only("192.0.2.0/24");
         var initiator = new Initiator(node);
         initiator.SendLogin(1, 3, transit: true, Initiator.Text($"InitiatorName={Us}", "SessionType=Discovery"));
         Assert.Equal((ushort)LoginStatus.AuthorizationFailure, initiator.ReceiveOne().Login.Status);

@@ -88,10 +88,10 @@ public class Discovery
         Initiator initiator = Discover(new IscsiOptions { TargetPortalGroupTag = 7 });
         foreach (string address in new[] { "192.0.2.7:3260", "192.0.2.8:3261", "[2001:db8::1]:3260" })
         {
-            initiator.Node.Server.Add(new IscsiPortal(IPEndPoint.Parse(address)));
+            initiator.Node.Server.Entity.Add(new IscsiPortal(IPEndPoint.Parse(address)));
         }
 
-        initiator.Node.Server.Add(new IscsiPortal(IPEndPoint.Parse("10.0.0.1:3260"), "disks.example:4000"));
+        initiator.Node.Server.Entity.Add(new IscsiPortal(IPEndPoint.Parse("10.0.0.1:3260"), "disks.example:4000"));
         initiator.SendText(Initiator.Text("SendTargets=All"));
 
         Assert.Equal(
@@ -116,10 +116,10 @@ public class Discovery
     {
         Initiator initiator = Discover();
         var gone = new IscsiPortal(IPEndPoint.Parse("192.0.2.8:3261"));
-        initiator.Node.Server.Add(new IscsiPortal(IPEndPoint.Parse("192.0.2.7:3260")));
-        initiator.Node.Server.Add(gone);
+        initiator.Node.Server.Entity.Add(new IscsiPortal(IPEndPoint.Parse("192.0.2.7:3260")));
+        initiator.Node.Server.Entity.Add(gone);
 
-        Assert.True(initiator.Node.Server.Remove(gone));
+        Assert.True(initiator.Node.Server.Entity.Remove(gone));
         initiator.SendText(Initiator.Text("SendTargets=All"));
 
         Assert.Equal([$"TargetName={Node.TargetName}", "TargetAddress=192.0.2.7:3260,1"], initiator.ReceiveOne().Text);

@@ -150,8 +150,8 @@ public class StandardsExamples
     public void A_discovery()
     {
         var node = new Node();
-        node.Server.Add(new IscsiPortal(IPEndPoint.Parse("10.1.0.45:3000")));
-        node.Server.Add(new IscsiPortal(IPEndPoint.Parse("10.2.0.45:3000")));
+        node.Server.Entity.Add(new IscsiPortal(IPEndPoint.Parse("10.1.0.45:3000")));
+        node.Server.Entity.Add(new IscsiPortal(IPEndPoint.Parse("10.2.0.45:3000")));
         string[] record = [$"TargetName={Node.TargetName}", "TargetAddress=10.1.0.45:3000,1", "TargetAddress=10.2.0.45:3000,1"];
 
         Initiator discovery = new(node);

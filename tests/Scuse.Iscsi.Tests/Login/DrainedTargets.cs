@@ -52,7 +52,7 @@ public class DrainedTargets
     public void Who_has_to_prove_itself_is_refused_after_the_security_stage()
     {
         Node node = ChapRig.Node();
-        node.Server.DiscoveryAccess = ChapRig.Asking();
+        node.Server.Entity.DiscoveryAccess = ChapRig.Asking();
         node.IscsiTarget.BeginDrain(30, Begin);
         Assert.Equal((ushort)LoginStatus.ServiceUnavailable, new Initiator(node).LoginAs().Login.Status);
         Assert.Equal((ushort)LoginStatus.AuthenticationFailure, new Initiator(node).LoginAs(secret: "a wrong secret 12345").Login.Status);

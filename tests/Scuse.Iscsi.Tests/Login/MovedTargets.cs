@@ -19,7 +19,7 @@ public class MovedTargets
     static Node Moved(bool permanent = false, TargetAccess? access = null)
     {
         Node node = access is null ? new Node() : ChapRig.Node(access);
-        node.Server.DiscoveryAccess = access ?? TargetAccess.Open;
+        node.Server.Entity.DiscoveryAccess = access ?? TargetAccess.Open;
         node.IscsiTarget.Redirection = To(permanent: permanent);
         return node;
     }
@@ -62,7 +62,7 @@ public class MovedTargets
     public void Who_could_ask_for_the_addresses_without_a_proof_need_not_give_it_to_be_sent_on(string methods)
     {
         Node node = Moved(access: ChapRig.Asking());
-        node.Server.DiscoveryAccess = TargetAccess.Open;
+        node.Server.Entity.DiscoveryAccess = TargetAccess.Open;
         MustBeSentOn(new Initiator(node).Security(false, [.. Initiator.Names, methods]));
     }
 
@@ -71,7 +71,7 @@ public class MovedTargets
     {
         Assert.True(InitiatorPattern.TryParse("iqn.2026-11.example:other", out InitiatorPattern? other));
         Node node = Moved(access: ChapRig.Asking());
-        node.Server.DiscoveryAccess = new TargetAccess { Initiators = [other] };
+        node.Server.Entity.DiscoveryAccess = new TargetAccess { Initiators = [other] };
         Assert.Equal("AuthMethod=CHAP", new Initiator(node).Security(false, [.. Initiator.Names, "AuthMethod=CHAP"]).Text[^1]);
     }
 
