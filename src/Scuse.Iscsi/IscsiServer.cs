@@ -50,7 +50,7 @@ public sealed class IscsiServer
     public IReadOnlyCollection<IscsiTarget> Targets => _targets.Values;
 
     /// <summary>Called when an initiator has failed to prove who it is, with its address and the time; the entity's other servers are to be told with <see cref="NoteLoginFailure"/>.</summary>
-    public Action<IPAddress?, long>? LoginFailed { get; init; }
+    public Action<IPAddress?, long>? LoginFailed { get; set; }
 
     /// <summary>Where the challenges of CHAP come from.</summary>
     public RandomFill Random { get; init; } = RandomNumberGenerator.Fill;

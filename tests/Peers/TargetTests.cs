@@ -3,12 +3,15 @@ using System.Text.Json.Nodes;
 namespace Scuse.Peers;
 
 /// <summary>Several targets in one engine, with other people's initiators.</summary>
-public sealed class TargetTests : PeerTest
+public class TargetTests : PeerTest
 {
     const string Db = "iqn.2026-11.example:db", Web = "iqn.2026-11.example:web";
     const string DbHost = "iqn.2026-11.example:host.db", WebHost = "iqn.2026-11.example:host.web";
 
     static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
+
+    /// <summary>How many reactors the targets are on.</summary>
+    protected virtual int Reactors => 1;
 
     /// <summary>Starts an engine from a file; paths in it begin at the test's folder.</summary>
     async Task<ScuseServe> ServeFileAsync(string targets, string more = "", params string[] arguments)
@@ -18,7 +21,7 @@ public sealed class TargetTests : PeerTest
     }
 
     Task WriteAsync(string targets, string more = "") =>
-        File.WriteAllTextAsync(TemporaryFile("engine.json"), $$"""{ "socket": "attach.sock", {{more}} "targets": [ {{targets}} ] }""", TestContext.Current.CancellationToken);
+        File.WriteAllTextAsync(TemporaryFile("engine.json"), $$"""{ "socket": "attach.sock", "reactors": {{Reactors}}, {{more}} "targets": [ {{targets}} ] }""", TestContext.Current.CancellationToken);
 
     static string Target(string name, string luns, string more = "") => $$"""{ "name": "{{name}}", "luns": [{{luns}}]{{more}} },""";
 

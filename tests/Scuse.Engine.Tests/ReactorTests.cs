@@ -17,6 +17,52 @@ public sealed class ReactorTests : IDisposable
 
     public void Dispose() => _reactor.Dispose();
 
+    /// <summary>What a running reactor owns is the reactor's thread's alone: each way to change it asks for that.</summary>
+    [Fact]
+    public async Task Another_thread_that_touches_what_the_reactor_owns_is_found_out()
+    {
+        using var reactor = new Reactor("owner", 0, _lines);
+        using var bell = EventFd.Create();
+        var doorbell = new Doorbell();
+        reactor.AddTicker(static _ => { }); // before it runs it is whoever made it
+        reactor.Start();
+        await reactor.InvokeAsync(reactor.AssertOwner);
+
+        Assert.Contains("owner", Assert.Throws<InvalidOperationException>(reactor.AssertOwner).Message, StringComparison.Ordinal);
+        Assert.Throws<InvalidOperationException>(() => reactor.AddTicker(static _ => { }));
+        Assert.Throws<InvalidOperationException>(() => reactor.PublishLater(new CountingRing()));
+        Assert.Throws<InvalidOperationException>(() => reactor.Add(bell.Descriptor, EpollEvents.In, doorbell));
+        reactor.Stop();
+        reactor.AssertOwner(); // and afterwards whoever has stopped it
+        doorbell.Dispose();
+    }
+
+    [Fact]
+    public async Task A_reactor_stays_on_the_processor_that_it_is_given()
+    {
+        int processor = Processor.Allowed()[^1];
+        using var reactor = new Reactor("pinned", 0, _lines) { Processor = processor };
+        reactor.Start();
+        int[] allowed = [];
+
+        await reactor.InvokeAsync(() => allowed = Processor.Allowed());
+
+        Assert.Equal([processor], allowed);
+        reactor.Stop();
+    }
+
+    [Fact]
+    public async Task A_reactor_that_cannot_be_kept_on_a_processor_says_so_and_runs()
+    {
+        using var reactor = new Reactor("astray", 0, _lines) { Processor = 8191 };
+        reactor.Start();
+
+        await reactor.InvokeAsync(static () => { });
+
+        Assert.Contains("astray cannot be kept on processor 8191", _lines.All);
+        reactor.Stop();
+    }
+
     sealed class Lines : ILogger
     {
         public ConcurrentQueue<string> All { get; } = new();

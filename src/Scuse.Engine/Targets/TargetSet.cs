@@ -45,8 +45,8 @@ sealed partial class TargetSet
         }
     }
 
-    /// <summary>Where the next target goes: the reactor that has the fewest logical units.</summary>
-    Shard Emptiest() => _parts.Shards.All.MinBy(shard => _all.Where(target => target.Shard == shard).Sum(static target => target.Backstores.Count + 1))!;
+    /// <summary>Where the next target goes: to the reactor that has the fewest logical units; of several to the last, since the first one has the logins.</summary>
+    Shard Emptiest() => _parts.Shards.All.Reverse().MinBy(shard => _all.Where(target => target.Shard == shard).Sum(static target => target.Backstores.Count + 1))!;
 
     /// <summary>Those that initiators can find. A number without a target's name means the first one.</summary>
     public IReadOnlyList<ServedTarget> All => _all;

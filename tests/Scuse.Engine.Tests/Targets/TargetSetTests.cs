@@ -8,7 +8,7 @@ namespace Scuse.Engine.Tests.Targets;
 
 /// <summary>Targets that come and go in a running engine. Handlers are the test's own, over the real socket.</summary>
 [Collection(DescriptorCounting.Name)]
-public sealed class TargetSetTests : IAsyncDisposable
+public class TargetSetTests : IAsyncDisposable
 {
     const string First = "iqn.2026-11.example:first", Second = "iqn.2026-11.example:second";
 
@@ -17,6 +17,12 @@ public sealed class TargetSetTests : IAsyncDisposable
     readonly ScuseEngine _engine;
 
     public TargetSetTests()
+        : this(1)
+    {
+    }
+
+    /// <param name="reactors">How many reactors there are.</param>
+    protected TargetSetTests(int reactors)
     {
         _engine = new ScuseEngine(
             new EngineOptions
@@ -25,6 +31,8 @@ public sealed class TargetSetTests : IAsyncDisposable
                 Portals = [new(new(System.Net.IPAddress.Loopback, 0))],
                 SocketPath = Path.Combine(_folder, "attach.sock"),
                 DrainMs = 5000,
+                Reactors = reactors,
+                PinReactors = reactors > 1,
             },
             new OneLog(_log));
     }
@@ -33,6 +41,7 @@ public sealed class TargetSetTests : IAsyncDisposable
     {
         await _engine.DisposeAsync();
         Directory.Delete(_folder, recursive: true);
+        GC.SuppressFinalize(this);
     }
 
     static TargetOptions Target(string name, params string[] devices) => new()

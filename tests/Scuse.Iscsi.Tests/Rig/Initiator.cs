@@ -9,11 +9,11 @@ sealed class Node
 {
     public const string TargetName = "iqn.2026-11.example:disks";
 
-    public Node(IscsiOptions? options = null, int segmentBytes = 4096, RandomFill? random = null)
+    public Node(IscsiOptions? options = null, int segmentBytes = 4096, RandomFill? random = null, IscsiEntity? entity = null, string? name = null)
     {
         Device = new FakeBackstore(segmentBytes);
-        Target = new ScsiTarget(TargetName, [new LogicalUnit(0, Device)]);
-        Server = new IscsiServer(options ?? new IscsiOptions()) { Random = random ?? System.Security.Cryptography.RandomNumberGenerator.Fill };
+        Target = new ScsiTarget(name ?? TargetName, [new LogicalUnit(0, Device)]);
+        Server = new IscsiServer(options ?? new IscsiOptions(), entity) { Random = random ?? System.Security.Cryptography.RandomNumberGenerator.Fill };
         IscsiTarget = new IscsiTarget(Target);
         Server.Add(IscsiTarget);
     }
@@ -48,19 +48,19 @@ sealed class Initiator : IConnectionHost
     readonly byte[] _header = new byte[48 + 1020];
     int _read;
 
-    public Initiator(Node node, Cut cut = Cut.Whole, int seed = 1, string local = "127.0.0.1:3260", Initiator? leading = null, string remote = "10.0.0.9:40000")
+    public Initiator(Node node, Cut cut = Cut.Whole, int seed = 1, string local = "127.0.0.1:3260", Initiator? leading = null, string remote = "10.0.0.9:40000", IscsiServer? door = null)
     {
         _leading = leading ?? this;
         Node = node;
         _pieces = new Pieces(cut, seed);
-        Connection = node.Server.Accept(remote, local, this, NowMs);
+        Connection = (door ?? node.Server).Accept(remote, local, this, NowMs);
     }
 
     public Node Node { get; }
 
     public FakeBackstore Device => Node.Device;
 
-    public IscsiConnection Connection { get; }
+    public IscsiConnection Connection { get; private set; }
 
     public long NowMs { get; set; } = 1000;
 
@@ -103,6 +103,7 @@ sealed class Initiator : IConnectionHost
     {
         while (!bytes.IsEmpty)
         {
+            Move();
             int count = Connection.GetReceiveBuffers(_buffers.AsSpan(0, Math.Max(8, _pieces.BufferCount())));
             if (count == 0)
             {
@@ -121,6 +122,20 @@ sealed class Initiator : IConnectionHost
 
             bytes = bytes[moved..];
             Connection.Received(moved, NowMs);
+        }
+
+        Move();
+    }
+
+    /// <summary>Brings the connection to the server that it moves to, as the owner of the socket does; what it still sends here is taken first.</summary>
+    void Move()
+    {
+        if (Connection.MovesTo is { } server)
+        {
+            Pump();
+            IscsiHandOver handOver = Connection.HandOver();
+            Connection = server.TakeOver(handOver, this);
+            Connection.GoOn(handOver, NowMs);
         }
     }
 
