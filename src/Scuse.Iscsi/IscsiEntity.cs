@@ -19,7 +19,8 @@ public sealed class IscsiEntity
     readonly int[] _tsihs = new int[(ushort.MaxValue + 1) / 32]; // one bit for each
     int _lastTsih;
     int _connections;
-    int _sessions;
+    int _sessions; // with a target
+    int _discoveries; // sessions that only ask which targets there are
 
     static Dictionary<string, IscsiTarget> NoTargets => new(StringComparer.OrdinalIgnoreCase);
 
@@ -118,12 +119,19 @@ public sealed class IscsiEntity
 
     internal void RemoveConnection() => Interlocked.Decrement(ref _connections);
 
-    /// <summary>Counts a session more and finds it an identifier that no other has (TSIH), which is not zero: RFC 7143 section 11.12.6. Zero when there are too many.</summary>
-    internal ushort TakeSession(int maxSessions)
+    /// <summary>How many sessions there are, of all servers.</summary>
+    internal int Sessions => Volatile.Read(ref _sessions) + Volatile.Read(ref _discoveries);
+
+    /// <summary>
+    /// Counts a session more and finds it an identifier that no other has (TSIH), which is not zero: RFC 7143 section 11.12.6. Zero when there are too many; those that only ask which targets
+    /// there are do not keep others out, since the server that has them may be another, which ends some of them soon.
+    /// </summary>
+    internal ushort TakeSession(bool isDiscovery, int maxSessions)
     {
-        if (Interlocked.Increment(ref _sessions) > maxSessions)
+        ref int count = ref isDiscovery ? ref _discoveries : ref _sessions;
+        if (Interlocked.Increment(ref count) + (isDiscovery ? Volatile.Read(ref _sessions) : 0) > maxSessions)
         {
-            Interlocked.Decrement(ref _sessions);
+            Interlocked.Decrement(ref count);
             return 0;
         }
 
@@ -137,9 +145,9 @@ public sealed class IscsiEntity
         }
     }
 
-    internal void ReturnSession(ushort tsih)
+    internal void ReturnSession(bool isDiscovery, ushort tsih)
     {
         Interlocked.And(ref _tsihs[tsih / 32], ~(1 << (tsih % 32)));
-        Interlocked.Decrement(ref _sessions);
+        Interlocked.Decrement(ref isDiscovery ? ref _discoveries : ref _sessions);
     }
 }

@@ -17,6 +17,8 @@ namespace Scuse.Iscsi;
 /// <remarks>Touched only by the owning reactor, as are its connections and sessions; what it shares with others is the <see cref="IscsiEntity"/>'s.</remarks>
 public sealed class IscsiServer
 {
+    const string OthersWantToLogIn = "others want to log in";
+
     readonly Dictionary<string, IscsiTarget> _targets = new(StringComparer.OrdinalIgnoreCase);
     readonly Dictionary<ushort, IscsiSession> _sessions = [];
     readonly LinkedList<IscsiConnection> _silent = new(); // in login, and have sent no request yet; oldest first
@@ -177,6 +179,11 @@ public sealed class IscsiServer
         {
             target.Tick(nowMs);
         }
+
+        while (Entity.Sessions > Options.MaxSessions && OldestDiscovery() is { } discovery)
+        {
+            discovery.EndNow(OthersWantToLogIn); // at another server
+        }
     }
 
     /// <summary>The target of that name, this server's or another's; names are compared without regard to case. Null when there is none.</summary>
@@ -222,24 +229,23 @@ public sealed class IscsiServer
     {
         FindSession(parameters.InitiatorName, isid, target)?.EndNow($"the session was reinstated by {parameters.InitiatorName}");
 
-        ushort tsih = Entity.TakeSession(Options.MaxSessions);
-        if (tsih == 0)
+        if (Entity.Sessions >= Options.MaxSessions)
         {
             // One that has lost its last connection makes room, or the oldest that only asks which targets there are.
             if (_sessions.Values.FirstOrDefault(static session => session.Connections.Count == 0) is { } lost)
             {
                 lost.End();
             }
-            else if (_sessions.Values.Where(static session => session.IsDiscovery).MinBy(static session => session.CreatedMs) is { } discovery)
+            else
             {
-                discovery.EndNow("others want to log in");
+                OldestDiscovery()?.EndNow(OthersWantToLogIn);
             }
+        }
 
-            tsih = Entity.TakeSession(Options.MaxSessions);
-            if (tsih == 0)
-            {
-                return null;
-            }
+        ushort tsih = Entity.TakeSession(target is null, Options.MaxSessions);
+        if (tsih == 0)
+        {
+            return null;
         }
 
         var tasks = new SessionTasks(window, Options, Buffers, TaskRecords);
@@ -248,11 +254,13 @@ public sealed class IscsiServer
         return session;
     }
 
+    IscsiSession? OldestDiscovery() => _sessions.Values.Where(static session => session.IsDiscovery).MinBy(static session => session.CreatedMs);
+
     internal void Remove(IscsiSession session)
     {
         if (_sessions.Remove(session.Tsih))
         {
-            Entity.ReturnSession(session.Tsih);
+            Entity.ReturnSession(session.IsDiscovery, session.Tsih);
         }
     }
 

@@ -100,7 +100,7 @@ sealed class IscsiLoginKeys : FuzzTarget
             peer.Close();
         }
 
-        foreach (IscsiSession left in _world.Server.Sessions)
+        foreach (IscsiSession left in _world.Sessions)
         {
             // At ErrorRecoveryLevel 2 a session waits for its initiator's return for as long as was agreed; the world looks whether it ends then.
             Check(left.Connections.Count > 0 || (left.Parameters.ErrorRecoveryLevel == 2 && left.Parameters.DefaultTime2RetainSeconds > 0), "a session is left without a connection");

@@ -31,14 +31,14 @@ sealed class IscsiPeer : IConnectionHost
         _world = world;
         _buffers = world.Buffers;
         _in = world.Spare.TryPop(out byte[]? spare) ? spare : new byte[16 << 10];
-        Connection = world.Server.Accept(address == 0 ? "10.0.0.9:3333" : "10.0.0.1:4444", "10.0.0.2:3260", this, world.NowMs);
+        Connection = world.Door.Accept(address == 0 ? "10.0.0.9:3333" : "10.0.0.1:4444", "10.0.0.2:3260", this, world.NowMs);
         if (Connection.CloseNow)
         {
             Close();
         }
     }
 
-    public IscsiConnection Connection { get; }
+    public IscsiConnection Connection { get; private set; }
 
     public bool IsClosed { get; private set; }
 
@@ -119,6 +119,7 @@ sealed class IscsiPeer : IConnectionHost
     {
         while (!bytes.IsEmpty && !IsClosed)
         {
+            Move();
             int count = Connection.GetReceiveBuffers(_buffers.AsSpan(0, 8));
             if (count == 0)
             {
@@ -146,7 +147,22 @@ sealed class IscsiPeer : IConnectionHost
             CheckWaiting();
         }
 
+        Move();
         Pump();
+    }
+
+    /// <summary>The connection goes to the server that it moves to, as the owner of the socket would bring it there.</summary>
+    void Move()
+    {
+        if (IsClosed || IsDeaf || Connection.MovesTo is not { } server)
+        {
+            return;
+        }
+
+        Pump();
+        IscsiHandOver handOver = Connection.HandOver();
+        Connection = server.TakeOver(handOver, this);
+        Connection.GoOn(handOver, _world.NowMs);
     }
 
     void CheckWaiting()

@@ -11,7 +11,8 @@ using Scuse.Target;
 namespace Scuse.Fuzz.Targets;
 
 /// <summary>
-/// An iSCSI node with two targets: one whose initiators send what they like, and one with a session that behaves. Whatever comes to the one, the other's session reads what it must.
+/// An iSCSI node with two targets on two servers: one whose initiators send what they like, and one with a session that behaves. Connections are accepted by the other's server and handed over in
+/// their login. Whatever comes to the one, the other's session reads what it must.
 /// </summary>
 sealed class IscsiWorld
 {
@@ -58,14 +59,17 @@ sealed class IscsiWorld
         _disks[0].ForgetsAborted = fault == Fault.KeptMemory;
         _target = new ScsiTarget(TargetName, [.. _disks.Select(static (disk, number) => new LogicalUnit(number, disk))]) { Randomness = new NoRandomness() };
         _goodTarget = new ScsiTarget(GoodTargetName, [new LogicalUnit(0, _goodDisk)]) { Randomness = new NoRandomness() };
-        Server = new IscsiServer(new IscsiOptions
+        IscsiOptions options = new()
         {
             LoginsPerSecond = 0, // its time hardly passes
             CommandWindow = CommandWindow, ReceiveBufferBytes = ReceiveBufferBytes, MaxRecvDataSegmentLength = 8192, MaxBurstLength = 16384, FirstBurstLength = 8192,
             MaxImmediateCommands = 4, MaxSessions = 6, MaxConnections = 10, MaxConnectionsPerSession = 3, MaxOutstandingR2T = 4, ErrorRecoveryLevel = 2, Time2RetainSeconds = 5,
-        });
+        };
+        var entity = new IscsiEntity();
+        Door = new IscsiServer(options, entity);
+        Server = new IscsiServer(options, entity);
         Server.Add(new IscsiTarget(_target));
-        Server.Add(new IscsiTarget(_goodTarget));
+        Door.Add(new IscsiTarget(_goodTarget));
         _good = new IscsiPeer(this, address: 1) { DataIn = new byte[BlockSize] };
         byte[] login = new byte[BasicHeader.Length];
         LoginRequestPdu.WriteTo(login, LoginRequestPdu.StageFlags(true, false, 1, 3), 0x80_0000_00_00FF, 0, 1, 0, _goodCmdSN, 1, s_goodLogin.Length);
@@ -73,7 +77,13 @@ sealed class IscsiWorld
         Require(_good.Connection.Session is not null, "the session that behaves is not let in");
     }
 
+    /// <summary>The server that accepts connections, and has the target of the session that behaves.</summary>
+    public IscsiServer Door { get; }
+
+    /// <summary>The one that the others' connections go to.</summary>
     public IscsiServer Server { get; }
+
+    public IEnumerable<IscsiSession> Sessions => Door.Sessions.Concat(Server.Sessions);
 
     public long NowMs { get; private set; } = 1000;
 
@@ -125,6 +135,7 @@ sealed class IscsiWorld
         NowMs += milliseconds;
         _target.Tick(NowMs);
         _goodTarget.Tick(NowMs);
+        Door.Tick(NowMs);
         Server.Tick(NowMs);
         foreach (IscsiPeer? peer in peers)
         {
@@ -193,9 +204,9 @@ sealed class IscsiWorld
 
             Wait(1000, []);
         }
-        while (++steps < MaxSteps && (Server.Sessions.Count > 1 || _target.LogicalUnits.Any(static unit => unit.TaskCount > 0)) && steps < 200);
+        while (++steps < MaxSteps && (Sessions.Count() > 1 || _target.LogicalUnits.Any(static unit => unit.TaskCount > 0)) && steps < 200);
 
-        Require(Server.Sessions.Count == 1, $"{Server.Sessions.Count - 1} sessions without a connection are left");
+        Require(Sessions.Count() == 1, $"{Sessions.Count() - 1} sessions without a connection are left");
         foreach (LogicalUnit unit in _target.LogicalUnits)
         {
             Require(unit.TaskCount == 0, $"LUN {unit.Number} has {unit.TaskCount} tasks left");
@@ -205,6 +216,7 @@ sealed class IscsiWorld
         var last = new IscsiPeer(this, address: 0);
         Require(!last.IsClosed, "there is no room for a connection although all others are closed");
         last.Close();
+        Require(Door.Entity.Connections == 1, $"{Door.Entity.Connections} connections are counted, and one is open");
         ReadBeside();
     }
 }

@@ -195,6 +195,33 @@ public sealed class SeveralServers
     }
 
     [Fact]
+    public void Sessions_that_only_ask_at_one_server_keep_nobody_out_of_another_and_make_room()
+    {
+        IscsiEntity entity = new();
+        var options = new IscsiOptions { MaxSessions = 2 };
+        Node door = new(options, entity: entity, name: OtherName), node = new(options, entity: entity);
+        Initiator[] asking = [Ask(), Ask(), Ask()];
+        Assert.True(asking[0].Connection.CloseNow); // the third has taken its place
+        asking[0].Connection.Closed();
+
+        new Initiator(node, door: door.Server).Login();
+        Assert.Equal(2, door.Server.Sessions.Count);
+        door.Server.Tick(2000);
+
+        Assert.Single(asking[1..], static initiator => initiator.Connection.CloseNow);
+        Assert.Single(door.Server.Sessions);
+        Assert.Single(node.Server.Sessions);
+
+        Initiator Ask()
+        {
+            var initiator = new Initiator(door);
+            initiator.SendLogin(1, 3, transit: true, Initiator.Text("InitiatorName=iqn.2026-11.example:host", "SessionType=Discovery"));
+            Assert.Equal(0, initiator.ReceiveOne().Login.Status);
+            return initiator;
+        }
+    }
+
+    [Fact]
     public void Connections_of_all_servers_are_counted_together()
     {
         _entity.MaxConnections = 2;
