@@ -3,14 +3,15 @@ using System.Globalization;
 namespace Scuse.Bench.Peers;
 
 /// <summary>What the command line asks for.</summary>
-sealed record Options(int Rounds, bool Quick, bool Allocations, string? ResultsFile, string? Only)
+sealed record Options(int Rounds, bool Quick, bool Allocations, bool Reactors, string? ResultsFile, string? Only)
 {
     public const string Usage = """
-        Usage: bench/Peers/run [--rounds N] [--quick] [--only TEXT] [--results FILE] | --allocations
+        Usage: bench/Peers/run [--rounds N] [--quick] [--only TEXT] [--results FILE] | --reactors | --allocations
           --rounds N      alternating rounds of each measurement (5)
           --quick         one short round on a small disk: shows that the comparison works, measures nothing
           --only TEXT     only the measurements with that in their name, such as "64 KiB" or "file:"
           --results FILE  the file whose tables are replaced (bench/RESULTS.md; with --quick or --only none)
+          --reactors      measure how targets scale over reactors instead
           --allocations   count the managed bytes that reads, writes and unmaps allocate instead
         """;
 
@@ -21,7 +22,7 @@ sealed record Options(int Rounds, bool Quick, bool Allocations, string? ResultsF
 
     public static Options? Parse(string[] arguments, out string? mistake)
     {
-        Options options = new(5, false, false, null, null);
+        Options options = new(5, false, false, false, null, null);
         mistake = null;
         for (int i = 0; i < arguments.Length; i++)
         {
@@ -33,6 +34,9 @@ sealed record Options(int Rounds, bool Quick, bool Allocations, string? ResultsF
                     break;
                 case "--allocations":
                     options = options with { Allocations = true };
+                    break;
+                case "--reactors":
+                    options = options with { Reactors = true };
                     break;
                 case "--rounds" when int.TryParse(value, CultureInfo.InvariantCulture, out int rounds) && rounds is > 0 and <= MaximumRounds:
                     options = options with { Rounds = rounds };

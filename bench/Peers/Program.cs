@@ -16,8 +16,9 @@ if (options is null)
 
 try
 {
-    Requirements.Check(withTgt: !options.Allocations);
-    return options.Allocations ? await AllocationCheck.RunAsync() : await Comparison.RunAsync(options);
+    Requirements.Check(withTgt: !options.Allocations && !options.Reactors);
+    return options.Reactors ? await SeveralReactors.RunAsync(options)
+        : options.Allocations ? await AllocationCheck.RunAsync() : await Comparison.RunAsync(options);
 }
 catch (PeerException exception)
 {
