@@ -205,6 +205,25 @@ public sealed class FileHandler : BlockHandler
         return new BlockResources(FileRange.GetAllocatedBytes(_file.Handle), new DriveInfo(_folder).AvailableFreeSpace, IsShared: true);
     }
 
+    /// <summary>The file grows; it is not cut.</summary>
+    public override async ValueTask ResizeAsync(long sizeBytes)
+    {
+        await _threads;
+        long held = FileRange.GetLength(_file.Handle);
+        if (sizeBytes < Math.Max(held, SizeBytes))
+        {
+            throw new NotSupportedException($"the file has {SizeText.Format(held)}, and {SizeText.Format(sizeBytes)} is less; it is not cut");
+        }
+
+        int result = _isReadOnly && sizeBytes > held ? -Errno.EROFS : _isThick ? FileRange.Allocate(_file.Handle, 0, sizeBytes) : FileRange.SetLength(_file.Handle, sizeBytes);
+        if (result < 0)
+        {
+            throw new NotSupportedException($"the file cannot have {SizeText.Format(sizeBytes)}: {LinuxException.Text(-result)}");
+        }
+
+        Interlocked.Exchange(ref _sizeBytes, sizeBytes);
+    }
+
     /// <inheritdoc/>
     public override async ValueTask CloseAsync()
     {

@@ -125,6 +125,14 @@ public abstract class BlockHandler
     public virtual ValueTask OnTaskManagementAsync(TaskManagementNotice notice) => ValueTask.CompletedTask;
 
     /// <summary>
+    /// The operator of a kernel's target wants another size: makes <see cref="SizeBytes"/> so, and completes. Initiators are told then. Without an override the operator hears that the disk cannot
+    /// be resized. Commands go on meanwhile; called on any thread, once at a time.
+    /// </summary>
+    /// <param name="sizeBytes">A positive multiple of the block size.</param>
+    /// <exception cref="NotSupportedException">It cannot have that size; the message is one line for a person.</exception>
+    public virtual ValueTask ResizeAsync(long sizeBytes) => throw new NotSupportedException("this kind of disk cannot be resized");
+
+    /// <summary>
     /// Lets go of what was opened, quickly: a successor may be waiting for it. Called once, last, when no other call is under way; writes without a flush may be
     /// lost, as on a real disk.
     /// </summary>

@@ -35,4 +35,7 @@ public sealed record DeviceInfo
 
     /// <summary>Command line arguments that are not options of the SDK, in order.</summary>
     public IReadOnlyList<string> Arguments { get; init; } = [];
+
+    /// <summary>Whether a kernel is the target, which knows less of the device than ours does.</summary>
+    internal bool IsBehindKernel { get; init; }
 }

@@ -211,12 +211,14 @@ sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log
             EventFd doorbell = EventFd.FromHandle(grant.Doorbell);
             EventFd targetDoorbell = EventFd.FromHandle(grant.TargetDoorbell);
             region = MappedRegion.Map(grant.Memory, grant.Message.MapBytes);
-            return new ServedRing(
-                thread, server, region, doorbell, targetDoorbell, session,
-                waitFlags: grant.Message.Ring.Contains(ReadyMessage.RingWaitFlags),
-                keepBuffers: grant.Message.Ring.Contains(ReadyMessage.RingKeepBuffers),
-                ownMemory: grant.Message.Ring.Contains(ReadyMessage.RingOwnMemory),
-                serviceTimes: grant.Message.Ring.Contains(ReadyMessage.RingServiceTimes));
+            RingTerms terms = new()
+            {
+                WaitFlags = grant.Message.Ring.Contains(ReadyMessage.RingWaitFlags),
+                KeepBuffers = grant.Message.Ring.Contains(ReadyMessage.RingKeepBuffers),
+                OwnMemory = grant.Message.Ring.Contains(ReadyMessage.RingOwnMemory),
+                ServiceTimes = grant.Message.Ring.Contains(ReadyMessage.RingServiceTimes),
+            };
+            return new ServedRing(thread, server, region, new EventDoorbells(doorbell, targetDoorbell), session, terms);
         }
         catch (Exception failure) when (failure is RingFormatException or LinuxException or ArgumentException)
         {

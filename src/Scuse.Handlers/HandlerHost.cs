@@ -3,6 +3,7 @@ using Scuse.Attach;
 using Scuse.Linux;
 using Scuse.Ring.Attach;
 using Scuse.Serving;
+using Scuse.Tcmu;
 
 namespace Scuse;
 
@@ -18,7 +19,7 @@ sealed class HandlerHost : IDisposable
     const int MaxServingThreads = 4;
 
     // When one device hangs and the process has to go, the others get so long to answer what they have.
-    const int HungGraceMs = 5000;
+    internal const int HungGraceMs = 5000;
 
     readonly OpenDevice _open;
     readonly TextWriter _errors;
@@ -50,12 +51,20 @@ sealed class HandlerHost : IDisposable
 
     internal TargetWatch Watch { get; }
 
+    internal Watcher Watcher => _watcher;
+
     /// <summary>Whether the process is asked to end.</summary>
     internal bool IsStopping => _stopping.IsCancellationRequested;
 
     /// <summary>Runs to the end and returns the process exit code.</summary>
     internal async Task<int> RunAsync()
     {
+        if (Options.Kernel)
+        {
+            using KernelDevices kernel = new(this, _open, _errors);
+            return await kernel.RunAsync(_stopping.Token).ConfigureAwait(false) ? ExitOrderly : ExitFailed;
+        }
+
         if (Options.Devices.Count == 0)
         {
             _log.Line($"which device? give --device NAME, or set {AttachMessage.DeviceVariable}; --serve starts a target around this program");

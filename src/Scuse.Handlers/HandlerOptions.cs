@@ -21,6 +21,9 @@ sealed record HandlerOptions
           --block-size N     logical block length, 512 or 4096, where the target asks for none (default: 512)
           --config TEXT      the handler's own configuration, where the target has none
           --spin-us N        how long to look for the next command before sleeping, in microseconds; 0: not at all (default: 50)
+          --kernel           serve the kernel's user backstores (TCMU) of its subtype, those of now and of later, instead of attaching to a target; --device: only that one
+          --subtype NAME     with --kernel: what dev_config begins with (default: scuse- and the handler's name)
+          --recovery WAY     with --kernel: what becomes of commands that a handler left behind: reset, they end in BUSY and are repeated; continue, they are done (default: reset)
           --serve            start `scuse serve` around this program, with:
           --portal ADDRESS   where to listen, and
           --target NAME      the target's iSCSI name
@@ -46,6 +49,17 @@ sealed record HandlerOptions
     internal int SpinMicroseconds { get; private set; } = AdaptiveSpin.DefaultMicroseconds;
 
     internal bool Serve { get; private set; }
+
+    /// <summary>Whether the kernel is the target.</summary>
+    internal bool Kernel { get; private set; }
+
+    /// <summary>Which user backstores of the kernel are this handler's.</summary>
+    internal string Subtype => _subtype ?? "scuse-" + Name.ToLowerInvariant();
+
+    /// <summary>Whether commands that an earlier handler left in a kernel's ring are done; else they end in BUSY.</summary>
+    internal bool Continues { get; private set; }
+
+    string? _subtype;
 
     internal bool Help { get; private set; }
 
@@ -99,12 +113,16 @@ sealed record HandlerOptions
                 case "--help" when equals < 0:
                     options.Help = true;
                     continue;
+                case "--kernel" when equals < 0:
+                    options.Kernel = true;
+                    options.HandlerArguments.Add(argument);
+                    continue;
                 case "--replace" when equals < 0:
                     options.Replace = true;
                     continue;
             }
 
-            if (name is not ("--socket" or "--device" or "--name" or "--config" or "--size" or "--block-size" or "--spin-us" or "--portal" or "--target"))
+            if (name is not ("--socket" or "--device" or "--name" or "--config" or "--size" or "--block-size" or "--spin-us" or "--subtype" or "--recovery" or "--portal" or "--target"))
             {
                 throw new FormatException($"option '{argument}' is unknown; --help lists those that are known");
             }
@@ -126,6 +144,11 @@ sealed record HandlerOptions
         if (options.Devices.Count == 0 && NullIfEmpty(environment(AttachMessage.DeviceVariable)) is { } devices)
         {
             options.AddDevices(AttachMessage.DeviceVariable, devices);
+        }
+
+        if (options.Kernel && (options.Serve || options.Replace))
+        {
+            throw new FormatException($"option '--kernel' does not go with '{(options.Serve ? "--serve" : "--replace")}'");
         }
 
         return options.Serve || options.ServeArguments.Count == 0
@@ -162,6 +185,17 @@ sealed record HandlerOptions
                 break;
             case "--spin-us":
                 SpinMicroseconds = ParseSpin(name, value);
+                break;
+            case "--subtype":
+                _subtype = value.Length > 0 && !value.Contains('/', StringComparison.Ordinal) ? value : throw new FormatException($"--subtype '{value}' is not a name without slashes");
+                break;
+            case "--recovery":
+                Continues = value switch
+                {
+                    "reset" => false,
+                    "continue" => true,
+                    _ => throw new FormatException($"--recovery '{value}' is no way; reset and continue are"),
+                };
                 break;
         }
     }

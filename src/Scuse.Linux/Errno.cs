@@ -39,6 +39,9 @@ public static class Errno
     /// <summary>It exists already.</summary>
     public const int EEXIST = 17;
 
+    /// <summary>No such device.</summary>
+    public const int ENODEV = 19;
+
     /// <summary>Invalid argument.</summary>
     public const int EINVAL = 22;
 
@@ -83,6 +86,9 @@ public static class Errno
 
     /// <summary>The peer cut the connection.</summary>
     public const int ECONNRESET = 104;
+
+    /// <summary>No room was left, and something was lost.</summary>
+    public const int ENOBUFS = 105;
 
     /// <summary>Not connected.</summary>
     public const int ENOTCONN = 107;

@@ -18,7 +18,15 @@ public static unsafe class FileRange
     public static SafeFileHandle Open(string path, bool readOnly = false, bool create = false)
     {
         ArgumentNullException.ThrowIfNull(path);
-        int flags = Native.O_CLOEXEC | (readOnly ? Native.O_RDONLY : Native.O_RDWR) | (create ? Native.O_CREAT | Native.O_EXCL : 0);
+        return Open(path, (readOnly ? Native.O_RDONLY : Native.O_RDWR) | (create ? Native.O_CREAT | Native.O_EXCL : 0));
+    }
+
+    /// <summary>Opens a character device for reading and writing, whose calls do not wait.</summary>
+    internal static SafeFileHandle OpenDevice(string path) => Open(path, Native.O_RDWR | Native.O_NONBLOCK);
+
+    static SafeFileHandle Open(string path, int flags)
+    {
+        flags |= Native.O_CLOEXEC;
         byte[] text = Encoding.UTF8.GetBytes(path + "\0");
         fixed (byte* pointer = text)
         {

@@ -54,6 +54,18 @@ public sealed unsafe class MappedRegion : IDisposable
             throw new LinuxException("mmap", Errno.EINVAL, $"{lengthBytes} bytes of a file of {held}");
         }
 
+        return MapShared(fd, lengthBytes, protection);
+    }
+
+    /// <summary>Maps the memory of a device, which has no length of its own: what may be touched of it is the device's affair.</summary>
+    internal static MappedRegion MapDevice(SafeFileHandle fd, long lengthBytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(lengthBytes);
+        return MapShared(fd, lengthBytes, Native.PROT_READ | Native.PROT_WRITE);
+    }
+
+    static MappedRegion MapShared(SafeFileHandle fd, long lengthBytes, int protection)
+    {
         void* address = Native.mmap(null, (nuint)lengthBytes, protection, Native.MAP_SHARED, (int)fd.DangerousGetHandle(), 0);
         return address == (void*)-1 ? throw Native.Failed("mmap", $"{lengthBytes} bytes") : new MappedRegion(address, lengthBytes);
     }

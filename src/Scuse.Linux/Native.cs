@@ -15,12 +15,18 @@ namespace Scuse.Linux;
 static unsafe partial class Native
 {
     internal const int AF_UNIX = 1;
+    internal const int AF_NETLINK = 16;
     internal const int SOCK_STREAM = 1;
+    internal const int SOCK_RAW = 3;
     internal const int SOCK_SEQPACKET = 5;
     internal const int SOCK_NONBLOCK = 0x800;
     internal const int SOCK_CLOEXEC = 0x80000;
     internal const int SOL_SOCKET = 1;
     internal const int SO_PEERCRED = 17;
+    internal const int SO_RCVBUFFORCE = 33;
+    internal const int SOL_NETLINK = 270;
+    internal const int NETLINK_GENERIC = 16;
+    internal const int NETLINK_ADD_MEMBERSHIP = 1;
     internal const int SCM_RIGHTS = 1;
     internal const int MSG_CTRUNC = 0x8;
     internal const int MSG_TRUNC = 0x20;
@@ -135,6 +141,7 @@ static unsafe partial class Native
     [LibraryImport("libc")] internal static partial int connect(int fd, void* address, uint length);
     [LibraryImport("libc")] internal static partial int accept4(int fd, void* address, uint* length, int flags);
     [LibraryImport("libc")] internal static partial int getsockopt(int fd, int level, int name, void* value, uint* length);
+    [LibraryImport("libc")] internal static partial int setsockopt(int fd, int level, int name, void* value, uint length);
     [LibraryImport("libc")] internal static partial nint recv(int fd, void* buffer, nuint length, int flags);
     [LibraryImport("libc")] internal static partial nint send(int fd, void* buffer, nuint length, int flags);
     [LibraryImport("libc")] internal static partial nint recvmsg(int fd, MessageHeader* message, int flags);

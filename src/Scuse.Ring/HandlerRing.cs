@@ -71,6 +71,36 @@ public sealed class HandlerRing
     /// <summary>How many commands are taken and not yet answered.</summary>
     public int Outstanding { get; private set; }
 
+    /// <summary>
+    /// Whether each entry that an answer is written into is marked first, so that another handler that takes the ring over can tell by <see cref="HasAnswersBegun"/>. Only where the target
+    /// passes over <see cref="RingAbi.ResponseFlagAnswerBegun"/>, as the kernel does.
+    /// </summary>
+    public bool MarksAnswers { get; init; }
+
+    /// <summary>
+    /// Whether the handler before this one ended while it wrote answers: what stands in their entries are no commands any more, and the ring cannot be read on. To be asked before the first
+    /// <see cref="TryTake"/>; it tells only where that handler marked answers.
+    /// </summary>
+    /// <exception cref="RingFormatException">What lies between tail and head makes no sense.</exception>
+    public bool HasAnswersBegun()
+    {
+        var head = _shared.LoadAcquire32(RingAbi.CommandHeadOffset);
+        if (head >= _ringBytes || head % RingAbi.EntryAlignment != 0)
+            throw new RingFormatException($"cmd_head is {head}, not the start of an entry in a command ring of {_ringBytes} bytes");
+        for (var position = _tail; position != head;)
+        {
+            var header = _shared.LoadOnce64(_ringOffset + position);
+            var length = (uint)header & ~(uint)RingAbi.OperationMask;
+            if (length == 0 || length > Distance(position, head) || length > _ringBytes - position)
+                throw new RingFormatException($"the entry at {position} claims {length} bytes, of {Distance(position, head)} before cmd_head and {_ringBytes - position} before the ring's end");
+            if ((header & RingAbi.OperationMask) == RingAbi.OperationCommand && (header >> (8 * RingAbi.ResponseFlagsOffset) & RingAbi.ResponseFlagAnswerBegun) != 0)
+                return true;
+            position = Advance(position, length);
+        }
+
+        return false;
+    }
+
     /// <summary>Takes the next entry, if there is one: a command, or a notice that the initiator gave up commands.</summary>
     /// <param name="into">Receives a private copy. Look at <see cref="HandlerCommand.Kind"/> first: a notice is not to be answered.</param>
     /// <returns>False if there is none.</returns>
@@ -329,6 +359,13 @@ public sealed class HandlerRing
     {
         var entry = _entries.First;
         var slot = (long)_ringOffset + entry.Offset;
+        if (MarksAnswers)
+        {
+            flags |= (ResponseFlags)RingAbi.ResponseFlagAnswerBegun;
+            _shared.StorePlain8(slot + RingAbi.ResponseFlagsOffset, (byte)flags);
+            // The mark is out before anything else of the command is lost; pairs with the load in HasAnswersBegun, by a handler that comes after the end of this one.
+            SharedRegion.FullFence();
+        }
         _shared.StorePlain16(slot + RingAbi.CommandIdOffset, id);
         _shared.StorePlain8(slot + RingAbi.ResponseFlagsOffset, (byte)flags);
         _shared.StorePlain32(slot + RingAbi.StatusOffset, status);

@@ -88,6 +88,12 @@ public static class RingAbi
     /// <summary>Response flag: the Data-In stands in the handler's own memory, at <see cref="OwnMemoryPlaceOffset"/>. Scuse's extension, in force only when negotiated.</summary>
     public const int ResponseFlagOwnMemory = 128;
 
+    /// <summary>
+    /// Response flag: the handler has begun to write an answer into the entry, so that of the command that stood there nothing can be read any more. For the next handler, in a ring that outlives
+    /// this one, as the kernel's do; to a target it means nothing.
+    /// </summary>
+    public const int ResponseFlagAnswerBegun = 64;
+
     // Every one that a target listens to.
     internal const ResponseFlags KnownResponseFlags = (ResponseFlags)(ResponseFlagUnknownOperation | ResponseFlagReadLength | ResponseFlagKeepBuffer | ResponseFlagOwnMemory);
 

@@ -18,7 +18,17 @@ static class HandlerCommand
             HelpName = "NAME",
         };
         var replace = new Option<bool>("--replace") { Description = "Take the devices over from the handler that serves them, without a failed command" };
-        var command = new Command("handler", "Run a built-in handler in this process; it attaches to a running engine") { spec, socket, device, replace };
+        var kernel = new Option<bool>("--kernel")
+        {
+            Description = "Serve the kernel's user backstores (TCMU) whose dev_config begins with the subtype, those of now and of later; --device: only that one. What follows the subtype and a slash is the device's spec",
+        };
+        var subtype = new Option<string?>("--subtype") { Description = "With --kernel: whose backstores; scuse-memory and scuse-file when not given", HelpName = "NAME" };
+        var recovery = new Option<string?>("--recovery")
+        {
+            Description = "With --kernel: what becomes of commands that a handler left behind. reset: they end in BUSY, and initiators repeat them (the default); continue: they are done",
+            HelpName = "reset|continue",
+        };
+        var command = new Command("handler", "Run a built-in handler in this process; it attaches to a running engine, or serves the kernel") { spec, socket, device, replace, kernel, subtype, recovery };
         command.SetAction(async (parsed, _) =>
         {
             List<string> arguments = [];
@@ -35,6 +45,19 @@ static class HandlerCommand
             if (parsed.GetValue(replace))
             {
                 arguments.Add("--replace");
+            }
+
+            if (parsed.GetValue(kernel))
+            {
+                arguments.Add("--kernel");
+            }
+
+            foreach ((Option<string?> option, string name) in ((Option<string?>, string)[])[(subtype, "--subtype"), (recovery, "--recovery")])
+            {
+                if (parsed.GetValue(option) is { } value)
+                {
+                    arguments.AddRange([name, value]);
+                }
             }
 
             using AllocationReport? report = Environment.GetEnvironmentVariable(AllocationReport.Variable) == "1" ? new AllocationReport("handler") : null;

@@ -24,6 +24,10 @@ abstract class CommandServer
     {
     }
 
+    /// <summary>Gives the device another size, which then is in <see cref="Ready"/>.</summary>
+    /// <exception cref="NotSupportedException">It has the size that it has.</exception>
+    internal virtual ValueTask ResizeAsync(long sizeBytes) => throw new NotSupportedException("this kind of device cannot be resized");
+
     /// <summary>Starts a command; true when its result is in the slot already, otherwise the slot comes to <see cref="Finish"/> later.</summary>
     internal abstract bool TryStart(CommandSlot slot);
 
@@ -178,6 +182,10 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
     readonly BlockHandler _handler;
     readonly BlockDeviceAdapter _device;
     readonly DeviceServer _server;
+    readonly bool _isBehindKernel;
+
+    // Set where there is nobody else to tell it: behind a kernel. 1: the next command hears that the capacity has changed.
+    int _capacityAttention;
 
     // Under the lock: sizes are told in their order.
     readonly Lock _sizeLock = new();
@@ -189,6 +197,7 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
         : base(log)
     {
         _handler = handler;
+        _isBehindKernel = device.IsBehindKernel;
         BlockDeviceFeatures features = handler.Features | (handler.IsReadOnly || device.ReadOnly ? BlockDeviceFeatures.ReadOnly : BlockDeviceFeatures.None);
         if (features.HasFlag(BlockDeviceFeatures.ReadOnly))
         {
@@ -226,7 +235,7 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
         {
             TimeSource = TimeProvider.System,
             TellsResources = askedLevel != ReadyMessage.LevelAll, // to the target, which watches thresholds; nobody does so at level all
-            HasCopyManager = true, // the target's, which copies at this level too
+            HasCopyManager = !device.IsBehindKernel, // the target's, which copies at this level too
             StartInBackground = static work => ThreadPool.QueueUserWorkItem(static work => work(), work, preferLocal: false),
         };
         string level = askedLevel.Length > 0 ? askedLevel : ReadyMessage.LevelIo;
@@ -259,9 +268,17 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
             {
                 _ready = _ready with { SizeBytes = sizeBytes };
                 _device.Info = _device.Info with { SizeBytes = sizeBytes };
+                Volatile.Write(ref _capacityAttention, _isBehindKernel ? 1 : 0);
                 _tellSize?.Invoke(sizeBytes);
             }
         }
+    }
+
+    internal override async ValueTask ResizeAsync(long sizeBytes)
+    {
+        CheckShape(sizeBytes, BlockSize);
+        await _handler.ResizeAsync(sizeBytes).ConfigureAwait(false);
+        SizeHasChanged();
     }
 
     internal override void TellSizes(Action<long>? tell, long known)
@@ -316,7 +333,14 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
     }
 
     protected override ValueTask<ScsiResult> ExecuteAsync(in ScsiCommand command) =>
-        _server.ExecuteAsync(new DeviceCommand(command.Cdb, command.DataOut, command.DataIn, command.Aborted));
+        TakesCapacityAttention(command.Cdb.Span)
+            ? new(ScsiResult.Check(SenseKey.UnitAttention, AdditionalSense.CapacityDataChanged))
+            : _server.ExecuteAsync(new DeviceCommand(command.Cdb, command.DataOut, command.DataIn, command.Aborted));
+
+    // The kernel does not tell who sent a command: the first that comes hears of it, whosever it is. SAM-5 clause 5.14 says which commands hear of nothing.
+    bool TakesCapacityAttention(ReadOnlySpan<byte> cdb) =>
+        Volatile.Read(ref _capacityAttention) != 0 && cdb[0] is not (OperationCode.Inquiry or OperationCode.ReportLuns or OperationCode.RequestSense)
+        && Interlocked.Exchange(ref _capacityAttention, 0) != 0;
 
     protected override ref ValueTaskAwaiter<ScsiResult> AwaiterOf(CommandSlot slot) => ref slot.Block;
 

@@ -143,6 +143,9 @@ sealed class CommandSlot
         }
     }
 
+    /// <summary>Clears what was not filled of the Data-In.</summary>
+    internal void ClearRest() => Scsi.DataIn.Slice((int)Math.Min(ReadLength, (uint)Scsi.DataIn.Length)).Clear();
+
     /// <summary>The command's buffers, which outlived its result, are not needed any more. Called on any thread, once.</summary>
     internal void ReleaseKept() => _thread.Complete(this);
 

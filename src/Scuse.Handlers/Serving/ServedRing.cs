@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Scuse.Linux;
 using Scuse.Ring;
+using Scuse.Scsi;
 
 namespace Scuse.Serving;
 
@@ -42,9 +43,41 @@ enum ControlNews
     Closed,
 }
 
+/// <summary>How the two ends of a ring wake each other.</summary>
+interface IDoorbells : IDisposable
+{
+    /// <summary>What is reported, for edges, when the target has rung.</summary>
+    int Descriptor { get; }
+
+    /// <summary>Takes note of a report; false when there will be no more, since the target is gone.</summary>
+    bool TryTake();
+
+    /// <summary>Wakes the target.</summary>
+    void Ring();
+}
+
+/// <summary>The doorbells of an attached device; they never tell that the target is gone: the connection does.</summary>
+/// <param name="own">What the target rings.</param>
+/// <param name="targets">What the target waits on.</param>
+sealed class EventDoorbells(EventFd own, EventFd targets) : IDoorbells
+{
+    public int Descriptor => own.Descriptor;
+
+    public bool TryTake() => true; // never read: each ring is one report, which costs a call less
+
+    public void Ring() => targets.Signal();
+
+    public void Dispose()
+    {
+        own.Dispose();
+        targets.Dispose();
+    }
+}
+
 /// <summary>The connection to the target while its ring is served.</summary>
 interface IControlChannel
 {
+    /// <summary>What there is to be read on; -1 where the target has nothing to say.</summary>
     int Descriptor { get; }
 
     /// <summary>Reads one message if there is one, by way of <paramref name="scratch"/>; it never waits.</summary>
@@ -52,6 +85,25 @@ interface IControlChannel
 
     /// <summary>Says which kept commands are free; false when the target has no room for the message now. It never waits.</summary>
     bool TryFreeKept(ReadOnlySpan<ushort> ids);
+}
+
+/// <summary>What was agreed on with the target, for one ring.</summary>
+readonly record struct RingTerms
+{
+    /// <summary>Whether the waiting flags are in force.</summary>
+    internal bool WaitFlags { get; init; }
+
+    /// <summary>Whether answered commands' buffers may be kept.</summary>
+    internal bool KeepBuffers { get; init; }
+
+    /// <summary>Whether answers may point into the handler's own memory.</summary>
+    internal bool OwnMemory { get; init; }
+
+    /// <summary>Whether answers tell how long commands took.</summary>
+    internal bool ServiceTimes { get; init; }
+
+    /// <summary>Whether entries are marked that answers are written into: where the ring outlives this process.</summary>
+    internal bool MarksAnswers { get; init; }
 }
 
 /// <summary>
@@ -77,13 +129,13 @@ sealed class ServedRing
     readonly CommandServer _server;
     readonly HandlerRing _ring;
     readonly MappedRegion _region;
-    readonly EventFd _doorbell;
-    readonly EventFd _targetDoorbell;
+    readonly IDoorbells _doorbells;
     readonly IControlChannel _control;
     readonly bool _waitFlags;
     readonly bool _keepBuffers;
     readonly TaskCompletionSource<ServingEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     volatile bool _stopRequested;
+    volatile bool _drainRequested;
 
     // By command id: those under way, whose answer is still to come.
     CommandSlot?[] _outstanding = new CommandSlot?[FirstOutstanding];
@@ -105,28 +157,22 @@ sealed class ServedRing
     /// <param name="thread">Who will serve it.</param>
     /// <param name="server">What does the commands.</param>
     /// <param name="region">The shared region; unmapped when the ring has ended and nobody holds a piece of it.</param>
-    /// <param name="doorbell">What the target rings; the ring's from now on.</param>
-    /// <param name="targetDoorbell">What the target waits on; the ring's from now on.</param>
+    /// <param name="doorbells">The doorbells; the ring's from now on.</param>
     /// <param name="control">The connection; the caller's.</param>
-    /// <param name="waitFlags">Whether the waiting flags are in force.</param>
-    /// <param name="keepBuffers">Whether answered commands' buffers may be kept.</param>
-    /// <param name="ownMemory">Whether answers may point into the handler's own memory.</param>
-    /// <param name="serviceTimes">Whether answers tell how long commands took.</param>
+    /// <param name="terms">What was agreed on with the target.</param>
     /// <exception cref="RingFormatException">There is no usable ring in the region.</exception>
     internal ServedRing(
-        ServingThread thread, CommandServer server, MappedRegion region, EventFd doorbell, EventFd targetDoorbell, IControlChannel control, bool waitFlags,
-        bool keepBuffers, bool ownMemory, bool serviceTimes)
+        ServingThread thread, CommandServer server, MappedRegion region, IDoorbells doorbells, IControlChannel control, RingTerms terms)
     {
         _thread = thread;
         _server = server;
-        _ring = new HandlerRing(region.Address, region.LengthBytes) { TellsServiceTimes = serviceTimes };
+        _ring = new HandlerRing(region.Address, region.LengthBytes) { TellsServiceTimes = terms.ServiceTimes, MarksAnswers = terms.MarksAnswers };
         _region = region;
-        _doorbell = doorbell;
-        _targetDoorbell = targetDoorbell;
+        _doorbells = doorbells;
         _control = control;
-        _waitFlags = waitFlags;
-        _keepBuffers = keepBuffers && (_ring.Flags & MailboxFlags.KeepBuffer) != 0;
-        server.SetAbilities(_keepBuffers, ownMemory);
+        _waitFlags = terms.WaitFlags;
+        _keepBuffers = terms.KeepBuffers && (_ring.Flags & MailboxFlags.KeepBuffer) != 0;
+        server.SetAbilities(_keepBuffers, terms.OwnMemory);
     }
 
     /// <summary>Completes when serving is over. From then on no command is under way, but for those in <see cref="Abandoned"/>.</summary>
@@ -150,7 +196,7 @@ sealed class ServedRing
     /// <summary>How many commands are under way.</summary>
     internal int Outstanding { get; private set; }
 
-    internal int DoorbellDescriptor => _doorbell.Descriptor;
+    internal int DoorbellDescriptor => _doorbells.Descriptor;
 
     internal int ControlDescriptor => _control.Descriptor;
 
@@ -170,6 +216,13 @@ sealed class ServedRing
     internal void RequestStop()
     {
         _stopRequested = true;
+        _thread.Attend(this);
+    }
+
+    /// <summary>Asks from any thread to end once everything that the target has put into the ring is answered.</summary>
+    internal void RequestDrain()
+    {
+        _drainRequested = true;
         _thread.Attend(this);
     }
 
@@ -277,6 +330,9 @@ sealed class ServedRing
         }
     }
 
+    /// <summary>The doorbell was reported.</summary>
+    internal void TakeDoorbell() => _targetGone |= !_doorbells.TryTake();
+
     internal void ReadControl(Span<byte> scratch)
     {
         ControlNews news;
@@ -300,8 +356,7 @@ sealed class ServedRing
             _region.Dispose();
         }
 
-        _doorbell.Dispose();
-        _targetDoorbell.Dispose();
+        _doorbells.Dispose();
         _ended.TrySetResult(_end!.Value);
     }
 
@@ -412,8 +467,13 @@ sealed class ServedRing
     /// <summary>Puts the answer into the ring; the slot is free then, unless its buffers are kept.</summary>
     void Settle(CommandSlot slot, ResponseFlags more)
     {
-        // A mailbox that does not offer READ_LEN takes all of the buffer, or nothing, as it always did.
+        // A mailbox that does not offer READ_LEN takes all of the buffer, or nothing, as it always did; the kernel does so, too, when the length is 0. What was not filled may be another's.
         ResponseFlags flags = slot.Flags | more;
+        if ((flags & ResponseFlags.ReadLength) != 0 && slot.Status == ScsiStatus.Good && (slot.ReadLength == 0 || (_ring.Flags & MailboxFlags.ReadLength) == 0))
+        {
+            slot.ClearRest();
+        }
+
         if ((_ring.Flags & MailboxFlags.ReadLength) == 0)
         {
             flags &= ~ResponseFlags.ReadLength;
@@ -490,7 +550,7 @@ sealed class ServedRing
         _hasAnswered = false;
         if (_ring.Publish() && _ring.TargetWantsDoorbell(_waitFlags))
         {
-            _targetDoorbell.Signal();
+            _doorbells.Ring();
         }
     }
 
@@ -514,7 +574,7 @@ sealed class ServedRing
         _freeAgainAt = _idsToFreeCount > 0 ? Environment.TickCount64 + FreeAgainMs : long.MaxValue;
     }
 
-    bool IsOver() => Outstanding == 0 && (_stopRequested || ((_removed || _released) && !_ring.HasCommands));
+    bool IsOver() => Outstanding == 0 && (_stopRequested || ((_removed || _released || _drainRequested) && !_ring.HasCommands));
 
     /// <summary>Nobody will read an answer any more: tells the handler so, and gives what is under way a while to end.</summary>
     void GiveUp(ServingEnd reason)

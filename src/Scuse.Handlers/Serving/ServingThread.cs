@@ -265,8 +265,11 @@ sealed class ServingThread : IDisposable
         ulong token = FirstRingToken + ((ulong)index << 1);
         try
         {
-            _epoll.Add(ring.DoorbellDescriptor, EpollEvents.In | EpollEvents.EdgeTriggered, token); // never read: each ring is one report, which costs a call less
-            _epoll.Add(ring.ControlDescriptor, EpollEvents.In | EpollEvents.ReadHangUp, token | ControlKind);
+            _epoll.Add(ring.DoorbellDescriptor, EpollEvents.In | EpollEvents.EdgeTriggered, token);
+            if (ring.ControlDescriptor >= 0)
+            {
+                _epoll.Add(ring.ControlDescriptor, EpollEvents.In | EpollEvents.ReadHangUp, token | ControlKind);
+            }
         }
         catch (LinuxException failure)
         {
@@ -291,7 +294,11 @@ sealed class ServingThread : IDisposable
         }
 
         _epoll.Remove(ring.DoorbellDescriptor);
-        _epoll.Remove(ring.ControlDescriptor);
+        if (ring.ControlDescriptor >= 0)
+        {
+            _epoll.Remove(ring.ControlDescriptor);
+        }
+
         _rings[ring.Index] = null;
         _freeIndices.Push(ring.Index);
         _ringCount--;
@@ -457,6 +464,10 @@ sealed class ServingThread : IDisposable
             if ((token & ControlKind) != 0)
             {
                 ring.ReadControl(_scratch);
+            }
+            else
+            {
+                ring.TakeDoorbell();
             }
 
             Awaken(ring);
