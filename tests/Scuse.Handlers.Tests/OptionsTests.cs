@@ -110,8 +110,26 @@ public sealed class HandlerOptionsTests
     [InlineData("--block-size=1000", "--block-size '1000' is not a block size; 512 and 4096 are")]
     [InlineData("--spin-us=-1", "--spin-us '-1' is not a number of microseconds from 0 to 1000")]
     [InlineData("--portal=1.2.3.4", "option '--portal' goes with --serve")]
+    [InlineData("--subtype=a/b", "--subtype 'a/b' is not a name without slashes")]
+    [InlineData("--recovery=pray", "--recovery 'pray' is no way; reset and continue are")]
     public void A_wrong_command_line_is_one_line(string argument, string message) =>
         Assert.Equal(message, Assert.Throws<FormatException>(() => HandlerOptions.Parse([argument], _ => null)).Message);
+
+    [Theory]
+    [InlineData("--serve")]
+    [InlineData("--replace")]
+    public void With_the_kernel_as_target_there_is_no_other(string other) =>
+        Assert.Equal($"option '--kernel' does not go with '{other}'", Assert.Throws<FormatException>(() => HandlerOptions.Parse(["--kernel", other], _ => null)).Message);
+
+    [Theory]
+    [InlineData(new[] { "--kernel", "--name", "Memory" }, "scuse-memory", false)]
+    [InlineData(new[] { "--kernel", "--subtype", "mine", "--recovery=continue" }, "mine", true)]
+    public void Behind_the_kernel_a_subtype_says_whose_a_backstore_is(string[] args, string subtype, bool continues)
+    {
+        HandlerOptions options = HandlerOptions.Parse(args, _ => null);
+
+        Assert.Equal((true, subtype, continues), (options.Kernel, options.Subtype, options.Continues));
+    }
 
     [Fact]
     public void With_serve_the_handlers_own_options_and_the_targets_part()

@@ -115,6 +115,31 @@ public sealed class ServingTests
         Assert.Equal(ResponseFlags.None, target.Execute([0x12, 0, 0, 0, 255, 0], dataInLength: 255).Flags);
     }
 
+    [Theory]
+    [InlineData(MailboxFlags.OutOfOrder, 255)] // all of the buffer goes to the initiator
+    [InlineData(MailboxFlags.OutOfOrder | MailboxFlags.ReadLength, 0)] // and here only what is said
+    public void What_is_not_filled_of_a_buffer_is_cleared_where_all_of_it_is_taken(MailboxFlags flags, int clearedTo)
+    {
+        using FakeTarget target = new FakeTarget(flags).Serve(device => new ArrayDisk(device));
+
+        Answer inquiry = target.Execute([0x12, 0, 0, 0, 255, 0], dataInLength: 255);
+
+        int length = inquiry.Data[4] + 5;
+        Assert.True(length < 255);
+        Assert.Equal(clearedTo == 255 ? (byte)0 : (byte)0xCC, inquiry.Data.AsSpan(length).ToArray().Distinct().Single());
+    }
+
+    [Fact]
+    public void A_length_of_none_is_cleared_as_well_since_the_kernel_takes_it_for_all()
+    {
+        using FakeTarget target = new FakeTarget().Serve(_ => new RawDevice(_ => CommandResult.GoodWith(0)));
+
+        Answer inquiry = target.Execute([0x12, 0, 0, 0, 36, 0], dataInLength: 36);
+
+        Assert.Equal((ResponseFlags.ReadLength, 0u), (inquiry.Flags, inquiry.ReadLength));
+        Assert.Equal(new byte[36], inquiry.Data);
+    }
+
     [Fact]
     public void A_read_past_the_last_block_never_reaches_the_handler()
     {

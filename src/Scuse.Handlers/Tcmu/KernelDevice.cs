@@ -162,7 +162,27 @@ sealed class KernelDevice
         catch (Exception failure)
         {
             _log.Line($"the size stays {SizeText.Format(server.Ready.SizeBytes)}: {ErrorLog.OneLine(failure.Message)}");
+            if (_folder.ReadRepliesInForce() != true)
+            {
+                _ = SetRightAsync(refusedBytes: sizeBytes, server.Ready.SizeBytes);
+            }
+
             return failure is NotSupportedException ? -Errno.EOPNOTSUPP : -Errno.EINVAL;
+        }
+    }
+
+    /// <summary>A kernel that does not wait for an answer takes every size as given: once it has, it is told the right one.</summary>
+    async Task SetRightAsync(long refusedBytes, long sizeBytes)
+    {
+        const int looks = 50, lookEveryMs = 20;
+        for (int i = 0; i < looks && _folder.ReadSizeBytes() != refusedBytes; i++)
+        {
+            await Task.Delay(lookEveryMs).ConfigureAwait(false);
+        }
+
+        if (_folder.ReadSizeBytes() == refusedBytes)
+        {
+            _folder.SetSizeBytes(sizeBytes);
         }
     }
 
