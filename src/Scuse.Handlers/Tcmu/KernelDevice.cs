@@ -5,7 +5,9 @@ using Scuse.Serving;
 namespace Scuse.Tcmu;
 
 /// <summary>One user backstore of the kernel, from its appearance to its removal, or to the end of this process. docs/kernel.md.</summary>
+#pragma warning disable CA1001 // a token source without a timer or a wait handle holds nothing that needs disposing
 sealed class KernelDevice
+#pragma warning restore CA1001
 {
     const string DeviceFolder = "/dev";
 
@@ -327,7 +329,7 @@ sealed class KernelDevice
         return end == ServingEnd.RingBroken ? DeviceEnd.Failed : DeviceEnd.Orderly;
     }
 
-    /// <summary>Sees to what an earlier handler has left in the ring, with new commands held back. docs/decisions/0010-recovery-behind-the-kernel.md.</summary>
+    /// <summary>Sees to what an earlier handler has left in the ring, with new commands held back. docs/decisions/0011-recovery-behind-the-kernel.md.</summary>
     void TakeOver(UioDevice device, MappedRegion region)
     {
         bool isBlocked = _folder.CanBlock && _folder.Block(true);

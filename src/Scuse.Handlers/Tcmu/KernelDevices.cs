@@ -200,7 +200,7 @@ sealed class KernelDevices : IDisposable
         if (_devices.TryGetValue(notice.Minor, out (KernelDevice Device, Task<DeviceEnd> Run) known) && known.Device.Name == notice.Name)
         {
             known.Device.RequestRemoval();
-            await known.Run.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await ((Task)known.Run).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             _devices.TryRemove(new(notice.Minor, known));
         }
 
