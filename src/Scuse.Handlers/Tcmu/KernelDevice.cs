@@ -30,6 +30,7 @@ sealed class KernelDevice
     CommandServer? _server;
     ServedRing? _ring;
     bool _isRemoved;
+    bool _repliesInForce = true; // an answer that nobody waits for does no harm
 
     /// <param name="host">Whose threads serve it.</param>
     /// <param name="uio">Where it is found.</param>
@@ -47,6 +48,13 @@ sealed class KernelDevice
     internal uint Minor { get; }
 
     internal BackstoreName Name { get; }
+
+    /// <summary>Whether the kernel waits for an answer to each notice of it, as far as is known.</summary>
+    internal bool RepliesInForce
+    {
+        get => Volatile.Read(ref _repliesInForce);
+        set => Volatile.Write(ref _repliesInForce, value);
+    }
 
     /// <summary>Completes when it is served, with true, or when it will not be.</summary>
     internal Task<bool> Started => _started.Task;
@@ -240,6 +248,11 @@ sealed class KernelDevice
     async Task<CommandServer?> OpenAsync()
     {
         HandlerOptions options = _host.Options;
+        if (_folder.ReadRepliesInForce() is { } inForce)
+        {
+            RepliesInForce = inForce;
+        }
+
         long sizeBytes = _folder.ReadSizeBytes();
         int blockSize = _folder.ReadBlockSize();
         DeviceInfo device = new()

@@ -108,14 +108,7 @@ sealed class KernelDevices : IDisposable
                 continue;
             }
 
-            KernelDevice device = Ensure(minor, name);
-
-            // Nobody may have been there to answer when it was enabled, or the notice was lost: whoever enables it would wait for ever.
-            BackstoreFolder folder = FolderOf(name);
-            if (folder.ReadRepliesInForce() == true && folder.ReadIsEnabled() == false && folder.ReadDeviceId() is { } id)
-            {
-                _answers.Add(AnswerAddedAsync(device, id));
-            }
+            _answers.Add(AnswerUnheardAsync(Ensure(minor, name)));
         }
     }
 
@@ -126,22 +119,17 @@ sealed class KernelDevices : IDisposable
             return;
         }
 
-        bool isAnswered = FolderOf(name).ReadRepliesInForce() ?? true; // what is being removed shows no settings any more, and an answer that nobody waits for does no harm
+        // Nothing here looks into configfs: who removes a backstore keeps its folder locked while it waits for the answer, and that may be another daemon's.
         switch (notice.Command)
         {
             case TcmuCommand.Added:
-                KernelDevice added = Ensure(notice.Minor, name);
-                if (isAnswered && notice.DeviceId is { } id)
-                {
-                    _answers.Add(AnswerAddedAsync(added, id));
-                }
-
+                _answers.Add(AnswerAddedAsync(Ensure(notice.Minor, name), notice.DeviceId));
                 break;
             case TcmuCommand.Removed:
-                _answers.Add(RemoveAsync(notice, isAnswered));
+                _answers.Add(RemoveAsync(notice));
                 break;
             case TcmuCommand.Reconfigure:
-                _answers.Add(ReconfigureAsync(notice, isAnswered));
+                _answers.Add(ReconfigureAsync(notice));
                 break;
         }
     }
@@ -186,19 +174,35 @@ sealed class KernelDevices : IDisposable
         return end;
     }
 
-    async Task AnswerAddedAsync(KernelDevice device, uint id)
+    /// <summary>Nobody may have been there to answer when it was enabled, or the notice was lost: whoever enables it would wait for ever.</summary>
+    async Task AnswerUnheardAsync(KernelDevice device)
     {
+        await device.Started.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        BackstoreFolder folder = FolderOf(device.Name);
+        if (folder.ReadIsEnabled() == false)
+        {
+            await AnswerAddedAsync(device, folder.ReadDeviceId()).ConfigureAwait(false);
+        }
+    }
+
+    async Task AnswerAddedAsync(KernelDevice device, uint? deviceId)
+    {
+        await device.Started.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         bool isServed = await device.Started.ConfigureAwait(false);
-        if (_addedIsAnswered.TryAdd(id, true))
+        device.RepliesInForce = FolderOf(device.Name).ReadRepliesInForce() == true;
+        if (device.RepliesInForce && deviceId is { } id && _addedIsAnswered.TryAdd(id, true))
         {
             Answer(TcmuCommand.Added, id, isServed ? 0 : -Errno.EIO);
         }
     }
 
-    async Task RemoveAsync(TcmuNotice notice, bool isAnswered)
+    /// <summary>Until this has answered, whoever looks into the backstore's folder waits with the one who removes it.</summary>
+    async Task RemoveAsync(TcmuNotice notice)
     {
+        bool isAnswered = true; // an answer that nobody waits for does no harm
         if (_devices.TryGetValue(notice.Minor, out (KernelDevice Device, Task<DeviceEnd> Run) known) && known.Device.Name == notice.Name)
         {
+            isAnswered = known.Device.RepliesInForce;
             known.Device.RequestRemoval();
             await ((Task)known.Run).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             _devices.TryRemove(new(notice.Minor, known));
@@ -214,8 +218,10 @@ sealed class KernelDevices : IDisposable
         }
     }
 
-    async Task ReconfigureAsync(TcmuNotice notice, bool isAnswered)
+    async Task ReconfigureAsync(TcmuNotice notice)
     {
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        bool isAnswered = FolderOf(notice.Name!).ReadRepliesInForce() == true;
         int status = _devices.TryGetValue(notice.Minor, out (KernelDevice Device, Task<DeviceEnd> Run) known) && known.Device.Name == notice.Name
             ? await known.Device.ReconfigureAsync(notice).ConfigureAwait(false)
             : -Errno.ENODEV;
