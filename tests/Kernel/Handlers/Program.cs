@@ -1,11 +1,12 @@
 using Scuse;
 using Scuse.Handlers.File;
 using Scuse.Handlers.Memory;
+using Scuse.Kernel.Handlers;
 
-// The built-in handlers and one of an author's, in one program: memory, file and sparse, with the options of every handler.
+// The built-in handlers and one of an author's, in one program: memory, file and sparse, with the options of every handler. And what a daemon promises the kernel: promise 1, promise 0.
 if (args.Length == 0)
 {
-    Console.Error.WriteLine("usage: kernel-handlers memory|file|sparse OPTION...");
+    Console.Error.WriteLine("usage: kernel-handlers memory|file|sparse OPTION..., kernel-handlers promise 0|1");
     return 2;
 }
 
@@ -15,6 +16,7 @@ return args[0] switch
     "memory" => await MemoryProgram.RunAsync("", options),
     "file" => await FileProgram.RunAsync("", options),
     "sparse" => await Handler.RunAsync(options, static device => new SparseDisk(device.SizeBytes)),
+    "promise" => Promise.Make(args is [_, "1"]),
     _ => 2,
 };
 
@@ -96,6 +98,12 @@ sealed class SparseDisk(long sizeBytes) : BlockHandler
             }
         }
 
+        return ValueTask.CompletedTask;
+    }
+
+    public override ValueTask OnTaskManagementAsync(TaskManagementNotice notice)
+    {
+        Console.Error.WriteLine(notice.Function);
         return ValueTask.CompletedTask;
     }
 

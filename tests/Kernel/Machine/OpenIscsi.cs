@@ -42,15 +42,19 @@ sealed class OpenIscsi : IAsyncDisposable
     public static async Task<OpenIscsi> StartAsync(Guest guest, ScuseServe serve, int? port = null)
     {
         await guest.BootAsync();
-        await guest.MustRunAsync($"""
+        await StartDaemonAsync(guest);
+        return new OpenIscsi(guest, serve.Target, port ?? serve.Port);
+    }
+
+    /// <summary>The daemon alone, for who names targets by hand.</summary>
+    public static Task StartDaemonAsync(Guest guest) =>
+        guest.MustRunAsync($"""
             pgrep iscsid >/dev/null && exit
             modprobe -a iscsi_tcp sd_mod sg
             echo InitiatorName={Name} >/etc/iscsi/initiatorname.iscsi
             sed -i 's/^iscsid.startup.*//' /etc/iscsi/iscsid.conf
             iscsid
             """);
-        return new OpenIscsi(guest, serve.Target, port ?? serve.Port);
-    }
 
     /// <summary>Asks the portal for its targets, with settings of the discovery record given by name and value.</summary>
     public Task<Outcome> DiscoverAsync(params (string Name, string Value)[] settings)
