@@ -19,6 +19,7 @@ var root = new RootCommand("SCSI in userspace: disks over iSCSI, each served by 
     new DrainCommand(),
     new ReloadCommand(),
     AccessCommand.Create(),
+    KernelCommand.Create(),
 };
 ParseResult command = root.Parse(args.Length == 0 ? ["--help"] : args);
 if (command.Errors.Count > 0)
