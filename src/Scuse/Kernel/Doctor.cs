@@ -76,7 +76,7 @@ sealed class Doctor(IKernelTree tree, KernelPaths paths, Processes processes, Fu
     IEnumerable<Finding> Notices()
     {
         string parameters = Path.Combine(paths.Modules, Module, "parameters");
-        if (tree.Read(Path.Combine(parameters, "block_netlink")) is { } blocked && blocked.Trim() is not ("0" or "N" or ""))
+        if (tree.Read(Path.Combine(parameters, "block_netlink"))?.Trim() is "blocked" or "1" or "Y")
         {
             yield return new Finding(Severity.Problem, "notices", "the kernel sends none: block_netlink is on, and backstores can neither be enabled nor removed", $"echo 0 > {parameters}/block_netlink");
         }

@@ -54,7 +54,7 @@ public sealed class DoctorTests : IDisposable
     [Fact]
     public void Notices_that_are_blocked_are_a_problem()
     {
-        _tree["/module/target_core_user/parameters/block_netlink"] = "1";
+        _tree["/module/target_core_user/parameters/block_netlink"] = "blocked";
 
         Assert.Contains(Examine(), static finding => finding is { Subject: "notices", Severity: Severity.Problem } && finding.Text.Contains("block_netlink", StringComparison.Ordinal));
     }

@@ -16,7 +16,7 @@ sealed class FakeKernelTree : IKernelTree
     public FakeKernelTree()
     {
         _given.UnionWith(["/t", "/t/core", "/t/core/iblock_0", "/uio", "/scsi", "/module", "/module/target_core_user"]);
-        _files["/module/target_core_user/parameters/block_netlink"] = "0";
+        _files["/module/target_core_user/parameters/block_netlink"] = "unblocked";
         _made.Add("/t/core/iblock_0/other");
     }
 
