@@ -67,7 +67,7 @@ sealed class Processes(string folder)
 
     string NameOf(int pid) => Read(Path.Combine(PathOf(pid), "comm"))?.Trim() ?? "?";
 
-    IEnumerable<string> Threads(int pid) => Entries(Path.Combine(PathOf(pid), "task"));
+    string[] Threads(int pid) => Entries(Path.Combine(PathOf(pid), "task"));
 
     static IEnumerable<string> Links(string path) => Entries(path).Select(static entry => TryReadLink(entry)).OfType<string>();
 
