@@ -33,6 +33,9 @@ sealed class LightInitiator : IDisposable
 
     public int Pid => _running.Id;
 
+    /// <summary>Whether it has ended, well or not.</summary>
+    public bool HasEnded => _running.HasExited;
+
     /// <summary>Starts one; returns when all its sessions are logged in and its load begins.</summary>
     /// <exception cref="PeerException">It does not come so far.</exception>
     public static async Task<LightInitiator> StartAsync(string url, int seconds, params string[] options)
