@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Text.RegularExpressions;
 
 namespace Scuse.Kernel;
 
@@ -8,15 +7,12 @@ namespace Scuse.Kernel;
 /// Connections that end at any moment, from either side and in between, while files on ext4 are written, read and compared: the session recovers, and no program in the guest hears of it.
 /// <c>tests/Kernel/run cuts</c> is the long form.
 /// </summary>
-public sealed partial class CutTests(Guest guest) : PeerTest, IClassFixture<Guest>
+public sealed class CutTests(Guest guest) : PeerTest, IClassFixture<Guest>
 {
     const int ShortFormSeconds = 25;
 
     // From a cut to the end of the next login: 2 s when the machine is idle. The initiator would hold commands back for longer (replacement_timeout).
     const int RecoverySeconds = 240, ReplacementSeconds = 600;
-
-    // For a round of the load to end, and for what comes after it.
-    const int EndSeconds = 300;
 
     static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
 
@@ -41,25 +37,15 @@ public sealed partial class CutTests(Guest guest) : PeerTest, IClassFixture<Gues
             ("conn[0].iscsi.HeaderDigest", "CRC32C"), ("conn[0].iscsi.DataDigest", "CRC32C"), ("session.timeo.replacement_timeout", $"{ReplacementSeconds}"),
             ("conn[0].timeo.noop_out_interval", "3"), ("conn[0].timeo.noop_out_timeout", "5"));
         string disk = await initiator.LoginToDiskAsync();
-        await MakeFileSystemAsync(disk);
-
-        Task<Outcome> blocks = guest.RunAsync(Blocks, seconds + RecoverySeconds + EndSeconds);
-        Task<Outcome> files = guest.RunAsync(Files, seconds + RecoverySeconds + EndSeconds);
+        VerifiedLoad load = await VerifiedLoad.StartAsync(guest, disk, seconds + RecoverySeconds);
         Stopwatch clock = Stopwatch.StartNew();
-        Dictionary<string, int> cuts = await CutAsync(proxy, new Random(seed), TimeSpan.FromSeconds(seconds), Task.WhenAny(blocks, files));
+        Dictionary<string, int> cuts = await CutAsync(proxy, new Random(seed), TimeSpan.FromSeconds(seconds), load.Ended);
         string time = $"{clock.Elapsed.TotalSeconds:0} s";
-        await guest.MustRunAsync("touch /run/stop");
-        Outcome verified = (await blocks).OrThrow(), compared = (await files).OrThrow();
-        Outcome check = await guest.RunAsync($"umount /mnt && e2fsck -f -n {disk} && mount {disk} /mnt && cd /mnt/tree && sha256sum --quiet -c /tmp/sums && cd / && umount /mnt", EndSeconds);
-        string kernel = await guest.KernelLogAsync();
-
-        (long read, long written) = Mebibytes(verified.Output);
+        VerifiedLoad.Report report = await load.EndAsync();
         TestContext.Current.TestOutputHelper?.WriteLine(
             $"{cuts.Values.Sum()} cuts in {time} ({string.Join(", ", cuts.Select(static cut => $"{cut.Value} {cut.Key}"))}), {proxy.Connections} logins, seed {seed}; "
-            + $"{written} MiB written past the page cache, {read} MiB read and compared; {compared.Output.TrimEnd()}");
-        check.OrThrow();
-        Assert.Equal(written, read);
-        Assert.DoesNotMatch(DataError(), kernel);
+            + report.Text);
+        report.AssertWhole();
         Assert.All(cuts, static cut => Assert.NotEqual(0, cut.Value));
     }
 
@@ -70,8 +56,8 @@ public sealed partial class CutTests(Guest guest) : PeerTest, IClassFixture<Gues
         await guest.BootAsync();
         const string Damage = "printf x | dd bs=1 seek=70001 conv=notrunc status=none of=";
 
-        Outcome whole = await guest.RunAsync($"mkdir -p /root/checks && cd /root/checks && {Fio} {SmallBlocks} --rw=write --size=1M && {Fio} {SmallBlocks} --rw=write --size=1M --verify_only");
-        Outcome damaged = await guest.RunAsync($"cd /root/checks && {Damage}small && {Fio} {SmallBlocks} --rw=write --size=1M --verify_only");
+        Outcome whole = await guest.RunAsync($"mkdir -p /root/checks && cd /root/checks && {VerifiedLoad.Fio} {VerifiedLoad.SmallBlocks} --rw=write --size=1M && {VerifiedLoad.Fio} {VerifiedLoad.SmallBlocks} --rw=write --size=1M --verify_only");
+        Outcome damaged = await guest.RunAsync($"cd /root/checks && {Damage}small && {VerifiedLoad.Fio} {VerifiedLoad.SmallBlocks} --rw=write --size=1M --verify_only");
         Outcome file = await guest.RunAsync($"cd /root/checks && cp /usr/bin/bash . && sha256sum bash >sums && {Damage}bash && sha256sum --quiet -c sums");
 
         whole.OrThrow();
@@ -79,46 +65,6 @@ public sealed partial class CutTests(Guest guest) : PeerTest, IClassFixture<Gues
         Assert.NotEqual(0, damaged.ExitCode);
         Assert.NotEqual(0, file.ExitCode);
     }
-
-    const string Fio = "fio --direct=1 --ioengine=libaio --verify=crc32c --verify_fatal=1";
-
-    const string SmallBlocks = "--name=small --filename=small --bs=4k --iodepth=8";
-
-    /// <summary>Small and large writes past the page cache; each block is read back after a few others, and compared by a checksum that it holds itself.</summary>
-    const string Blocks = $"""
-        cd /mnt
-        until [ -e /run/stop ]; do
-            {Fio} --randrepeat=0 --verify_backlog=16 --output-format=json --output=/tmp/fio.json {SmallBlocks} --rw=randwrite --size=2M \
-                --name=large --filename=large --bs=256k --iodepth=4 --rw=randwrite --size=16M || exit
-            grep io_bytes /tmp/fio.json
-        done
-        """;
-
-    /// <summary>Files written through the page cache, and read from the disk again.</summary>
-    const string Files = """
-        cd /usr/sbin && find . -type f | sort | head -n 60 >/tmp/names
-        xargs sha256sum </tmp/names >/tmp/sums
-        rounds=0
-        until [ -e /run/stop ] && [ $rounds -gt 0 ]; do
-            rm -rf /mnt/tree && mkdir /mnt/tree && xargs cp -t /mnt/tree </tmp/names && sync -f /mnt/tree || exit
-            echo 1 >/proc/sys/vm/drop_caches
-            (cd /mnt/tree && sha256sum --quiet -c /tmp/sums) || exit
-            rounds=$((rounds + 1))
-        done
-        echo "$rounds times $(wc -l </tmp/names) files copied and compared"
-        """;
-
-    // A command that one cut after the other falls upon is not to run out of its five attempts: connections that end so often are this test's alone.
-    async Task MakeFileSystemAsync(string disk) => await guest.MustRunAsync(
-        $"""
-        set -e
-        echo -1 | tee /sys/block/{disk[5..]}/device/scsi_disk/*/max_retries >/dev/null
-        mke2fs -q -t ext4 {disk}
-        mkdir -p /mnt && mount {disk} /mnt
-        rm -f /run/stop
-        dmesg --clear
-        """,
-        120);
 
     /// <summary>Cuts, waits until the session is back, and lets a moment pass, for so long or until the load ends; each kind at least once. Tells how many cuts of each kind there were.</summary>
     async Task<Dictionary<string, int>> CutAsync(CuttingProxy proxy, Random random, TimeSpan time, Task load)
@@ -180,19 +126,5 @@ public sealed partial class CutTests(Guest guest) : PeerTest, IClassFixture<Gues
 
     async Task ScuseAsync(params string[] arguments) => (await ScuseServe.RunAsync(Deadline, [.. arguments, "--control", TemporaryFile("attach.sock.control")])).OrThrow();
 
-    // Each round's lines "io_bytes" : N, for reads, writes and trims of each of the two jobs.
-    static (long Read, long Written) Mebibytes(string output)
-    {
-        long[] bytes = [.. IoBytes().Matches(output).Select(static match => long.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture))];
-        long Sum(int which) => bytes.Where((_, index) => index % 3 == which).Sum() >> 20;
-        return (Sum(0), Sum(1));
-    }
-
     static int? Number(string variable) => int.TryParse(Environment.GetEnvironmentVariable(variable), CultureInfo.InvariantCulture, out int number) ? number : null;
-
-    [GeneratedRegex("I/O error|EXT4-fs (error|warning)|Remounting filesystem|digest")]
-    private static partial Regex DataError();
-
-    [GeneratedRegex(@"""io_bytes"" : (\d+)")]
-    private static partial Regex IoBytes();
 }

@@ -9,16 +9,20 @@ sealed class CuttingProxy : IAsyncDisposable
     // Small, so that a cut is likely to fall into a PDU.
     const int PieceBytes = 5000;
 
-    readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+    readonly TcpListener _listener;
     readonly int _enginePort;
     readonly Lock _lock = new();
     readonly List<(Socket Initiator, Socket Engine)> _ways = []; // under _lock
     readonly Task _accepting;
     int _count;
 
-    public CuttingProxy(int enginePort)
+    /// <summary>Opens a way to a port of the engine.</summary>
+    /// <param name="enginePort">Where it leads.</param>
+    /// <param name="port">Where it begins, to take the place of one that is gone; 0: wherever there is room.</param>
+    public CuttingProxy(int enginePort, int port = 0)
     {
         _enginePort = enginePort;
+        _listener = new TcpListener(IPAddress.Loopback, port);
         _listener.Start();
         _accepting = AcceptAsync();
     }
