@@ -121,7 +121,7 @@ static class KernelCommand
         {
             (string config, long? sizeOfSpec) = BackstoreSpec.Parse(parsed.GetValue(_config)!, Environment.CurrentDirectory);
             long size = parsed.GetValue(_size) is { } text
-                ? SizeText.TryParse(text, out long given) ? given : throw new FormatException($"'{text}' is not a size: a number, with K, M, G or T")
+                ? SizeText.Parse(text)
                 : sizeOfSpec ?? throw new FormatException("--size is needed: the spec does not say how large the disk is to be");
             Backstore made = Backstores.Create(new NewBackstore(parsed.GetValue(_name)!, config, size, parsed.GetValue(_block))
             {
@@ -243,8 +243,7 @@ static class KernelCommand
 
         protected override void Do(Backstore backstore, ParseResult parsed)
         {
-            string text = parsed.GetValue(_size)!;
-            long wanted = SizeText.TryParse(text, out long size) ? size : throw new FormatException($"'{text}' is not a size: a number, with K, M, G or T");
+            long wanted = SizeText.Parse(parsed.GetValue(_size)!);
             Backstores.Resize(backstore, wanted);
             Report.Line($"the handler of {backstore.Name} was asked for {Report.Size(wanted)}; `scuse kernel list` shows what it has made of it");
         }

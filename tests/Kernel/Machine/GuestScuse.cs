@@ -15,7 +15,7 @@ sealed class GuestScuse
         string shared = Path.Combine(guest.SharedFolder, "scuse");
         if (!Directory.Exists(shared))
         {
-            // .../shared/Microsoft.NETCore.App/VERSION
+            // The folder of one version, three below the one that dotnet itself is in.
             string runtime = Path.GetDirectoryName(typeof(object).Assembly.Location)!;
             string version = Path.GetFileName(runtime), dotnet = Path.GetFullPath(Path.Combine(runtime, "../../.."));
             foreach (string part in (string[])["dotnet", "host/fxr", $"shared/Microsoft.NETCore.App/{version}", $"shared/Microsoft.AspNetCore.App/{version}"])
