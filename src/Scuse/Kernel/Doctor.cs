@@ -44,6 +44,11 @@ sealed class Doctor(IKernelTree tree, KernelPaths paths, Processes processes, Fu
 
         findings.AddRange(Notices());
         findings.AddRange(Ring());
+        if (findings.Any(static finding => finding.Severity == Severity.Problem))
+        {
+            return findings; // a folder that somebody waits to remove is locked: whoever looks into it would wait as well
+        }
+
         IReadOnlyList<Backstore> all = new Backstores(tree, paths, processes).List();
         findings.AddRange(all.SelectMany(Examine));
         if (all.Count == 0)
