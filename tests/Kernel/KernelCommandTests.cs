@@ -62,11 +62,13 @@ public sealed class KernelCommandTests(Guest guest) : PeerTest, IClassFixture<Gu
             set -e
             iscsiadm -m discovery -t st -p 127.0.0.1 >/dev/null
             iscsiadm -m node -T iqn.2026-11.example.guest:lio -p 127.0.0.1 --login >/dev/null
-            for i in $(seq 300); do disk=$(echo /sys/class/iscsi_session/session*/device/target*/*/block/sd*); [ -e "$disk/queue" ] && break; sleep 0.1; done
-            disk=/dev/$(basename "$disk")
+            """);
+        string disk = Assert.Single(await GuestDisk.WaitForAsync(guest, GuestDisk.OfIscsi));
+        await guest.MustRunAsync($"""
+            set -e
             dd if=/dev/urandom of=/tmp/random bs=1M count=16 2>/dev/null
-            dd if=/tmp/random of=$disk bs=1M oflag=direct 2>/dev/null
-            dd if=$disk bs=1M count=16 iflag=direct 2>/dev/null | cmp - /tmp/random
+            dd if=/tmp/random of={disk} bs=1M oflag=direct 2>/dev/null
+            dd if={disk} bs=1M count=16 iflag=direct 2>/dev/null | cmp - /tmp/random
             """);
         string listed = await scuse.MustRunAsync("kernel list");
         Assert.Contains("iscsi iqn.2026-11.example.guest:lio LUN 0", listed);

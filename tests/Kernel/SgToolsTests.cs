@@ -38,14 +38,7 @@ public sealed partial class SgToolsTests(Guest guest) : PeerTest, IClassFixture<
         await using OpenIscsi initiator = await OpenIscsi.StartAsync(guest, serve);
         await initiator.AddAsync();
         (await initiator.LoginAsync()).OrThrow();
-        string[] disks = (await guest.MustRunAsync("""
-            for i in $(seq 100); do
-                set -- $(ls -d /sys/class/iscsi_session/session*/device/target*/*:0/block/sd* /sys/class/iscsi_session/session*/device/target*/*:1/block/sd* 2>/dev/null)
-                [ $# = 2 ] && echo "/dev/${1##*/} /dev/${2##*/}" && exit
-                sleep 0.2
-            done
-            exit 1
-            """)).Split(' ', StringSplitOptions.TrimEntries);
+        string[] disks = await GuestDisk.WaitForAsync(guest, GuestDisk.OfIscsi, count: 2);
 
         string commands = string.Join('\n', script.Split(" ;; ").Select(static command => $"say '{command.Replace("'", "'\\''", StringComparison.Ordinal)}'; {{ {command}; }} 2>&1; echo \"= $?\""));
         string output = await guest.MustRunAsync($"set -o pipefail; d={disks[0]} e={disks[1]}; g=/dev/$(ls /sys/block/{disks[0][5..]}/device/scsi_generic) h=/dev/$(ls /sys/block/{disks[1][5..]}/device/scsi_generic); say() {{ echo; echo \"$ $1\"; }}\n{commands}\ntrue");

@@ -89,19 +89,7 @@ sealed class OpenIscsi : IAsyncDisposable
     public async Task<string> LoginToDiskAsync()
     {
         (await LoginAsync()).OrThrow();
-        string output = await _guest.MustRunAsync("""
-            for i in $(seq 100); do
-                set -- /sys/class/iscsi_session/session*/device/target*/*/block/sd*
-                if [ -e "$1" ]; then
-                    echo 120 >"$1/device/timeout"
-                    echo "/dev/${1##*/}"
-                    exit
-                fi
-                sleep 0.2
-            done
-            exit 1
-            """);
-        return output.Trim();
+        return (await GuestDisk.WaitForAsync(_guest, GuestDisk.OfIscsi))[0];
     }
 
     /// <summary>What the guest says was agreed on, by the names of sysfs: <c>header_digest</c>, <c>max_burst_len</c> and so on.</summary>

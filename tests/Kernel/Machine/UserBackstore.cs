@@ -32,31 +32,21 @@ sealed class UserBackstore : IAsyncDisposable
     /// <summary>Makes a disk of the guest itself of it (tcm_loop); its path.</summary>
     public async Task<string> MapLocallyAsync()
     {
-        string disk = await _guest.MustRunAsync($"""
+        string address = (await _guest.MustRunAsync($"""
             set -e
             mkdir -p {Loop}/tpgt_1/lun/lun_0
             echo -n naa.5001405000000002 >{Loop}/tpgt_1/nexus
             ln -s {Folder} {Loop}/tpgt_1/lun/lun_0/link
-            address=$(cat {Loop}/tpgt_1/address)
-            for i in $(seq 300); do
-                disk=$(echo /sys/class/scsi_device/$address:0/device/block/sd*)
-                if [ -e "$disk/queue" ]; then
-                    echo 120 >"$disk/device/timeout"
-                    echo "/dev/$(basename "$disk")"
-                    exit
-                fi
-                sleep 0.1
-            done
-            exit 1
-            """);
-        return disk.Trim();
+            cat {Loop}/tpgt_1/address
+            """)).Trim();
+        return (await GuestDisk.WaitForAsync(_guest, $"/sys/class/scsi_device/{address}:0/device/block/sd*"))[0];
     }
 
     /// <summary>Has LIO export it by iSCSI, and the guest's open-iscsi log in there; the disk's path.</summary>
     public async Task<string> MapByIscsiAsync()
     {
         await OpenIscsi.StartDaemonAsync(_guest);
-        string disk = await _guest.MustRunAsync($"""
+        await _guest.MustRunAsync($"""
             set -e
             mkdir -p /etc/target {Iscsi}/tpgt_1/lun/lun_0 {Iscsi}/tpgt_1/np/127.0.0.1:3260
             cd {Iscsi}/tpgt_1
@@ -66,18 +56,8 @@ sealed class UserBackstore : IAsyncDisposable
             cd /
             iscsiadm -m discovery -t st -p 127.0.0.1 >/dev/null
             iscsiadm -m node -T {Iqn} -p 127.0.0.1 --login >/dev/null
-            for i in $(seq 300); do
-                disk=$(echo /sys/class/iscsi_session/session*/device/target*/*/block/sd*)
-                if [ -e "$disk/queue" ]; then
-                    echo 120 >"$disk/device/timeout"
-                    echo "/dev/$(basename "$disk")"
-                    exit
-                fi
-                sleep 0.1
-            done
-            exit 1
             """);
-        return disk.Trim();
+        return (await GuestDisk.WaitForAsync(_guest, GuestDisk.OfIscsi))[0];
     }
 
     /// <summary>Unmaps and removes it, as an operator would, whatever is under way.</summary>
