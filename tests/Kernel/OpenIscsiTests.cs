@@ -122,25 +122,9 @@ public sealed class OpenIscsiTests(Guest guest) : PeerTest, IClassFixture<Guest>
         await initiator.FindAsync(("conn[0].iscsi.HeaderDigest", "CRC32C"), ("conn[0].iscsi.DataDigest", "CRC32C"));
         string disk = await initiator.LoginToDiskAsync();
 
-        string sums = await guest.MustRunAsync(
-            $"""
-            set -e
-            mke2fs -q -t ext4 {disk}
-            mkdir -p /mnt && mount {disk} /mnt
-            cp -a /usr/sbin /mnt/
-            head -c 8M /dev/urandom >/mnt/random
-            cd /mnt && find . -type f -print0 | sort -z | xargs -0 sha256sum >/tmp/sums
-            cd / && umount /mnt
-            e2fsck -f -n {disk}
-            mount {disk} /mnt
-            cd /mnt && sha256sum --quiet -c /tmp/sums
-            cd / && umount /mnt
-            wc -l </tmp/sums
-            """,
-            seconds: 600);
+        await GuestDisk.MustKeepFilesAsync(guest, disk);
         JsonNode connection = (await SessionAsync())["connections"]![0]!;
 
-        Assert.True(int.Parse(sums.TrimEnd().Split('\n')[^1]) > 100, sums);
         Assert.Equal((true, true), ((bool)connection["headerDigest"]!, (bool)connection["dataDigest"]!));
     }
 

@@ -29,7 +29,7 @@ public sealed partial class TcmuTests(Guest guest) : PeerTest, IClassFixture<Gue
         await using UserBackstore backstore = await UserBackstore.CreateAsync(guest, kind, configuration, SizeBytes);
         string disk = overIscsi ? await backstore.MapByIscsiAsync() : await backstore.MapLocallyAsync();
 
-        await MustKeepFilesAsync(disk);
+        await GuestDisk.MustKeepFilesAsync(guest, disk);
         await MustVerifyAsync(disk);
         await MustDiscardAsync(disk);
 
@@ -51,7 +51,7 @@ public sealed partial class TcmuTests(Guest guest) : PeerTest, IClassFixture<Gue
         await initiator.FindAsync();
         string disk = await initiator.LoginToDiskAsync();
 
-        await MustKeepFilesAsync(disk);
+        await GuestDisk.MustKeepFilesAsync(guest, disk);
         await MustVerifyAsync(disk);
         await MustDiscardAsync(disk);
 
@@ -67,7 +67,7 @@ public sealed partial class TcmuTests(Guest guest) : PeerTest, IClassFixture<Gue
         await using UserBackstore backstore = await UserBackstore.CreateAsync(guest, "wide", "scuse-memory", SizeBytes, "hw_block_size=4096,cmd_ring_size_mb=1,data_pages_per_blk=4,max_data_area_mb=64");
         string disk = await backstore.MapLocallyAsync();
 
-        await MustKeepFilesAsync(disk);
+        await GuestDisk.MustKeepFilesAsync(guest, disk);
         await MustVerifyAsync(disk);
 
         Assert.Equal("4096", (await guest.MustRunAsync($"blockdev --getss {disk}")).Trim());
@@ -330,29 +330,6 @@ public sealed partial class TcmuTests(Guest guest) : PeerTest, IClassFixture<Gue
         GuestHandler next = await GuestHandler.StartAsync(guest, kind);
         await next.MustLogAsync("served");
         return next;
-    }
-
-    /// <summary>A tree of files on ext4 is as it was copied, after it was unmounted, checked and mounted again.</summary>
-    async Task MustKeepFilesAsync(string disk)
-    {
-        string count = await guest.MustRunAsync(
-            $"""
-            set -e
-            mke2fs -q -t ext4 {disk}
-            mkdir -p /mnt && mount {disk} /mnt
-            cp -a /usr/sbin /mnt/
-            head -c 8M /dev/urandom >/mnt/random
-            cd /mnt && find . -type f -print0 | sort -z | xargs -0 sha256sum >/tmp/sums
-            cd / && umount /mnt
-            e2fsck -f -n {disk} >/dev/null 2>&1
-            echo 3 >/proc/sys/vm/drop_caches
-            mount {disk} /mnt
-            cd /mnt && sha256sum --quiet -c /tmp/sums
-            cd / && umount /mnt
-            wc -l </tmp/sums
-            """,
-            LoadSeconds);
-        Assert.True(int.Parse(count) > 100, count);
     }
 
     /// <summary>Blocks that are written at random, small and large, are read back with their checksums.</summary>

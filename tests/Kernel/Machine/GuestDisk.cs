@@ -26,4 +26,27 @@ static class GuestDisk
             """);
         return disks.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
     }
+
+    /// <summary>Checks that a tree of files on ext4 is as it was copied, after it was unmounted, checked and mounted again.</summary>
+    public static async Task MustKeepFilesAsync(Guest guest, string disk)
+    {
+        string count = await guest.MustRunAsync(
+            $"""
+            set -e
+            mke2fs -q -t ext4 {disk}
+            mkdir -p /mnt && mount {disk} /mnt
+            cp -a /usr/sbin /mnt/
+            head -c 8M /dev/urandom >/mnt/random
+            cd /mnt && find . -type f -print0 | sort -z | xargs -0 sha256sum >/tmp/sums
+            cd / && umount /mnt
+            e2fsck -f -n {disk} >/tmp/e2fsck 2>&1 || {"{ cat /tmp/e2fsck; exit 1; }"}
+            echo 3 >/proc/sys/vm/drop_caches
+            mount {disk} /mnt
+            cd /mnt && sha256sum --quiet -c /tmp/sums
+            cd / && umount /mnt
+            wc -l </tmp/sums
+            """,
+            seconds: 600);
+        Assert.True(int.Parse(count) > 100, count);
+    }
 }
