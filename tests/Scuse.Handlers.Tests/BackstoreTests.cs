@@ -1,3 +1,4 @@
+using Scuse.Linux;
 using Scuse.Tcmu;
 
 namespace Scuse.Handlers.Tests;
@@ -8,33 +9,6 @@ public sealed class BackstoreTests : IDisposable
     readonly TempFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
-
-    [Theory]
-    [InlineData("tcm-user/0/disk/scuse-memory/64M", 0, "disk", "scuse-memory", "64M")]
-    [InlineData("tcm-user/12/disk/scuse-file//data/a.img?thick=1", 12, "disk", "scuse-file", "/data/a.img?thick=1")]
-    [InlineData("tcm-user/0/disk/scuse-memory/", 0, "disk", "scuse-memory", "")]
-    [InlineData("tcm-user/0/disk/scuse-memory", 0, "disk", "scuse-memory", "")]
-    [InlineData("tcm-user/0/disk", 0, "disk", "", "")]
-    public void A_name_is_hba_device_subtype_and_text(string text, uint hba, string device, string subtype, string own) =>
-        Assert.Equal(new BackstoreName(hba, device, subtype, own), BackstoreName.Parse(text));
-
-    [Theory]
-    [InlineData("")]
-    [InlineData("uio_pci_generic")]
-    [InlineData("tcm-user/")]
-    [InlineData("tcm-user/0")]
-    [InlineData("tcm-user/0/")]
-    [InlineData("tcm-user/x/disk/scuse-memory")]
-    [InlineData("tcm-user/-1/disk/scuse-memory")]
-    [InlineData("my-tcm-user/0/disk")]
-    public void Other_names_are_none(string text) => Assert.Null(BackstoreName.Parse(text));
-
-    [Theory]
-    [InlineData("user_3/disk", true)]
-    [InlineData("disk", true)]
-    [InlineData("user_0/disk", false)]
-    [InlineData("dis", false)]
-    public void The_operator_may_leave_the_hba_out(string name, bool isMeant) => Assert.Equal(isMeant, new BackstoreName(3, "disk", "", "").Matches(name));
 
     [Fact]
     public void Sysfs_lists_user_backstores_and_others()
@@ -126,11 +100,11 @@ public sealed class BackstoreTests : IDisposable
         Assert.Matches("^[0-9a-f]{32}$", serial);
         Assert.Equal(serial, Folder().ReadSerial(_folder["one"]));
         Assert.NotEqual(serial, Folder().ReadSerial(_folder["two"]));
-        Assert.NotEqual(serial, new BackstoreFolder(_folder["core"], new BackstoreName(0, "b", "", "")).ReadSerial(_folder["one"]));
+        Assert.NotEqual(serial, new BackstoreFolder(_folder["core"], new BackstoreName(0, "b", "")).ReadSerial(_folder["one"]));
         Assert.Matches("^[0-9a-f]{32}$", Folder().ReadSerial(_folder["none"]));
     }
 
-    BackstoreFolder Folder() => new(_folder["core"], new BackstoreName(0, "a", "scuse-memory", ""));
+    BackstoreFolder Folder() => new(_folder["core"], new BackstoreName(0, "a", "scuse-memory"));
 
     string Read(string file) => System.IO.File.ReadAllText(_folder[$"core/user_0/a/{file}"]);
 

@@ -45,7 +45,7 @@ public sealed class TcmuNoticeTests
     public void A_notice_tells_which_backstore_was_added()
     {
         Assert.Equal(
-            new TcmuNotice { Command = TcmuCommand.Added, Name = new BackstoreName(0, "d1", "scuse-memory", "64M"), Minor = 3, DeviceId = 7 },
+            new TcmuNotice { Command = TcmuCommand.Added, Name = new BackstoreName(0, "d1", "scuse-memory/64M"), Minor = 3, DeviceId = 7 },
             ReadOnly(s_added));
     }
 

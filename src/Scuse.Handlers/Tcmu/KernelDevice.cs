@@ -146,7 +146,7 @@ sealed class KernelDevice
             return -Errno.ENODEV;
         }
 
-        if (notice.NewConfiguration is { } configuration && configuration != $"{Name.Subtype}/{Name.Text}")
+        if (notice.NewConfiguration is { } configuration && configuration != Name.Configuration)
         {
             _log.Line($"the configuration '{configuration}' is not taken while it is served");
             return -Errno.EOPNOTSUPP;

@@ -1,3 +1,5 @@
+using Scuse.Linux;
+
 namespace Scuse.Tcmu;
 
 /// <summary>What a notice tells, or its answer: the commands of the family TCM-USER. linux/target_core_user.h, enum tcmu_genl_cmd.</summary>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Scuse.Linux;
 
 namespace Scuse.Tcmu;
 

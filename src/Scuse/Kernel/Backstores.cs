@@ -1,4 +1,5 @@
 using System.Globalization;
+using Scuse.Linux;
 
 namespace Scuse.Cli.Kernel;
 
@@ -7,7 +8,6 @@ namespace Scuse.Cli.Kernel;
 /// </summary>
 sealed class Backstores(IKernelTree tree, KernelPaths paths, Processes processes)
 {
-    const string HbaPrefix = "user_";
     const int MaxConfigBytes = 255;
 
     static readonly int[] s_blockSizes = [512, 1024, 2048, 4096];
@@ -21,7 +21,7 @@ sealed class Backstores(IKernelTree tree, KernelPaths paths, Processes processes
         IReadOnlyDictionary<string, HandlerProcess> openers = processes.OpenersOfUio();
         return
         [
-            .. tree.Folders(paths.Core).Where(static hba => hba.StartsWith(HbaPrefix, StringComparison.Ordinal))
+            .. tree.Folders(paths.Core).Where(static hba => hba.StartsWith(BackstoreName.HbaPrefix, StringComparison.Ordinal))
                 .SelectMany(hba => tree.Folders(Path.Combine(paths.Core, hba)).Where(device => tree.Exists(Path.Combine(paths.Core, hba, device, "enable"))).Select(device => $"{hba}/{device}"))
                 .Select(name => Look(name, devices, openers)),
         ];
@@ -50,7 +50,7 @@ sealed class Backstores(IKernelTree tree, KernelPaths paths, Processes processes
             throw new KernelException($"there is no {paths.Core}: load the kernel's target with `modprobe target_core_user`; `scuse kernel doctor` tells more");
         }
 
-        string hba = HbaPrefix + (wanted.Hba ?? LowestFreeHba()).ToString(CultureInfo.InvariantCulture);
+        string hba = BackstoreName.HbaPrefix + (wanted.Hba ?? LowestFreeHba()).ToString(CultureInfo.InvariantCulture);
         string hbaPath = Path.Combine(paths.Core, hba), path = Path.Combine(hbaPath, wanted.DeviceName);
         if (tree.Exists(path))
         {
@@ -211,7 +211,7 @@ sealed class Backstores(IKernelTree tree, KernelPaths paths, Processes processes
     int LowestFreeHba()
     {
         int number = 0;
-        while (tree.Exists(Path.Combine(paths.Core, HbaPrefix + number.ToString(CultureInfo.InvariantCulture))))
+        while (tree.Exists(Path.Combine(paths.Core, BackstoreName.HbaPrefix + number.ToString(CultureInfo.InvariantCulture))))
         {
             number++;
         }
@@ -235,18 +235,18 @@ sealed class Backstores(IKernelTree tree, KernelPaths paths, Processes processes
         Dictionary<string, string> devices = [];
         foreach (string device in tree.Folders(paths.Uio).Concat(tree.Links(paths.Uio).Select(static link => link.Name)))
         {
-            if (NameOf(device) is ["tcm-user", var hba, var disk, ..])
+            if (NameOf(device) is { } name)
             {
-                devices[device] = $"{HbaPrefix}{hba}/{disk}";
+                devices[device] = name.Path;
             }
         }
 
         return devices;
     }
 
-    string[]? NameOf(string device) => tree.Read(Path.Combine(paths.Uio, device, "name"))?.Split('/', 4);
+    BackstoreName? NameOf(string device) => tree.Read(Path.Combine(paths.Uio, device, "name")) is { } name ? BackstoreName.Parse(name) : null;
 
-    string ConfigOf(string device) => NameOf(device) is [_, _, _, var config] ? config : "";
+    string ConfigOf(string device) => NameOf(device)?.Configuration ?? "";
 
     /// <summary>What was written to <c>control</c>, where no device tells it.</summary>
     string ReadConfig(string path)
