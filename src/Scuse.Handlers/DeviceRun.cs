@@ -6,19 +6,6 @@ using Scuse.Serving;
 
 namespace Scuse;
 
-/// <summary>How one device's life in this process ended.</summary>
-enum DeviceEnd
-{
-    /// <summary>In order.</summary>
-    Orderly,
-
-    /// <summary>It could not be attached, opened or closed, or the target broke a rule.</summary>
-    Failed,
-
-    /// <summary>Commands of it never ended: they may still write, so the process has to go at once, and the device is not closed.</summary>
-    Hung,
-}
-
 /// <summary>One device of the process: attaches, opens, serves, attaches again when the target comes back, and closes at the end.</summary>
 sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log, OpenDevice open)
 {
@@ -98,7 +85,11 @@ sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log
             if (end != DeviceEnd.Hung)
             {
                 // The connection is closed last: that tells the target that the device is free.
-                end = await CloseAsync(server, end, hasTarget: session is not null).ConfigureAwait(false);
+                using (session is null && server is not null ? host.Watch.Limit() : null)
+                {
+                    end = await end.CloseAsync(server, log, $"closing '{name}'").ConfigureAwait(false);
+                }
+
                 watch?.Dispose();
                 session?.Dispose();
             }
@@ -255,25 +246,5 @@ sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log
 
         _asked = device;
         return session;
-    }
-
-    async Task<DeviceEnd> CloseAsync(CommandServer? server, DeviceEnd end, bool hasTarget)
-    {
-        if (server is null)
-        {
-            return end;
-        }
-
-        using IDisposable? limit = hasTarget ? null : host.Watch.Limit();
-        try
-        {
-            await server.CloseAsync().ConfigureAwait(false);
-            return end;
-        }
-        catch (Exception failure)
-        {
-            log.Line($"closing '{name}' failed: {ErrorLog.OneLine(failure.Message)}");
-            return DeviceEnd.Failed;
-        }
     }
 }

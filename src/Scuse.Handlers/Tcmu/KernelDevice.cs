@@ -96,7 +96,7 @@ sealed class KernelDevice
             if (end != DeviceEnd.Hung)
             {
                 // The device is closed last: then it is free for another process, and so is what lies behind it.
-                end = await CloseAsync(server, end).ConfigureAwait(false);
+                end = await end.CloseAsync(server, _log, "closing").ConfigureAwait(false);
                 device?.Dispose();
             }
         }
@@ -375,25 +375,6 @@ sealed class KernelDevice
         else if (hasCommands)
         {
             _log.Line("the handler before left commands behind; they are done now");
-        }
-    }
-
-    async Task<DeviceEnd> CloseAsync(CommandServer? server, DeviceEnd end)
-    {
-        if (server is null)
-        {
-            return end;
-        }
-
-        try
-        {
-            await server.CloseAsync().ConfigureAwait(false);
-            return end;
-        }
-        catch (Exception failure)
-        {
-            _log.Line($"closing failed: {ErrorLog.OneLine(failure.Message)}");
-            return DeviceEnd.Failed;
         }
     }
 }
