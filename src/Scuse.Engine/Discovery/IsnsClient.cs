@@ -30,11 +30,6 @@ sealed partial class IsnsClient : IAsyncDisposable
     /// <summary>The same at the end, when somebody waits for it.</summary>
     static readonly TimeSpan FarewellLimit = TimeSpan.FromSeconds(2);
 
-    /// <summary>The renewal of a registration for which the server names no period.</summary>
-    static readonly TimeSpan UnknownPeriod = TimeSpan.FromMinutes(10);
-
-    static readonly TimeSpan FirstRetry = TimeSpan.FromSeconds(1), LongestRetry = TimeSpan.FromSeconds(60), LongestRenewal = TimeSpan.FromHours(1);
-
     readonly IsnsOptions _options;
     readonly string _entity;
     readonly Func<Offer> _look;
@@ -119,14 +114,13 @@ sealed partial class IsnsClient : IAsyncDisposable
 
     async Task RunAsync()
     {
-        TimeSpan retry = FirstRetry;
+        IsnsPace pace = new();
         while (!_stopping.IsCancellationRequested)
         {
             TimeSpan wait;
             try
             {
-                wait = await TellAsync();
-                retry = FirstRetry;
+                wait = pace.AfterSuccess(await TellAsync());
             }
             catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
             {
@@ -140,7 +134,7 @@ sealed partial class IsnsClient : IAsyncDisposable
                 }
 
                 _status = _status with { IsRegistered = false, Problem = exception.Message };
-                (wait, retry) = (retry, TimeSpan.FromTicks(Math.Min(retry.Ticks * 2, LongestRetry.Ticks)));
+                wait = pace.AfterFailure();
             }
 
             try
@@ -154,9 +148,9 @@ sealed partial class IsnsClient : IAsyncDisposable
         }
     }
 
-    /// <summary>Tells the server what there is. Returns when to do so again.</summary>
+    /// <summary>Tells the server what there is. Returns for how many seconds it will know; 0 when it does not say.</summary>
     /// <exception cref="EngineException">It does not know it.</exception>
-    async Task<TimeSpan> TellAsync()
+    async Task<uint> TellAsync()
     {
         using var late = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
         late.CancelAfter(ExchangeLimit);
@@ -175,7 +169,7 @@ sealed partial class IsnsClient : IAsyncDisposable
                     }
 
                     _status = _status with { IsRegistered = false, Portals = [], Problem = null };
-                    return LongestRenewal;
+                    return uint.MaxValue; // nothing that it could forget
                 }
 
                 var registration = new IsnsRegistration { EntityIdentifier = _entity, Targets = offer.Targets, Portals = places, PortalGroupTag = offer.PortalGroupTag };
@@ -187,8 +181,7 @@ sealed partial class IsnsClient : IAsyncDisposable
                 }
 
                 Registered(registration, answer, replaces, problem);
-                TimeSpan period = answer.RegistrationPeriodSeconds == 0 ? UnknownPeriod : TimeSpan.FromSeconds(answer.RegistrationPeriodSeconds);
-                return TimeSpan.FromTicks(Math.Clamp(period.Ticks / 3, FirstRetry.Ticks, LongestRenewal.Ticks));
+                return answer.RegistrationPeriodSeconds;
             },
             ExchangeLimit);
     }
