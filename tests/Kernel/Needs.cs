@@ -1,5 +1,7 @@
 using System.Runtime.InteropServices;
 
+[assembly: Xunit.v3.Parallelization(Mode = Xunit.Sdk.ParallelMode.Collections, MaxThreads = 2)]
+
 namespace Scuse.Kernel;
 
 /// <summary>What it takes to boot a guest; where something is missing the test is skipped and says how to get it.</summary>

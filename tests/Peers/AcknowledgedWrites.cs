@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 
 namespace Scuse.Peers;
@@ -10,6 +11,8 @@ sealed class AcknowledgedWrites(string url, int firstByte, int random)
 {
     const int Places = 64;
     const int LengthBytes = 24 << 10;
+
+    static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(60);
 
     // Index: place. Zero is "never written".
     readonly byte[] _acknowledged = new byte[Places];
@@ -63,6 +66,23 @@ sealed class AcknowledgedWrites(string url, int firstByte, int random)
         await io.Input.WriteLineAsync("quit");
         await io.WaitAsync(TimeSpan.FromSeconds(10));
         return null;
+    }
+
+    /// <summary>Waits until each of them has so many acknowledgements more.</summary>
+    /// <exception cref="PeerException">They do not come.</exception>
+    public static async Task GoOnAsync(IReadOnlyCollection<AcknowledgedWrites> writers, int more = 20)
+    {
+        int[] wanted = [.. writers.Select(writer => writer.Count + more)];
+        Stopwatch clock = Stopwatch.StartNew();
+        while (writers.Zip(wanted).Any(static each => each.First.Count < each.Second))
+        {
+            if (clock.Elapsed > s_deadline)
+            {
+                throw new PeerException($"Of {more} writes more {string.Join(", ", writers.Zip(wanted).Select(each => more - each.Second + each.First.Count))} were acknowledged within {s_deadline.TotalSeconds:0} s");
+            }
+
+            await Task.Delay(5, CancellationToken.None);
+        }
     }
 
     /// <summary>Reads every acknowledged write back, perhaps from another engine.</summary>

@@ -13,7 +13,7 @@ public sealed partial class ConformanceTests : PeerTest
     /// <summary>Wants a sanitize operation that takes longer than three seconds, and then sleeps for a minute: EnduranceTests has a slow disk for it.</summary>
     const string SlowTest = "Sanitize.Reset";
 
-    /// <summary>Suites that mostly sleep: each has a disk of its own while the others run.</summary>
+    /// <summary>Suites that mostly sleep: each has a target of its own while the others run.</summary>
     static readonly string[] s_sleepers = ["SCSI.Reserve6", "SCSI.Sanitize", "iSCSI.iSCSIcmdsn"];
 
     static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(120);
@@ -77,24 +77,23 @@ public sealed partial class ConformanceTests : PeerTest
     {
         Needs.Libiscsi(Tool);
         string spec = s_disks.Single(each => each.Column == disk).Spec;
-        IEnumerable<IGrouping<int, string>> groups = (await SuitesAsync()).GroupBy(static name => Array.FindIndex(s_sleepers, name.StartsWith));
-        List<Task<SuiteTest[]>> runs = [];
-        foreach (IGrouping<int, string> group in groups)
-        {
-            runs.Add(RunAsync(disk, await ServeAsync(await SpecAsync(spec, group.Key)), group));
-        }
+        IGrouping<int, string>[] groups = [.. (await SuitesAsync()).GroupBy(static name => Array.FindIndex(s_sleepers, name.StartsWith))];
+        string program = spec.Contains("{c}", StringComparison.Ordinal) ? await CHandler.BuildAsync(TemporaryFile("disk")) : "";
+        IEnumerable<string> targets = groups.Select((_, i) => $$"""{ "name": "iqn.2026-11.example:conformance{{i}}", "luns": ["{{Spec(spec, i, program)}}"] }""");
+        await File.WriteAllTextAsync(TemporaryFile("engine.json"), $$"""{ "targets": [{{string.Join(", ", targets)}}] }""", TestContext.Current.CancellationToken);
+        ScuseServe serve = await ServeAsync("--config", TemporaryFile("engine.json"));
 
-        SuiteTest[][] results = await Task.WhenAll(runs);
+        SuiteTest[][] results = await Task.WhenAll(groups.Zip(serve.Urls, (group, url) => RunAsync(disk, url, group)));
 
         ConformanceTable.Compare(disk, [.. results.SelectMany(static tests => tests)], s_columns);
     }
 
-    static async Task<SuiteTest[]> RunAsync(string disk, ScuseServe serve, IEnumerable<string> suites)
+    static async Task<SuiteTest[]> RunAsync(string disk, string url, IEnumerable<string> suites)
     {
         List<SuiteTest> results = [];
         foreach (string name in suites)
         {
-            Outcome outcome = await RunAsync(name, serve);
+            Outcome outcome = await RunAsync(name, url);
             SuiteTest[] found = SuiteTest.Parse(outcome.Output);
             Assert.True(found.Length > 0, outcome.Text);
             Assert.True(found.All(static test => test.Outcome != TestOutcome.Failed), outcome.Text);
@@ -114,7 +113,7 @@ public sealed partial class ConformanceTests : PeerTest
         Needs.Libiscsi(Tool);
         ScuseServe serve = await ServeAsync(s_readOnlyDisks.Single(each => each.Column == disk).Spec);
 
-        SuiteTest[] results = await RunAsync(disk, serve, s_withoutWriting);
+        SuiteTest[] results = await RunAsync(disk, serve.Url, s_withoutWriting);
 
         Assert.DoesNotContain(results, static test => test.Reason.Contains("not write-protected", StringComparison.Ordinal));
         ConformanceTable.Compare(disk, results, s_columns);
@@ -150,12 +149,12 @@ public sealed partial class ConformanceTests : PeerTest
         s_reasons.Any(known => Regex.IsMatch(reason, known))
         || s_reasonsOfSome.Any(known => disk.Contains(known.Column, StringComparison.Ordinal) && reason.Contains(known.Reason, StringComparison.Ordinal));
 
-    static Task<Outcome> RunAsync(string test, ScuseServe serve) =>
-        Peer.RunAsync(s_deadline, Tool, "--dataloss", "--allow-sanitize", "--fail", "--verbose", "--test", test, serve.Url, serve.Url);
+    static Task<Outcome> RunAsync(string test, string url) =>
+        Peer.RunAsync(s_deadline, Tool, "--dataloss", "--allow-sanitize", "--fail", "--verbose", "--test", test, url, url);
 
-    async Task<string> SpecAsync(string spec, int copy) => spec
+    string Spec(string spec, int copy, string program) => spec
         .Replace("{file}", TemporaryFile($"disk{copy}.img"), StringComparison.Ordinal)
-        .Replace("{c}", spec.Contains("{c}", StringComparison.Ordinal) ? await CHandler.BuildAsync(TemporaryFile($"disk{copy}")) : "", StringComparison.Ordinal);
+        .Replace("{c}", program, StringComparison.Ordinal);
 
     /// <summary>The suites that the tool has, and for the one with the slow test its tests without that.</summary>
     static async Task<string[]> SuitesAsync()

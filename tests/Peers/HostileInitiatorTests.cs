@@ -14,6 +14,9 @@ public sealed class HostileInitiatorTests : PeerTest
     const int MostKilobytes = 300 << 10;
     const int MostP99Us = 500_000; // on a machine that has many other things to do as well
 
+    // A session that reads until it is told to stop has so long.
+    const int EndSeconds = 120;
+
     static readonly string[] s_reads = ["--depth", "1", "--block", "4096", "--verify", "yes"];
 
     Task<ScuseServe> StartAsync(params string[] arguments) => ServeAsync(["memory:32M", "memory:16M", .. arguments]);
@@ -29,7 +32,7 @@ public sealed class HostileInitiatorTests : PeerTest
     {
         Needs.Program("gcc", "gcc and libc6-dev");
         int seconds = LongForm.IsAsked ? 5 : 1;
-        using LightInitiator before = await LightInitiator.StartAsync(serve.Urls[1], seconds + 3, [.. s_reads, "--rate", "500"]);
+        using LightInitiator before = await LightInitiator.StartAsync(serve.Urls[1], EndSeconds, [.. s_reads, "--rate", "500"]);
         HostileReport report;
         using (HostileInitiator hostile = await HostileInitiator.StartAsync(serve, kind, options))
         {
@@ -41,7 +44,7 @@ public sealed class HostileInitiatorTests : PeerTest
             Assert.True(beside.Operations > seconds && beside.P99Us < MostP99Us, $"{beside}");
         }
 
-        LightReport through = await before.ReportAsync();
+        LightReport through = await before.StopAsync();
         Assert.True(through.Operations > seconds, $"{through}");
         Assert.DoesNotContain(" error ", serve.Log);
         Assert.DoesNotContain(" critical ", serve.Log);
@@ -172,7 +175,7 @@ public sealed class HostileInitiatorTests : PeerTest
     {
         Needs.Program("prlimit", "util-linux");
         ScuseServe serve = await StartAsync();
-        using LightInitiator good = await LightInitiator.StartAsync(serve.Url, 6, [.. s_reads, "--rate", "100"]);
+        using LightInitiator good = await LightInitiator.StartAsync(serve.Url, EndSeconds, [.. s_reads, "--rate", "100"]);
         int open = Directory.GetFiles($"/proc/{serve.Pid}/fd").Length;
         (await Peer.RunAsync("prlimit", "--pid", $"{serve.Pid}", $"--nofile={open + 20}:{open + 20}")).OrThrow();
 
@@ -188,7 +191,7 @@ public sealed class HostileInitiatorTests : PeerTest
         }
 
         LightReport after = await LightInitiator.RunAsync(serve.Urls[1], 1, s_reads);
-        LightReport report = await good.ReportAsync();
+        LightReport report = await good.StopAsync();
         Assert.True(after.Operations > 10 && report.Operations > 100, $"{after} {report}");
     }
 

@@ -126,7 +126,7 @@ public sealed class MovingTests : PeerTest
         await EndAsync(before);
         using RunningPeer after = Attach("there", disk);
         await there.WaitForAttachmentAsync();
-        Outcome outcome = await bench.WaitAsync(TimeSpan.FromSeconds(90));
+        Outcome outcome = await bench.WaitAsync(TimeSpan.FromMinutes(4));
 
         outcome.OrThrow();
         await here.MustLogAsync("sent on to"); // it was in the middle of it

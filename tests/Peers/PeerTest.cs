@@ -1,6 +1,3 @@
-// Two classes at a time, but those of the collection Alone.
-[assembly: Xunit.v3.Parallelization(Mode = Xunit.Sdk.ParallelMode.Collections, MaxThreads = 2)]
-
 namespace Scuse.Peers;
 
 /// <summary>

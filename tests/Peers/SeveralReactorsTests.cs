@@ -2,12 +2,6 @@ using System.Text.Json.Nodes;
 
 namespace Scuse.Peers;
 
-/// <summary>The tests of several targets, each target on a reactor of its own.</summary>
-public sealed class TargetsOnTwoReactorsTests : TargetTests
-{
-    protected override int Reactors => 2;
-}
-
 /// <summary>Two targets on two reactors under load, each of which has its own trouble.</summary>
 public sealed class SeveralReactorsTests : PeerTest
 {

@@ -3,15 +3,15 @@ using System.Text.Json.Nodes;
 namespace Scuse.Peers;
 
 /// <summary>Several targets in one engine, with other people's initiators.</summary>
-public class TargetTests : PeerTest
+public sealed class TargetTests : PeerTest
 {
     const string Db = "iqn.2026-11.example:db", Web = "iqn.2026-11.example:web";
     const string DbHost = "iqn.2026-11.example:host.db", WebHost = "iqn.2026-11.example:host.web";
 
     static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
 
-    /// <summary>How many reactors the targets are on.</summary>
-    protected virtual int Reactors => 1;
+    /// <summary>How many reactors the targets are on. With two of them each has one of its own: what concerns several targets, or goes to one from outside, is tested that way as well.</summary>
+    int _reactors = 1;
 
     /// <summary>Starts an engine from a file; paths in it begin at the test's folder.</summary>
     async Task<ScuseServe> ServeFileAsync(string targets, string more = "", params string[] arguments)
@@ -21,7 +21,7 @@ public class TargetTests : PeerTest
     }
 
     Task WriteAsync(string targets, string more = "") =>
-        File.WriteAllTextAsync(TemporaryFile("engine.json"), $$"""{ "socket": "attach.sock", "reactors": {{Reactors}}, {{more}} "targets": [ {{targets}} ] }""", TestContext.Current.CancellationToken);
+        File.WriteAllTextAsync(TemporaryFile("engine.json"), $$"""{ "socket": "attach.sock", "reactors": {{_reactors}}, {{more}} "targets": [ {{targets}} ] }""", TestContext.Current.CancellationToken);
 
     static string Target(string name, string luns, string more = "") => $$"""{ "name": "{{name}}", "luns": [{{luns}}]{{more}} },""";
 
@@ -60,9 +60,12 @@ public class TargetTests : PeerTest
         Assert.DoesNotContain("iqn.", one);
     }
 
-    [Fact]
-    public async Task An_operation_is_done_to_the_logical_unit_of_the_target_that_is_named()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task An_operation_is_done_to_the_logical_unit_of_the_target_that_is_named(int reactors)
     {
+        _reactors = reactors;
         Needs.Qemu();
         ScuseServe serve = await ServeFileAsync(Target(Db, "\"memory:8M\"") + Target(Web, "\"memory:8M\""));
 
@@ -81,9 +84,12 @@ public class TargetTests : PeerTest
     }
 
     /// <summary>The LUN 0 of one target is reserved for good when the engine is killed; the next one has the targets in another order, and of the other target nothing is kept.</summary>
-    [Fact]
-    public async Task What_is_kept_of_each_target_is_found_again_wherever_it_stands_in_the_file()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task What_is_kept_of_each_target_is_found_again_wherever_it_stands_in_the_file(int reactors)
     {
+        _reactors = reactors;
         Needs.LibiscsiHeaders();
         string reserve = await Initiators.BuildAsync("reserve");
         string db = Target(Db, "\"memory:8M\""), web = Target(Web, "\"memory:8M\"");
@@ -99,9 +105,12 @@ public class TargetTests : PeerTest
         Assert.Equal("found 0 0", nothing[0]);
     }
 
-    [Fact]
-    public async Task A_target_comes_and_goes_while_another_one_is_under_load_and_nothing_happens_there()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task A_target_comes_and_goes_while_another_one_is_under_load_and_nothing_happens_there(int reactors)
     {
+        _reactors = reactors;
         Needs.LibiscsiHeaders();
         Needs.Qemu();
         ScuseServe serve = await ServeFileAsync(Target(Db, "\"memory:32M\""));
@@ -142,9 +151,12 @@ public class TargetTests : PeerTest
         Assert.DoesNotContain(serve.Attachments, attached => attached.Target == Web && ProcessTree.IsAlive(attached.Pid));
     }
 
-    [Fact]
-    public async Task A_target_with_sessions_goes_only_by_force_and_then_with_all_that_is_under_way()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task A_target_with_sessions_goes_only_by_force_and_then_with_all_that_is_under_way(int reactors)
     {
+        _reactors = reactors;
         Needs.LibiscsiHeaders();
         ScuseServe serve = await ServeFileAsync(Target(Db, "\"memory:32M\"") + Target(Web, "\"memory:32M\""));
         using IscsiLoad stays = await IscsiLoad.StartAsync(serve.Urls[0]), goes = await IscsiLoad.StartAsync(serve.Urls[1], area: 0, "--no-reconnect");
@@ -179,9 +191,12 @@ public class TargetTests : PeerTest
         Assert.Contains("without --config", reload.Error);
     }
 
-    [Fact]
-    public async Task A_file_that_has_changed_is_read_again_and_what_it_says_is_done()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task A_file_that_has_changed_is_read_again_and_what_it_says_is_done(int reactors)
     {
+        _reactors = reactors;
         Needs.Libiscsi("iscsi-ls");
         const string Mail = "iqn.2026-11.example:mail";
         ScuseServe serve = await ServeFileAsync(Target(Db, "\"memory:8M\"", For(DbHost)) + Target(Web, "\"memory:8M\"", For(WebHost)));

@@ -19,7 +19,7 @@
  *   --verify yes|no    whether the first session fills the disk, of 64 MiB at most, and every read is compared with what was written there (no)
  *   --tell yes|no      whether it says "started" when all sessions are logged in and the load begins (no)
  *
- * It ends with one line of JSON: commands, seconds, the latency's percentiles in microseconds, how many took longer than 1, 2, 4, 8 and 16 ms, and how many commands the slowest session had and the mean. Exit code: 0 all well, 1 not, 2 a
+ * SIGTERM ends it before its time, when what is under way has been answered. It ends with one line of JSON: commands, seconds, the latency's percentiles in microseconds, how many took longer than 1, 2, 4, 8 and 16 ms, and how many commands the slowest session had and the mean. Exit code: 0 all well, 1 not, 2 a
  * wrong command line.
  */
 #define _GNU_SOURCE
@@ -28,6 +28,7 @@
 #include <inttypes.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -79,6 +80,7 @@ static uint64_t blocks, random_state = 0x9E3779B97F4A7C15;
 static uint8_t *data; /* what is written, and where padding comes from */
 static uint32_t histogram[HISTOGRAM_US + 1];
 static bool is_measuring, is_over;
+static volatile sig_atomic_t is_told_to_end;
 static uint64_t measured, budget_start;
 static uint64_t issued_of_budget;
 
@@ -91,6 +93,12 @@ static void fail(const char *format, ...)
     fputc('\n', stderr);
     va_end(arguments);
     exit(1);
+}
+
+static void end_early(int number)
+{
+    (void)number;
+    is_told_to_end = 1;
 }
 
 static uint64_t now_ns(void)
@@ -579,6 +587,7 @@ int main(int count, char **words)
         epoll_ctl(epoll, EPOLL_CTL_ADD, sessions[i]->socket, &event);
     }
 
+    signal(SIGTERM, end_early);
     if (telling) puts("started"), fflush(stdout);
     uint64_t start = now_ns(), measuring_from = start + warm_ms * 1000000ull, end = measuring_from + seconds * 1000000000ull, began = 0;
     budget_start = start;
@@ -593,9 +602,10 @@ int main(int count, char **words)
     do {
         now = now_ns();
         if (!is_measuring && now >= measuring_from && now < end) is_measuring = true, began = now;
-        if (now >= end && !is_over) {
+        if ((now >= end || is_told_to_end) && !is_over) {
             is_over = true, is_measuring = false;
             end = now;
+            if (began == 0) began = now;
         }
         if (session_count == 1 && sessions[0]->under_way > 0) {
             turn(sessions[0]);

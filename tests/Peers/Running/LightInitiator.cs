@@ -73,5 +73,13 @@ sealed class LightInitiator : IDisposable
         return JsonSerializer.Deserialize<LightReport>(outcome.Output.Split('\n').Last(static line => line.StartsWith('{')), s_json)!;
     }
 
+    /// <summary>Has it answer for what is under way, and end now.</summary>
+    /// <exception cref="PeerException">A command failed, wrong data came, or the connection ended.</exception>
+    public Task<LightReport> StopAsync()
+    {
+        ProcessTree.Signal("TERM", _running.Id);
+        return ReportAsync();
+    }
+
     public void Dispose() => _running.Dispose();
 }

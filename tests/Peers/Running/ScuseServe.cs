@@ -102,7 +102,7 @@ sealed partial class ScuseServe : IDisposable
 
     /// <summary>Standard error has a text in it, or gets it soon: initiators have their answers before the engine writes of them.</summary>
     /// <exception cref="PeerException">It does not come.</exception>
-    public async Task MustLogAsync(string text, double seconds = 10)
+    public async Task MustLogAsync(string text, double seconds = 30)
     {
         Stopwatch clock = Stopwatch.StartNew();
         while (!Log.Contains(text, StringComparison.Ordinal))
@@ -134,7 +134,7 @@ sealed partial class ScuseServe : IDisposable
 
     /// <summary>Waits for the <paramref name="count"/>th attachment to a LUN (1 is the first).</summary>
     /// <exception cref="PeerException">It did not come within the deadline.</exception>
-    public async Task<Attached> WaitForAttachmentAsync(int lun = 0, int count = 1, double seconds = 10)
+    public async Task<Attached> WaitForAttachmentAsync(int lun = 0, int count = 1, double seconds = 30)
     {
         Stopwatch clock = Stopwatch.StartNew();
         while (clock.Elapsed.TotalSeconds < seconds)
