@@ -4,7 +4,7 @@ using Scuse.Linux;
 namespace Scuse.Handlers.File;
 
 /// <summary>The open file of a disk: whole buffers to and from it, all pieces of a buffer with one system call.</summary>
-/// <remarks>Buffers that do not lie as direct access wants them go through memory that does. Everything else about alignment is settled when the file is opened.</remarks>
+/// <remarks>May be used on several threads at once. Buffers that do not lie as direct access wants them go through memory that does. Everything else about alignment is settled when the file is opened.</remarks>
 sealed class DiskFile : IDisposable
 {
     const int DetourBytes = 256 << 10;
@@ -53,7 +53,7 @@ sealed class DiskFile : IDisposable
     /// </summary>
     internal int ReadCached(long offset, DataBuffer into)
     {
-        if (!IsInMemory && (!_knowsCached || --_untried >= 0))
+        if (!IsInMemory && (!_knowsCached || IsLeftUntried()))
         {
             return 0;
         }
@@ -79,9 +79,26 @@ sealed class DiskFile : IDisposable
             }
         }
 
-        _skip = 0;
-        _untried = 0;
+        // Not written where it would change nothing: other threads look at it with every read.
+        if (_skip != 0)
+        {
+            _skip = 0;
+            _untried = 0;
+        }
+
         return done;
+    }
+
+    bool IsLeftUntried()
+    {
+        int untried = _untried;
+        if (untried <= 0)
+        {
+            return false;
+        }
+
+        _untried = untried - 1;
+        return true;
     }
 
     /// <summary>Reads all of a buffer. Returns its length, or where it ends before that how many bytes were read, and in <paramref name="errno"/> why: 0 says that the file ends there.</summary>

@@ -13,6 +13,8 @@ namespace Scuse.Handlers.File;
 /// WRITE ERROR (03/0C/00). A failed sync stays failed until the file is opened anew: the kernel reports lost writes only once, and a
 /// second sync that succeeds would hide that they are lost.</para>
 /// <para>The file is locked, so that no two handlers write to it.</para>
+/// <para>Methods may be called on several threads at once. Of reads and writes of the same blocks that are under way at the same time the file system makes what it does for any two programs: with direct access the
+/// disk keeps them apart block by block, and in the page cache a read may see a part of a write that is not answered yet.</para>
 /// </remarks>
 public sealed class FileHandler : BlockHandler
 {
@@ -58,6 +60,9 @@ public sealed class FileHandler : BlockHandler
 
     /// <inheritdoc/>
     public override bool IsReadOnly => _isReadOnly;
+
+    /// <inheritdoc/>
+    public override bool IsThreadSafe => true;
 
     /// <inheritdoc/>
     public override string Product => "file";

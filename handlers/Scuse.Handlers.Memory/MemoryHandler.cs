@@ -4,9 +4,15 @@ using Scuse.Linux;
 namespace Scuse.Handlers.Memory;
 
 /// <summary>A disk in memory, gone with its process. It takes up room only where it has been written.</summary>
-/// <remarks>Every method completes at once and allocates nothing.</remarks>
+/// <remarks>
+/// Every method completes at once and allocates nothing. Whatever threads they come on, no block is left half of one write and half of another, and what is copied for a read is never half of one;
+/// what is sent from the memory itself may be, see <see cref="Locate"/>.
+/// </remarks>
 public sealed class MemoryHandler : BlockHandler
 {
+    // A read that writes on other threads have come in between of so often takes its turn with them.
+    const int MostCopies = 4;
+
     readonly SharedMemory _memory;
     readonly WrittenMap _written;
     readonly bool _isReadOnly;
@@ -47,6 +53,9 @@ public sealed class MemoryHandler : BlockHandler
     /// <inheritdoc/>
     public override bool IsVolatile => true;
 
+    /// <inheritdoc/>
+    public override bool IsThreadSafe => true;
+
     /// <summary>The disk itself: what stands at an offset of one stands there in the other.</summary>
     public override SharedMemory OwnMemory => _memory;
 
@@ -77,26 +86,55 @@ public sealed class MemoryHandler : BlockHandler
     {
         foreach (Memory<byte> piece in into)
         {
-            // What was never written is not looked at: looking would take up room.
             for (Span<byte> left = piece.Span; !left.IsEmpty;)
             {
-                BlockExtent extent = _written.Find(offset, left.Length);
-                Span<byte> part = left[..(int)extent.LengthBytes];
-                if (extent.IsMapped)
-                {
-                    _memory.Slice(offset, part.Length).Span.CopyTo(part);
-                }
-                else
-                {
-                    part.Clear();
-                }
-
+                Span<byte> part = left[.._written.InStretch(offset, left.Length)];
+                CopyUnchanged(offset, part);
                 offset += part.Length;
                 left = left[part.Length..];
             }
         }
 
         return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Copies what lies in one stretch, as it was at one moment.</summary>
+    void CopyUnchanged(long offset, Span<byte> into)
+    {
+        for (int i = 0; i < MostCopies; i++)
+        {
+            int version = _written.Version(offset);
+            Copy(offset, into);
+            if (!_written.HasChanged(offset, version))
+            {
+                return;
+            }
+        }
+
+        _written.BeginChange(offset);
+        Copy(offset, into);
+        _written.EndChange(offset);
+    }
+
+    /// <summary>What was never written is not looked at: looking would take up room.</summary>
+    void Copy(long offset, Span<byte> into)
+    {
+        while (!into.IsEmpty)
+        {
+            BlockExtent extent = _written.Find(offset, into.Length);
+            Span<byte> part = into[..(int)extent.LengthBytes];
+            if (extent.IsMapped)
+            {
+                _memory.Slice(offset, part.Length).Span.CopyTo(part);
+            }
+            else
+            {
+                part.Clear();
+            }
+
+            offset += part.Length;
+            into = into[part.Length..];
+        }
     }
 
     /// <inheritdoc/>
@@ -107,24 +145,74 @@ public sealed class MemoryHandler : BlockHandler
     {
         foreach (Memory<byte> piece in from)
         {
-            piece.Span.CopyTo(_memory.Slice(offset, piece.Length).Span);
-            offset += piece.Length;
+            for (ReadOnlySpan<byte> left = piece.Span; !left.IsEmpty;)
+            {
+                ReadOnlySpan<byte> part = left[.._written.InStretch(offset, left.Length)];
+                Span<byte> stored = _memory.Slice(offset, part.Length).Span;
+                _written.BeginChange(offset);
+                part.CopyTo(stored);
+                _written.Mark(offset, part.Length);
+                _written.EndChange(offset);
+                offset += part.Length;
+                left = left[part.Length..];
+            }
         }
 
-        _written.Mark(offset - from.Length, from.Length);
         return ValueTask.CompletedTask;
     }
 
     /// <inheritdoc/>
     public override ValueTask UnmapAsync(long offset, long length, CancellationToken aborted)
     {
-        Discard(offset, length);
-        _written.Clear(offset, length);
+        Discard(offset, length, isGivenBack: true);
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>Only what has been written takes up room.</summary>
-    void Discard(long offset, long length)
+    /// <inheritdoc/>
+    public override ValueTask WriteZeroesAsync(long offset, long length, bool mayUnmap, CancellationToken aborted)
+    {
+        Discard(offset, length, isGivenBack: mayUnmap);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Makes a range zeros, and has it count as never written, or as written. Only what has been written takes up room.</summary>
+    void Discard(long offset, long length, bool isGivenBack)
+    {
+        while (length > 0)
+        {
+            // The kernel is asked to discard a stretch at a time; where there is nothing to discard, long ranges are passed over in one look.
+            if (isGivenBack && _written.Find(offset, length) is { IsMapped: false } empty && empty.LengthBytes > _written.InStretch(offset, empty.LengthBytes))
+            {
+                offset += empty.LengthBytes;
+                length -= empty.LengthBytes;
+                continue;
+            }
+
+            int part = _written.InStretch(offset, length);
+            _written.BeginChange(offset);
+            try
+            {
+                DiscardWritten(offset, part);
+                if (isGivenBack)
+                {
+                    _written.Clear(offset, part);
+                }
+                else
+                {
+                    _written.Mark(offset, part); // they are zeros that were written
+                }
+            }
+            finally
+            {
+                _written.EndChange(offset);
+            }
+
+            offset += part;
+            length -= part;
+        }
+    }
+
+    void DiscardWritten(long offset, long length)
     {
         while (length > 0)
         {
@@ -137,22 +225,6 @@ public sealed class MemoryHandler : BlockHandler
             offset += extent.LengthBytes;
             length -= extent.LengthBytes;
         }
-    }
-
-    /// <inheritdoc/>
-    public override ValueTask WriteZeroesAsync(long offset, long length, bool mayUnmap, CancellationToken aborted)
-    {
-        Discard(offset, length);
-        if (mayUnmap)
-        {
-            _written.Clear(offset, length);
-        }
-        else
-        {
-            _written.Mark(offset, length); // they are zeros that were written
-        }
-
-        return ValueTask.CompletedTask;
     }
 
     /// <inheritdoc/>

@@ -17,7 +17,7 @@ public enum WriteFlags
 /// <remarks>
 /// <para>Offsets and lengths are in bytes, multiples of the block size and inside the device: that has been checked. A buffer is the shared
 /// data area itself, and is valid until the returned task completes.</para>
-/// <para>All methods of one device are called on one thread, a serving thread, one after another; a process with many devices has a few such threads. While
+/// <para>All methods of one device are called on one thread, a serving thread, one after another, unless <see cref="IsThreadSafe"/> says that this is not needed; a process with many devices has a few such threads. While
 /// a FORMAT UNIT or SANITIZE writes the whole device, its calls come from other threads, one after another, and nearly no others come. A method that waits for a disk or a network should
 /// return a task that is not complete yet, so that other commands go on. Any number of such tasks may be under way, in any overlap, and they
 /// may complete on any thread and in any order. What completes at once costs no allocation.</para>
@@ -42,6 +42,20 @@ public abstract class BlockHandler
 
     /// <summary>Whether what was written is gone with this process: such a handler is not replaced by another one unless the operator insists.</summary>
     public virtual bool IsVolatile => false;
+
+    /// <summary>
+    /// Whether methods may be called on several threads at once. A target that serves one disk with several of its threads has a ring from each of them; with true these rings are spread over
+    /// the serving threads of this process, with false they are all on one. Read when a target attaches.
+    /// </summary>
+    /// <remarks>
+    /// <para>With true, <see cref="ReadAsync"/>, <see cref="WriteAsync"/> and all other methods of commands, <see cref="Locate"/> and <see cref="OnTaskManagementAsync"/> come on up to as many
+    /// threads as there are rings, two calls of the same method at the same time included, and also for the same blocks. Initiators may have overlapping commands under way, and expect of the result no more than
+    /// that each block is as one of them made it: no block may be left half of one write and half of another, and no read may find a block half written.
+    /// What completes before another call begins is seen by that call, whatever its thread: the target sees to the order of what an initiator ordered. A flush covers the writes that completed before
+    /// it on any of the threads.</para>
+    /// <para>Still called once, with no other call under way: opening, <see cref="CloseAsync"/>, and what is read once. Behind a kernel there is one ring, so nothing changes.</para>
+    /// </remarks>
+    public virtual bool IsThreadSafe => false;
 
     /// <summary>Product identification for INQUIRY, at most 16 ASCII characters; empty for the target's own.</summary>
     public virtual string Product => "";
@@ -120,7 +134,7 @@ public abstract class BlockHandler
 
     /// <summary>
     /// Tells of task management, LOGICAL UNIT RESET and the like, after the abort tokens of the commands concerned have been set. Commands go on meanwhile;
-    /// nothing waits for the returned task but <see cref="CloseAsync"/>.
+    /// nothing waits for the returned task but <see cref="CloseAsync"/>. What concerns the whole unit may be told once for each of the target's threads that serve it, with the commands of each.
     /// </summary>
     public virtual ValueTask OnTaskManagementAsync(TaskManagementNotice notice) => ValueTask.CompletedTask;
 

@@ -22,6 +22,13 @@ public abstract class CommandHandler
     public virtual bool IsVolatile => false;
 
     /// <summary>
+    /// Whether methods may be called on several threads at once. A target that serves one device with several of its threads has a ring from each of them; with true these rings are spread
+    /// over the serving threads of this process, and <see cref="ExecuteAsync"/> and <see cref="OnTaskManagementAsync"/> come on up to as many threads, also at the same time; with false they are all on one.
+    /// Read when a target attaches. What completes before another call begins is seen by that call, whatever its thread; <see cref="CloseAsync"/> is called when no other call is under way.
+    /// </summary>
+    public virtual bool IsThreadSafe => false;
+
+    /// <summary>
     /// Whether the target lets go of a command whose buffers are kept (<see cref="CommandResult.KeepBuffers"/>); otherwise its answer waits until they are given
     /// back. Set before the first command comes, and anew when another target takes over.
     /// </summary>
@@ -35,7 +42,7 @@ public abstract class CommandHandler
 
     /// <summary>
     /// Tells of task management, LOGICAL UNIT RESET and the like, after the abort tokens of the commands concerned have been set. Commands go on meanwhile;
-    /// nothing waits for the returned task but <see cref="CloseAsync"/>.
+    /// nothing waits for the returned task but <see cref="CloseAsync"/>. What concerns the whole unit may be told once for each of the target's threads that serve it, with the commands of each.
     /// </summary>
     public virtual ValueTask OnTaskManagementAsync(TaskManagementNotice notice) => ValueTask.CompletedTask;
 

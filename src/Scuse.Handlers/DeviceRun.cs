@@ -11,8 +11,8 @@ sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log
 {
     readonly Lock _lock = new();
 
-    // Guarded by _lock: the ring to stop, once there is one.
-    ServedRing? _ring;
+    // Guarded by _lock: the rings to stop, once there are any.
+    RingSet? _rings;
 
     // What the target said last.
     DeviceMessage? _asked;
@@ -103,7 +103,7 @@ sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log
     {
         lock (_lock)
         {
-            _ring?.RequestStop();
+            _rings?.RequestStop();
         }
     }
 
@@ -137,7 +137,7 @@ sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log
     async Task<ServingEnd?> ServeAsync(AttachSession session, CommandServer server, IDisposable turn)
     {
         RegionGrant? grant;
-        ReadyMessage ready = server.Ready;
+        ReadyMessage ready = server.Ready with { Rings = RegionMessage.MaxRegions };
         try
         {
             grant = await session.ReportReadyAsync(ready, server.OwnMemory?.Handle).ConfigureAwait(false);
@@ -152,75 +152,97 @@ sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log
             return session.WasReleased ? ServingEnd.Released : ServingEnd.Removed;
         }
 
-        ServingThread thread = host.ThreadForOneMore();
-        ServedRing ring = MakeRing(session, server, grant, thread);
+        RingSet rings = MakeRings(session, server, grant);
         turn.Dispose();
         lock (_lock)
         {
-            _ring = ring;
+            _rings = rings;
+            rings.Start();
             if (host.IsStopping)
             {
-                ring.RequestStop();
+                rings.RequestStop();
             }
         }
 
-        thread.Add(ring);
         ServingEnd end;
         try
         {
             server.TellSizes(session.TellSize, ready.SizeBytes);
-            end = await ring.Ended.ConfigureAwait(false);
+            end = await rings.EndAsync().ConfigureAwait(false);
         }
         finally
         {
             server.TellSizes(null, ready.SizeBytes);
             lock (_lock)
             {
-                _ring = null;
+                _rings = null;
             }
         }
 
         if (end == ServingEnd.RingBroken)
         {
-            log.Line($"the target broke the ring: {ring.Violation}");
+            log.Line($"the target broke the ring: {rings.Violation}");
         }
 
-        if (ring.Abandoned == 0)
+        if (rings.Abandoned == 0)
         {
             return end;
         }
 
-        log.Line($"{ring.Abandoned} commands did not end after the target was gone");
+        log.Line($"{rings.Abandoned} commands did not end after the target was gone");
         return null;
     }
 
-    static ServedRing MakeRing(AttachSession session, CommandServer server, RegionGrant grant, ServingThread thread)
+    RingSet MakeRings(AttachSession session, CommandServer server, RegionGrant grant)
+    {
+        RingTerms terms = new()
+        {
+            WaitFlags = grant.Message.Ring.Contains(ReadyMessage.RingWaitFlags),
+            KeepBuffers = grant.Message.Ring.Contains(ReadyMessage.RingKeepBuffers),
+            OwnMemory = grant.Message.Ring.Contains(ReadyMessage.RingOwnMemory),
+            ServiceTimes = grant.Message.Ring.Contains(ReadyMessage.RingServiceTimes),
+        };
+        IReadOnlyList<ServingThread> threads = host.ThreadsFor(grant.Regions.Count, together: !server.IsThreadSafe);
+        List<ServedRing> rings = [];
+        try
+        {
+            foreach (GrantedRegion region in grant.Regions)
+            {
+                rings.Add(MakeRing(region, grant.Message.MapBytes, threads[rings.Count], server, new RegionChannel(session, rings.Count), terms));
+            }
+
+            return new RingSet(rings);
+        }
+        catch (AttachException)
+        {
+            rings.ForEach(static ring => ring.Discard());
+            foreach (GrantedRegion region in grant.Regions)
+            {
+                region.Dispose();
+            }
+
+            throw;
+        }
+    }
+
+    static ServedRing MakeRing(GrantedRegion granted, long mapBytes, ServingThread thread, CommandServer server, RegionChannel channel, RingTerms terms)
     {
         MappedRegion? region = null;
         try
         {
-            EventFd doorbell = EventFd.FromHandle(grant.Doorbell);
-            EventFd targetDoorbell = EventFd.FromHandle(grant.TargetDoorbell);
-            region = MappedRegion.Map(grant.Memory, grant.Message.MapBytes);
-            RingTerms terms = new()
-            {
-                WaitFlags = grant.Message.Ring.Contains(ReadyMessage.RingWaitFlags),
-                KeepBuffers = grant.Message.Ring.Contains(ReadyMessage.RingKeepBuffers),
-                OwnMemory = grant.Message.Ring.Contains(ReadyMessage.RingOwnMemory),
-                ServiceTimes = grant.Message.Ring.Contains(ReadyMessage.RingServiceTimes),
-            };
-            return new ServedRing(thread, server, region, new EventDoorbells(doorbell, targetDoorbell), session, terms);
+            EventFd doorbell = EventFd.FromHandle(granted.Doorbell);
+            EventFd targetDoorbell = EventFd.FromHandle(granted.TargetDoorbell);
+            region = MappedRegion.Map(granted.Memory, mapBytes);
+            return new ServedRing(thread, server, region, new EventDoorbells(doorbell, targetDoorbell), channel, terms);
         }
         catch (Exception failure) when (failure is RingFormatException or LinuxException or ArgumentException)
         {
             region?.Dispose();
-            grant.Doorbell.Dispose();
-            grant.TargetDoorbell.Dispose();
             throw new AttachException(AttachProblem.Broken, $"the region that the target passed is unusable: {ErrorLog.OneLine(failure.Message)}", failure);
         }
         finally
         {
-            grant.Memory.Dispose();
+            granted.Memory.Dispose();
         }
     }
 

@@ -103,19 +103,43 @@ sealed class HandlerHost : IDisposable
     internal void RequestStop() => _stopping.Cancel();
 
     /// <summary>The serving thread with the fewest rings, or a new one while that helps.</summary>
-    internal ServingThread ThreadForOneMore()
+    internal ServingThread ThreadForOneMore() => ThreadsFor(1, together: false)[0];
+
+    /// <summary>A serving thread for each of a device's rings: those with the fewest rings, and new ones while that helps; or one for all of them.</summary>
+    internal ServingThread[] ThreadsFor(int rings, bool together)
     {
+        var chosen = new ServingThread[rings];
         lock (_lock)
         {
-            ServingThread? least = _threads.MinBy(static thread => thread.Load);
-            if (least is null || (least.Load > 0 && _threads.Count < Math.Min(MaxServingThreads, Processor.Count)))
+            for (int i = 0; i < rings; i++)
             {
-                least = new ServingThread(Options.SpinMicroseconds);
-                _threads.Add(least);
+                chosen[i] = i > 0 && together ? chosen[0] : ThreadForOneMoreThan(chosen.AsSpan(0, i));
             }
-
-            return least;
         }
+
+        return chosen;
+    }
+
+    // Under the lock.
+    ServingThread ThreadForOneMoreThan(ReadOnlySpan<ServingThread> chosen)
+    {
+        (ServingThread? least, int leastLoad) = (null, int.MaxValue);
+        foreach (ServingThread thread in _threads)
+        {
+            int load = thread.Load + chosen.Count(thread);
+            if (load < leastLoad)
+            {
+                (least, leastLoad) = (thread, load);
+            }
+        }
+
+        if (least is null || (leastLoad > 0 && _threads.Count < Math.Min(MaxServingThreads, Processor.Count)))
+        {
+            least = new ServingThread(Options.SpinMicroseconds);
+            _threads.Add(least);
+        }
+
+        return least;
     }
 
     /// <summary>Says why a device could not be attached; once, where many devices have the same to say.</summary>

@@ -7,7 +7,7 @@ namespace Scuse.Linux;
 public sealed unsafe class SeqPacketSocket : IDisposable
 {
     /// <summary>The most descriptors that one packet can carry.</summary>
-    public const int MaxDescriptors = 16;
+    public const int MaxDescriptors = 48;
 
     /// <summary>How long <see cref="Send"/> waits for a peer that does not read, in milliseconds, where nothing else is said.</summary>
     public const int DefaultSendTimeoutMs = 5000;

@@ -6,10 +6,10 @@ using Scuse.Ring.Attach;
 namespace Scuse.Engine.Backstores;
 
 /// <summary>
-/// The shared region of one attached handler and all that goes with it. Every handler gets a fresh one; it outlives the handler for as long as
+/// A shared region of one attached handler and all that goes with it. Every handler gets fresh ones, one or several; a region outlives the handler for as long as
 /// an answer is still being sent from it.
 /// </summary>
-/// <remarks>Made by the attach server; from <see cref="UserBackstore.Attach"/> on touched only by the owning reactor.</remarks>
+/// <remarks>Made by the attach server; from <see cref="Join"/> on touched only by the owning reactor.</remarks>
 sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
 {
     /// <summary>The most commands a handler holds at a time.</summary>
@@ -40,14 +40,16 @@ sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
     /// <param name="pid">Its process.</param>
     /// <param name="layout">How the region is laid out.</param>
     /// <param name="abilities">Those of <see cref="Abilities"/> that are in force.</param>
-    /// <param name="ownMemory">The handler's own memory, the link's from now on; null without <see cref="ReadyMessage.RingOwnMemory"/>.</param>
-    public HandlerLink(string deviceName, string handlerName, int pid, RingLayout layout, IReadOnlyCollection<string> abilities, HandlerMemory? ownMemory = null)
+    /// <param name="ownMemory">A share in the handler's own memory, the link's from now on; null without <see cref="ReadyMessage.RingOwnMemory"/>.</param>
+    /// <param name="index">Which of the handler's regions for the device it is, counted from 0.</param>
+    public HandlerLink(string deviceName, string handlerName, int pid, RingLayout layout, IReadOnlyCollection<string> abilities, HandlerMemory? ownMemory = null, int index = 0)
     {
         MailboxFlags flags = Offered
             | (abilities.Contains(ReadyMessage.RingTaskManagement) ? MailboxFlags.TaskManagement : 0)
             | (abilities.Contains(ReadyMessage.RingKeepBuffers) ? MailboxFlags.KeepBuffer : 0);
         HandlerName = handlerName;
         Pid = pid;
+        Index = index;
         _waitFlags = abilities.Contains(ReadyMessage.RingWaitFlags);
         _memory = MemFd.Create($"scuse-{deviceName}", layout.RegionBytes);
         Region = MappedRegion.Map(_memory.Handle, layout.RegionBytes);
@@ -61,6 +63,9 @@ sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
 
     public int Pid { get; }
 
+    /// <summary>Which of the handler's regions for the device it is, counted from 0.</summary>
+    public int Index { get; }
+
     public MappedRegion Region { get; }
 
     public TargetRing Ring { get; }
@@ -68,7 +73,7 @@ sealed class HandlerLink : IReactorRing, IDisposable, IGuardedSignal
     /// <summary>The region's blocks, and its share of the engine's memory.</summary>
     public RegionMemory Memory { get; }
 
-    /// <summary>The handler's own memory, which its answers may point into; null when it has passed none.</summary>
+    /// <summary>The handler's own memory, which its answers may point into, whichever ring they come by; null when it has passed none.</summary>
     public HandlerMemory? OwnMemory { get; }
 
     /// <summary>Which blocks are in use, to look at.</summary>

@@ -5,11 +5,12 @@ using Scuse.Scsi;
 namespace Scuse.Engine.Backstores;
 
 /// <summary>
-/// Memory of a handler's own, which it passed when it attached and answers reads from: mapped here for reading only. Its <see cref="HandlerLink"/> owns it, and lets it go
-/// when nobody sends from it any more.
+/// Memory of a handler's own, which it passed when it attached and answers reads from: mapped here for reading only. Each <see cref="HandlerLink"/> of the handler has a share in it, and lets that go
+/// when nobody sends by way of that link any more; the last one unmaps it.
 /// </summary>
 /// <remarks>
-/// The handler writes to it whenever it likes, so nothing that is read here twice need be the same. It cannot shrink, and has ordinary pages: then no access faults for good.
+/// <para>The handler writes to it whenever it likes, so nothing that is read here twice need be the same. It cannot shrink, and has ordinary pages: then no access faults for good.</para>
+/// <para>Shares may be let go on any thread, and be read from on several at once.</para>
 /// </remarks>
 sealed class HandlerMemory : IDisposable
 {
@@ -23,6 +24,7 @@ sealed class HandlerMemory : IDisposable
 
     readonly SafeFileHandle _file;
     readonly MappedRegion _mapping;
+    int _shares = 1;
 
     HandlerMemory(SafeFileHandle file, MappedRegion mapping)
     {
@@ -33,7 +35,14 @@ sealed class HandlerMemory : IDisposable
     /// <summary>Its size.</summary>
     public long Bytes => _mapping.LengthBytes;
 
-    /// <summary>Takes what a handler passes. Null when it is of no use, with the reason; the descriptor is the memory's from now on only where there is one.</summary>
+    /// <summary>One share more, to be disposed of like the first; by somebody who has one.</summary>
+    public HandlerMemory Share()
+    {
+        Interlocked.Increment(ref _shares);
+        return this;
+    }
+
+    /// <summary>Takes what a handler passes, as one share. Null when it is of no use, with the reason; the descriptor is the memory's from now on only where there is one.</summary>
     public static HandlerMemory? TryTake(SafeFileHandle? file, long bytes, out string? refusal)
     {
         refusal = file is null ? "no descriptor came with it"
@@ -91,9 +100,10 @@ sealed class HandlerMemory : IDisposable
         return true;
     }
 
+    /// <summary>Lets a share go, once; with the last one the memory is unmapped.</summary>
     public void Dispose()
     {
-        if (!_file.IsClosed)
+        if (Interlocked.Decrement(ref _shares) == 0)
         {
             _file.Dispose();
             _mapping.Dispose();

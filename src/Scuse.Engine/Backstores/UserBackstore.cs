@@ -628,6 +628,9 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
 
     // ---- handlers come and go ----
 
+    /// <summary>A handler takes over, with as many rings as it has links.</summary>
+    public void Attach(IReadOnlyList<HandlerLink> links, BlockDeviceInfo info, PassLevel level) => Attach(links[0], info, level); // the others: see lanes
+
     /// <summary>A handler takes over; what was kept is posted to it in the order it came.</summary>
     public void Attach(HandlerLink link, BlockDeviceInfo info, PassLevel level)
     {

@@ -147,7 +147,7 @@ sealed partial class AttachServer : IDisposable
     /// <summary>Gives a handler up: its connection is closed, and its process ended where it can be reached.</summary>
     public void Drop(HandlerLink link, string reason) => Loop.Post(() =>
     {
-        if (_sessions.FirstOrDefault(session => session.Link == link) is { } session)
+        if (_sessions.FirstOrDefault(session => session.Links.Contains(link)) is { } session)
         {
             session.Kill();
             End(session, reason);

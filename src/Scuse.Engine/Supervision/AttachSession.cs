@@ -51,8 +51,11 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
     /// <summary>The supervised process it belongs to; null for one that somebody else has started.</summary>
     public HandlerProcess? Process { get; set; }
 
-    /// <summary>The handler's region, once it has one.</summary>
-    public HandlerLink? Link { get; private set; }
+    /// <summary>The handler's regions, once it has them; none before.</summary>
+    public IReadOnlyList<HandlerLink> Links { get; private set; } = [];
+
+    /// <summary>The first of <see cref="Links"/>, by which the logical unit knows the handler; null before there are any.</summary>
+    public HandlerLink? Link => Links.Count > 0 ? Links[0] : null;
 
     /// <summary>Why the memory of its own that it passed is not used; null when it is, or when there was none.</summary>
     public string? MemoryRefusal { get; private set; }
@@ -177,8 +180,13 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
                 Process?.OnFailed(failed.Message);
                 _served.TrySetResult(failed.Message);
                 return null;
-            case FreeKeptMessage kept when Link is { } link:
-                Slot!.FreeKept(link, kept.Ids);
+            case FreeKeptMessage kept when Link is not null:
+                if (kept.Region < 0 || kept.Region >= Links.Count)
+                {
+                    return $"freed ids of region {kept.Region}; its regions are 0 to {Links.Count - 1}";
+                }
+
+                Slot!.FreeKept(Links, kept.Region, kept.Ids);
                 return null;
             case SizeMessage size when Link is { } link:
                 if (size.SizeBytes <= 0 || size.SizeBytes % Slot!.BlockSize != 0)
@@ -263,39 +271,58 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
             return $"block size {ready.BlockSize}; initiators know this device by {known}";
         }
 
+        if (ready.Rings < 1)
+        {
+            return $"{ready.Rings} rings; one is the least";
+        }
+
         LunOptions options = Slot.Options;
         PassLevel level = options.Level ?? (ready.Level == ReadyMessage.LevelAll ? PassLevel.All : PassLevel.Io);
         HandlerMemory? ownMemory = TakeMemory(ready, level);
         string[] abilities = [.. HandlerLink.Abilities.Intersect(ready.Ring).Where(ability => ability != ReadyMessage.RingOwnMemory || ownMemory is not null)];
-        HandlerLink link;
+        List<HandlerLink> links = [];
         try
         {
-            link = new HandlerLink(options.DeviceName, HandlerName, Pid, RingLayout.Create(options.CommandRingBytes, options.DataAreaBytes), abilities, ownMemory);
+            MakeLinks(links, Math.Min(ready.Rings, Math.Clamp(Slot.Rings, 1, RegionMessage.MaxRegions)), abilities, ownMemory);
+            var regions = new RegionMessage { Regions = links.Count, MapBytes = links[0].Region.LengthBytes, Ring = abilities };
+            socket.Send(regions.ToBytes(), [.. links.SelectMany(static link => link.Descriptors)], timeoutMs: 0);
         }
         catch (LinuxException)
         {
-            ownMemory?.Dispose();
+            links.ForEach(static link => link.Dispose());
             throw;
         }
-
-        try
+        finally
         {
-            socket.Send(new RegionMessage { MapBytes = link.Region.LengthBytes, Ring = abilities }.ToBytes(), link.Descriptors, timeoutMs: 0);
-        }
-        catch (LinuxException)
-        {
-            link.Dispose();
-            throw;
+            ownMemory?.Dispose(); // each link has a share
         }
 
-        Link = link;
+        Links = links;
         Phase = AttachPhase.Attached;
         DueMs = long.MaxValue;
         Since = DateTimeOffset.UtcNow;
         IsVolatile = ready.Features.Contains(ReadyMessage.FeatureVolatile);
         Slot.BlockSize = ready.BlockSize;
-        Slot.OnAttached(this, link, Describe(ready), level);
+        Slot.OnAttached(this, links, Describe(ready), level);
         return null;
+    }
+
+    void MakeLinks(List<HandlerLink> links, int count, string[] abilities, HandlerMemory? ownMemory)
+    {
+        LunOptions options = Slot!.Options;
+        while (links.Count < count)
+        {
+            HandlerMemory? share = ownMemory?.Share();
+            try
+            {
+                links.Add(new HandlerLink(options.DeviceName, HandlerName, Pid, RingLayout.Create(options.CommandRingBytes, options.DataAreaBytes), abilities, share, links.Count));
+            }
+            catch (LinuxException)
+            {
+                share?.Dispose();
+                throw;
+            }
+        }
     }
 
     /// <summary>Takes the memory that came with the message, if it may be used. At level all a handler answers more than reads, so there is no such thing.</summary>

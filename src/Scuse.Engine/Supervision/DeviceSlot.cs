@@ -22,11 +22,12 @@ sealed class DeviceSlot
     string? _lastEnding;
     DateTimeOffset? _lastEndingAt;
 
-    public DeviceSlot(LunOptions options, string targetName, UserBackstore backstore, Reactor reactor, int keepSeconds = 0)
+    public DeviceSlot(LunOptions options, string targetName, UserBackstore backstore, Reactor reactor, int keepSeconds = 0, int rings = 1)
     {
         Options = options;
         TargetName = targetName;
         KeepSeconds = keepSeconds;
+        Rings = rings;
         _backstore = backstore;
         _reactor = reactor;
         Serial = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{targetName}/{options.Number}")).AsSpan(0, 8));
@@ -54,6 +55,9 @@ sealed class DeviceSlot
 
     /// <summary>How long a handler stays when the engine is gone.</summary>
     public int KeepSeconds { get; }
+
+    /// <summary>How many regions, each with a ring of its own, a handler is given; fewer if it takes fewer.</summary>
+    public int Rings { get; }
 
     /// <summary>The server that its handlers come through.</summary>
     public AttachServer? Server { get; set; }
@@ -141,14 +145,14 @@ sealed class DeviceSlot
         return null;
     }
 
-    /// <summary>The handler has its region.</summary>
-    public void OnAttached(AttachSession session, HandlerLink link, BlockDeviceInfo info, PassLevel level)
+    /// <summary>The handler has its regions.</summary>
+    public void OnAttached(AttachSession session, IReadOnlyList<HandlerLink> links, BlockDeviceInfo info, PassLevel level)
     {
         bool wasDrained = _isDrained && Successor is null; // one that was slow to come, and is to go already, gets nothing more
         _isDrained &= !wasDrained;
         _reactor.Post(() =>
         {
-            _backstore.Attach(link, info, level); // which ends a drain
+            _backstore.Attach(links, info, level); // which ends a drain
             TimeSpan pause = wasDrained ? Stopwatch.GetElapsedTime(_drainedAt) : default;
             Server!.Loop.Post(() =>
             {
@@ -163,13 +167,13 @@ sealed class DeviceSlot
         });
     }
 
-    /// <summary>The handler gives back what it kept. The answers that told of it are in the ring, but perhaps nobody has looked yet.</summary>
-    public void FreeKept(HandlerLink link, ushort[] ids) => _reactor.Post(() =>
+    /// <summary>The handler gives back what it kept of one region. The answers that told of it are in the ring, but perhaps nobody has looked yet.</summary>
+    public void FreeKept(IReadOnlyList<HandlerLink> links, int region, ushort[] ids) => _reactor.Post(() =>
     {
-        if (_backstore.Link == link)
+        if (_backstore.Link == links[0])
         {
-            _backstore.Reap(link);
-            _backstore.FreeKept(link, ids);
+            _backstore.Reap(links[region]);
+            _backstore.FreeKept(links[region], ids);
         }
     });
 

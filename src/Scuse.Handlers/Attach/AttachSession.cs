@@ -8,15 +8,13 @@ using Scuse.Serving;
 namespace Scuse.Attach;
 
 /// <summary>The handler's end of an attach session. docs/attach-protocol.md.</summary>
-sealed class AttachSession : IControlChannel, IDisposable
+sealed class AttachSession : IDisposable
 {
     /// <summary>How long the target may take for an answer.</summary>
     internal const int AnswerTimeoutMs = 30_000;
 
     /// <summary>How long it may take to get the handler before us to let the device go, which is as long as that one's slowest command.</summary>
     internal const int ReplaceTimeoutMs = 60_000;
-
-    const int RegionDescriptors = 3;
 
     readonly SeqPacketSocket _socket;
     readonly string _path;
@@ -35,7 +33,7 @@ sealed class AttachSession : IControlChannel, IDisposable
         _stop = stop;
     }
 
-    public int Descriptor => _socket.Descriptor;
+    internal int Descriptor => _socket.Descriptor;
 
     /// <summary>The target's process.</summary>
     internal int TargetPid => _socket.PeerPid;
@@ -62,8 +60,8 @@ sealed class AttachSession : IControlChannel, IDisposable
     }
 
     /// <summary>
-    /// Says that the device is open; returns the region with its three descriptors, or null when the target does not want it any more:
-    /// <see cref="WasReleased"/> tells whether for now only.
+    /// Says that the device is open; returns the regions with their descriptors, as many as the target wants and <paramref name="ready"/> offers, or null when the target does not want the
+    /// device any more: <see cref="WasReleased"/> tells whether for now only.
     /// </summary>
     /// <param name="ready">What the device is.</param>
     /// <param name="memory">The handler's own memory, where the message offers it.</param>
@@ -72,22 +70,21 @@ sealed class AttachSession : IControlChannel, IDisposable
         Send(ready, memory is null ? default : new ReadOnlySpan<SafeFileHandle>(in memory));
         List<SafeFileHandle> descriptors = [];
         AttachMessage answer = await ReceiveAsync(descriptors, AnswerTimeoutMs).ConfigureAwait(false);
-        if (answer is RegionMessage region && descriptors.Count == RegionDescriptors)
+        if (answer is RegionMessage message && message.Regions >= 1 && message.Regions <= ready.Rings
+            && descriptors.Count == message.Regions * RegionMessage.DescriptorsPerRegion)
         {
-            return new RegionGrant(region, descriptors[0], descriptors[1], descriptors[2]);
+            return new RegionGrant(message, [.. descriptors.Chunk(RegionMessage.DescriptorsPerRegion).Select(static three => new GrantedRegion(three[0], three[1], three[2]))]);
         }
 
-        foreach (SafeFileHandle descriptor in descriptors)
-        {
-            descriptor.Dispose();
-        }
-
+        descriptors.ForEach(static descriptor => descriptor.Dispose());
         WasReleased = answer is ReleaseMessage;
         return answer switch
         {
             RemoveMessage or ReleaseMessage => null,
-            RegionMessage => throw new AttachException(
-                AttachProblem.Broken, $"the target passed {descriptors.Count} descriptors with the region; {RegionDescriptors} are needed"),
+            RegionMessage { Regions: int regions } when regions < 1 || regions > ready.Rings => throw new AttachException(
+                AttachProblem.Broken, $"the target passed {regions} regions; 1 to {ready.Rings} are possible"),
+            RegionMessage { Regions: int regions } => throw new AttachException(
+                AttachProblem.Broken, $"the target passed {descriptors.Count} descriptors with {(regions == 1 ? "the region" : $"{regions} regions")}; {regions * RegionMessage.DescriptorsPerRegion} are needed"),
             _ => throw Unexpected("region"),
         };
     }
@@ -107,7 +104,8 @@ sealed class AttachSession : IControlChannel, IDisposable
         }
     }
 
-    public ControlNews Read(Span<byte> scratch)
+    /// <summary>Reads one message if there is one, while the rings are served. It never waits. Called on one thread.</summary>
+    internal ControlNews Read(Span<byte> scratch)
     {
         try
         {
@@ -134,11 +132,12 @@ sealed class AttachSession : IControlChannel, IDisposable
         }
     }
 
-    public bool TryFreeKept(ReadOnlySpan<ushort> ids)
+    /// <summary>Says which kept commands of a region are free; false when the target has no room for the message now. It never waits. Called on any thread.</summary>
+    internal bool TryFreeKept(int region, ReadOnlySpan<ushort> ids)
     {
         try
         {
-            _socket.Send(new FreeKeptMessage { Ids = ids.ToArray() }.ToBytes(), default, timeoutMs: 0);
+            _socket.Send(new FreeKeptMessage { Region = region, Ids = ids.ToArray() }.ToBytes(), default, timeoutMs: 0);
             return true;
         }
         catch (LinuxException failure)
@@ -225,5 +224,28 @@ sealed class AttachSession : IControlChannel, IDisposable
         new(AttachProblem.Broken, $"the target at {_path} did not send the '{wanted}' message when it was due");
 }
 
-/// <summary>What comes with the region message; the descriptors are the owner's to close.</summary>
-sealed record RegionGrant(RegionMessage Message, SafeFileHandle Memory, SafeFileHandle Doorbell, SafeFileHandle TargetDoorbell);
+/// <summary>What the target passed for a device: its regions, which are alike.</summary>
+sealed record RegionGrant(RegionMessage Message, IReadOnlyList<GrantedRegion> Regions);
+
+/// <summary>One region and its doorbells; the descriptors are the owner's to close.</summary>
+sealed record GrantedRegion(SafeFileHandle Memory, SafeFileHandle Doorbell, SafeFileHandle TargetDoorbell) : IDisposable
+{
+    public void Dispose()
+    {
+        Memory.Dispose();
+        Doorbell.Dispose();
+        TargetDoorbell.Dispose();
+    }
+}
+
+/// <summary>The connection as one of a device's rings has it: what the target says is read by the first ring, for all.</summary>
+/// <param name="session">The connection.</param>
+/// <param name="region">Which ring it is, counted from 0.</param>
+sealed class RegionChannel(AttachSession session, int region) : IControlChannel
+{
+    public int Descriptor => region == 0 ? session.Descriptor : -1;
+
+    public ControlNews Read(Span<byte> scratch) => session.Read(scratch);
+
+    public bool TryFreeKept(ReadOnlySpan<ushort> ids) => session.TryFreeKept(region, ids);
+}

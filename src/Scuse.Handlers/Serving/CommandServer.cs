@@ -17,6 +17,9 @@ abstract class CommandServer
 
     internal int BlockSize => Ready.BlockSize;
 
+    /// <summary>Whether its commands may be started on several threads at once: those of each ring on its own.</summary>
+    internal abstract bool IsThreadSafe { get; }
+
     /// <summary>
     /// From now on the target is told of every new size, at once if it has another than <paramref name="known"/> already; with null nobody is told. The size goes into <see cref="Ready"/> either way.
     /// </summary>
@@ -40,12 +43,12 @@ abstract class CommandServer
     /// <summary>Memory of the handler's own that the target may send from, if any; it goes with <see cref="Ready"/>.</summary>
     internal virtual SharedMemory? OwnMemory => null;
 
-    /// <summary>What the ring that is served next can do.</summary>
+    /// <summary>What the rings that are served next can do: they are alike. Called for each of them, before any is served.</summary>
     internal virtual void SetAbilities(bool canKeepBuffers, bool hasOwnMemory)
     {
     }
 
-    /// <summary>Tells the handler of task management. Called on the serving thread.</summary>
+    /// <summary>Tells the handler of task management. Called on the ring's serving thread.</summary>
     internal abstract void Notify(TaskManagementNotice notice);
 
     internal abstract ValueTask CloseAsync();
@@ -258,6 +261,8 @@ sealed class BlockCommandServer : CommandServer<ScsiResult>
 
     internal override ReadyMessage Ready => _ready;
 
+    internal override bool IsThreadSafe => _handler.IsThreadSafe;
+
     void SizeHasChanged()
     {
         lock (_sizeLock)
@@ -436,6 +441,8 @@ sealed class RawCommandServer : CommandServer<CommandResult>
     }
 
     internal override ReadyMessage Ready { get; }
+
+    internal override bool IsThreadSafe => _handler.IsThreadSafe;
 
     protected override ValueTask<CommandResult> ExecuteAsync(in ScsiCommand command) => _handler.ExecuteAsync(command);
 

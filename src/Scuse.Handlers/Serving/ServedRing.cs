@@ -107,10 +107,12 @@ readonly record struct RingTerms
 }
 
 /// <summary>
-/// One device's ring while it is served: takes commands, starts them, and answers those that are done. A <see cref="ServingThread"/> calls it for as long as
-/// there is something to do.
+/// A device's ring while it is served: takes commands, starts them, and answers those that are done. A <see cref="ServingThread"/> calls it for as long as
+/// there is something to do. A device has one or several; with several it is in a <see cref="RingSet"/>.
 /// </summary>
-/// <remarks>All but the constructor, <see cref="Ended"/> and <see cref="RequestStop"/> is touched only by the serving thread.</remarks>
+/// <remarks>
+/// Touched only by the serving thread, but for what comes before <see cref="Serve"/>, <see cref="Ended"/> and what says that it is for any thread; what tells how it ended may be read when it has.
+/// </remarks>
 sealed class ServedRing
 {
     // A batch ends here, so that the target has its first answers while the handler works on the rest.
@@ -134,8 +136,14 @@ sealed class ServedRing
     readonly bool _waitFlags;
     readonly bool _keepBuffers;
     readonly TaskCompletionSource<ServingEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    // Set on any thread, before the serving thread is made to look; never unset.
     volatile bool _stopRequested;
     volatile bool _drainRequested;
+    volatile bool _removed;
+    volatile bool _released;
+    volatile bool _targetGone;
+    volatile bool _isGivenUpWithOthers;
 
     // By command id: those under way, whose answer is still to come.
     CommandSlot?[] _outstanding = new CommandSlot?[FirstOutstanding];
@@ -145,9 +153,6 @@ sealed class ServedRing
     long _freeAgainAt = long.MaxValue;
     long _clock; // when the last command was answered, or the batch begun: when the next one is taken
     bool _hasAnswered;
-    bool _removed;
-    bool _released;
-    bool _targetGone;
 
     // Why nobody reads answers any more, and until when what is under way may go on; how it all ended.
     ServingEnd? _givenUp;
@@ -184,8 +189,11 @@ sealed class ServedRing
     /// <summary>How many commands never ended. They may still do anything, so the process has to go.</summary>
     internal int Abandoned { get; private set; }
 
-    /// <summary>Its place among the thread's rings.</summary>
-    internal int Index { get; set; }
+    /// <summary>The rings of the same device; null where there are no others. Set before it is served.</summary>
+    internal RingSet? Set { get; set; }
+
+    /// <summary>Its place among the thread's rings; negative before it has one.</summary>
+    internal int Index { get; set; } = -1;
 
     /// <summary>Whether the thread looks at it in every turn; otherwise something has to wake it.</summary>
     internal bool IsAwake { get; set; }
@@ -212,18 +220,45 @@ sealed class ServedRing
     /// <summary>Whether there is something to take.</summary>
     internal bool HasCommands => !_stopRequested && _givenUp is null && _ring.HasCommands;
 
+    /// <summary>Has its thread serve it.</summary>
+    internal void Serve() => _thread.Add(this);
+
+    /// <summary>Lets everything go; in place of <see cref="Serve"/>.</summary>
+    internal void Discard()
+    {
+        _region.Dispose();
+        _doorbells.Dispose();
+    }
+
+    /// <summary>Has its thread look at it. For any thread.</summary>
+    internal void Attend() => _thread.Attend(this);
+
+    /// <summary>Takes what another ring of the device has heard from the target. For any thread.</summary>
+    internal void Hear(ControlNews news)
+    {
+        Take(news);
+        Attend();
+    }
+
+    /// <summary>Another ring of the device can be served no more. For any thread.</summary>
+    internal void GiveUpWithOthers()
+    {
+        _isGivenUpWithOthers = true;
+        Attend();
+    }
+
     /// <summary>Asks from any thread to stop: what has been taken is answered, nothing else is taken.</summary>
     internal void RequestStop()
     {
         _stopRequested = true;
-        _thread.Attend(this);
+        Attend();
     }
 
     /// <summary>Asks from any thread to end once everything that the target has put into the ring is answered.</summary>
     internal void RequestDrain()
     {
         _drainRequested = true;
-        _thread.Attend(this);
+        Attend();
     }
 
     /// <summary>Looks what there is to do, and does some of it; false when there was nothing. Ask <see cref="HasEnded"/> afterwards.</summary>
@@ -232,9 +267,9 @@ sealed class ServedRing
         taken = 0;
         try
         {
-            if (_targetGone && _givenUp is null)
+            if (_givenUp is null && (_targetGone || _isGivenUpWithOthers))
             {
-                GiveUp(ServingEnd.TargetGone);
+                GiveUp(_targetGone ? ServingEnd.TargetGone : ServingEnd.RingBroken);
             }
 
             if (_givenUp is null)
@@ -278,6 +313,7 @@ sealed class ServedRing
         {
             Violation = violation.Message;
             GiveUp(ServingEnd.RingBroken);
+            Set?.Break(this);
             return true;
         }
     }
@@ -331,21 +367,46 @@ sealed class ServedRing
     }
 
     /// <summary>The doorbell was reported.</summary>
-    internal void TakeDoorbell() => _targetGone |= !_doorbells.TryTake();
+    internal void TakeDoorbell()
+    {
+        if (!_doorbells.TryTake())
+        {
+            Take(ControlNews.Closed);
+        }
+    }
 
     internal void ReadControl(Span<byte> scratch)
     {
         ControlNews news;
         while (!_targetGone && (news = _control.Read(scratch)) != ControlNews.None)
         {
-            _removed |= news == ControlNews.Remove;
-            _released |= news == ControlNews.Release;
-            _targetGone |= news == ControlNews.Closed;
+            Take(news);
+            Set?.Tell(this, news);
+        }
+    }
+
+    void Take(ControlNews news)
+    {
+        switch (news)
+        {
+            case ControlNews.Remove:
+                _removed = true;
+                break;
+            case ControlNews.Release:
+                _released = true;
+                break;
+            case ControlNews.Closed:
+                _targetGone = true;
+                break;
         }
     }
 
     /// <summary>The serving thread broke down: says so to whoever waits for the end.</summary>
-    internal void Fail(Exception failure) => _ended.TrySetException(failure);
+    internal void Fail(Exception failure)
+    {
+        Set?.Break(this);
+        _ended.TrySetException(failure);
+    }
 
     /// <summary>Serving is over, and the ring is not in the thread's epoll set any more: lets everything go, and tells.</summary>
     internal void Close()
@@ -357,6 +418,7 @@ sealed class ServedRing
         }
 
         _doorbells.Dispose();
+        Set?.OnEnd(this);
         _ended.TrySetResult(_end!.Value);
     }
 
@@ -574,7 +636,7 @@ sealed class ServedRing
         _freeAgainAt = _idsToFreeCount > 0 ? Environment.TickCount64 + FreeAgainMs : long.MaxValue;
     }
 
-    bool IsOver() => Outstanding == 0 && (_stopRequested || ((_removed || _released || _drainRequested) && !_ring.HasCommands));
+    bool IsOver() => Outstanding == 0 && (_stopRequested || ((_removed || _released || _drainRequested) && !_ring.HasCommands)) && Set?.MayEnd(this) != false;
 
     /// <summary>Nobody will read an answer any more: tells the handler so, and gives what is under way a while to end.</summary>
     void GiveUp(ServingEnd reason)

@@ -243,7 +243,7 @@ sealed class ServingThread : IDisposable
             {
                 Register(post.Ring);
             }
-            else if (!post.Ring.HasEnded)
+            else if (post.Ring.Index >= 0 && !post.Ring.HasEnded)
             {
                 Awaken(post.Ring);
             }

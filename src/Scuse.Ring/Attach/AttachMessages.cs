@@ -9,7 +9,7 @@ namespace Scuse.Ring.Attach;
 /// </summary>
 /// <remarks>
 /// Optional members have setters, not initializers: the generated reader would hand an initializer the type's zero for a member that is missing. A member that is null counts as missing.
-/// The way of a session: <c>hello</c>, <c>device</c>, <c>ready</c>, <c>region</c> with three descriptors, then <c>remove</c> or <c>release</c> at the end.
+/// The way of a session: <c>hello</c>, <c>device</c>, <c>ready</c>, <c>region</c> with three descriptors a region, then <c>remove</c> or <c>release</c> at the end.
 /// </remarks>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "type", UnknownDerivedTypeHandling = JsonUnknownDerivedTypeHandling.FallBackToBaseType, IgnoreUnrecognizedTypeDiscriminators = true)]
 [JsonDerivedType(typeof(HelloMessage), "hello")]
@@ -179,6 +179,9 @@ public sealed record ReadyMessage : AttachMessage
 
     /// <summary>With <see cref="RingOwnMemory"/>: how many bytes the memory has whose descriptor comes with this message.</summary>
     public long MemoryBytes { get; set; }
+
+    /// <summary>How many regions, each with a ring of its own, the handler takes for the device at most; 1 or more.</summary>
+    public int Rings { get; set; } = 1;
 }
 
 /// <summary>Handler to target: the device cannot be opened. The handler closes the socket after it.</summary>
@@ -196,11 +199,20 @@ public sealed record RefusedMessage : AttachMessage
 }
 
 /// <summary>
-/// Target to handler, with three descriptors: the region's memfd, the eventfd that the handler waits on, the eventfd that the handler rings.
+/// Target to handler, with three descriptors for each region, region after region: its memfd, the eventfd that the handler waits on, the eventfd that the handler rings.
 /// </summary>
 public sealed record RegionMessage : AttachMessage
 {
-    /// <summary>The region's length in bytes; also the memfd's size.</summary>
+    /// <summary>How many descriptors come for each region.</summary>
+    public const int DescriptorsPerRegion = 3;
+
+    /// <summary>The most regions that a device has.</summary>
+    public const int MaxRegions = 16;
+
+    /// <summary>How many regions there are: from 1 to what <see cref="ReadyMessage.Rings"/> said. They are alike.</summary>
+    public int Regions { get; set; } = 1;
+
+    /// <summary>The length of each region in bytes; also its memfd's size.</summary>
     public required long MapBytes { get; init; }
 
     /// <summary>Which of the handler's ring abilities are in force.</summary>
@@ -222,6 +234,9 @@ public sealed record FreeKeptMessage : AttachMessage
 {
     /// <summary>The most ids in one message: it has to stay within <see cref="AttachMessage.MaxBytes"/>.</summary>
     public const int MaxIds = 2000;
+
+    /// <summary>The region that the commands came by, counted from 0: ids are each ring's own.</summary>
+    public int Region { get; set; }
 
     /// <summary>Their ids; each has to be one that is kept.</summary>
     [AllowNull]
