@@ -37,12 +37,12 @@ public sealed class AttachServerTests : IDisposable
         _server.Start();
     }
 
-    DeviceSlot NewSlot(string name)
+    DeviceSlot NewSlot(string name, int rings = 1)
     {
         var options = new LunOptions { Number = 0, Spec = $"attach:{name}", DeviceName = name, DataAreaBytes = 1 << 20 };
         var backstore = new UserBackstore(options, _reactor, NullLogger.Instance, (link, reason) => _server.Drop(link, reason), new DataMemory(1 << 30, _reactor.NowMs, _reactor.Post));
         _ = new ScsiTarget("iqn.2026-11.example:t", [new LogicalUnit(0, backstore)]);
-        return new DeviceSlot(options, "iqn.2026-11.example:t", backstore, _reactor);
+        return new DeviceSlot(options, "iqn.2026-11.example:t", backstore, _reactor, rings: rings);
     }
 
     public void Dispose()
@@ -139,6 +139,148 @@ public sealed class AttachServerTests : IDisposable
         return region.Ring;
     }
 
+    // ---- several rings ----
+
+    [Theory]
+    [InlineData(1, ",\"rings\":16", 1)]
+    [InlineData(2, "", 1)]
+    [InlineData(2, ",\"rings\":1", 1)]
+    [InlineData(2, ",\"rings\":2", 2)]
+    [InlineData(2, ",\"rings\":2147483647", 2)]
+    [InlineData(3, ",\"rings\":16", 3)]
+    [InlineData(100, ",\"rings\":100", RegionMessage.MaxRegions)]
+    public void A_handler_gets_as_many_regions_as_both_want(int wanted, string taken, int given)
+    {
+        List<SafeFileHandle> descriptors = [];
+        List<MappedRegion> regions = [];
+        using SeqPacketSocket handler = AttachTo(wanted, taken, descriptors, out RegionMessage message, out DeviceSlot slot, out AttachServer server);
+        using (server)
+        {
+            Assert.Equal(given, message.Regions);
+            Assert.Equal(3 * given, descriptors.Count);
+            foreach (SafeFileHandle[] three in descriptors.Chunk(3))
+            {
+                Assert.Equal(message.MapBytes, FileRange.GetLength(three[0]));
+                regions.Add(MappedRegion.Map(three[0], message.MapBytes));
+                Assert.True(new HandlerRing(regions[^1].Address, message.MapBytes).Flags.HasFlag(MailboxFlags.KeepBuffer));
+                Assert.True(IsEventFd(three[1]) && IsEventFd(three[2]));
+            }
+
+            regions[0].Slice(message.MapBytes - 1, 1).Span[0] = 1;
+            Assert.All(regions.Skip(1), region => Assert.Equal(0, region.Slice(message.MapBytes - 1, 1).Span[0])); // each its own
+            Assert.Equal(Enumerable.Range(0, given), slot.Session!.Links.Select(static link => link.Index));
+            Assert.Same(slot.Session.Link, slot.Session.Links[0]);
+        }
+
+        regions.ForEach(static region => region.Dispose());
+        descriptors.ForEach(static descriptor => descriptor.Dispose());
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void What_was_kept_may_be_given_back_for_each_region(int region)
+    {
+        using SeqPacketSocket handler = AttachTo(2, ",\"rings\":2", [], out _, out _, out AttachServer server);
+        using (server)
+        {
+            Send(handler, $$"""{"type":"freeKept","ids":[],"region":{{region}}}""");
+
+            Assert.Equal(-Errno.EAGAIN, handler.Receive(new byte[100], null, timeoutMs: 50));
+        }
+    }
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(-1)]
+    [InlineData(int.MaxValue)]
+    public void A_region_that_a_handler_does_not_have_has_nothing_to_give_back(int region)
+    {
+        using SeqPacketSocket handler = AttachTo(2, ",\"rings\":2", [], out _, out _, out AttachServer server);
+        using (server)
+        {
+            Send(handler, $$"""{"type":"freeKept","ids":[],"region":{{region}}}""");
+
+            AssertRefused(handler, $"freed ids of region {region}; its regions are 0 to 1");
+        }
+    }
+
+    [Fact]
+    public void The_memory_of_a_handler_with_several_rings_is_mapped_once_and_goes_with_the_last()
+    {
+        using MemFd memory = MemFd.Create("own", 1 << 20);
+        using SeqPacketSocket handler = AttachTo(3, ",\"rings\":3,\"memoryBytes\":1048576", [], out RegionMessage message, out DeviceSlot slot, out AttachServer server, memory.Handle);
+        using (server)
+        {
+            HandlerLink[] links = [.. slot.Session!.Links];
+            HandlerMemory own = links[0].OwnMemory!;
+            Assert.Equal(["keepBuf", "ownMemory"], message.Ring);
+            Assert.All(links, link => Assert.Same(own, link.OwnMemory));
+
+            links[2].Dispose();
+            links[1].Dispose();
+            Assert.Equal(0, own.Slice(0, 1).Span[0]);
+            handler.Dispose(); // the first goes with its handler
+
+            Assert.True(SpinWait.SpinUntil(() => IsUnmapped(own), AnswerMs));
+        }
+    }
+
+    [Fact]
+    public void Shares_in_a_handlers_memory_may_be_let_go_on_any_threads()
+    {
+        using MemFd memory = MemFd.Create("own", 1 << 20);
+        for (int round = 0; round < 100; round++)
+        {
+            var passed = new SafeFileHandle(dup((int)memory.Handle.DangerousGetHandle()), ownsHandle: true);
+            HandlerMemory own = HandlerMemory.TryTake(passed, 1 << 20, out _)!;
+            HandlerMemory[] shares = [own, .. Enumerable.Range(0, 7).Select(_ => own.Share())];
+
+            Parallel.ForEach(shares[1..], static share => share.Dispose());
+            Assert.False(IsUnmapped(own));
+            own.Dispose();
+
+            Assert.True(IsUnmapped(own));
+            Assert.True(passed.IsClosed);
+        }
+    }
+
+    static bool IsUnmapped(HandlerMemory memory)
+    {
+        try
+        {
+            return memory.Slice(0, 1).Span.Length != 1;
+        }
+        catch (ObjectDisposedException)
+        {
+            return true;
+        }
+    }
+
+    static bool IsEventFd(SafeFileHandle descriptor) =>
+        File.ResolveLinkTarget($"/proc/self/fd/{descriptor.DangerousGetHandle()}", returnFinalTarget: false)!.Name.Contains("eventfd", StringComparison.Ordinal);
+
+    [System.Runtime.InteropServices.DllImport("libc")]
+    static extern int dup(int descriptor);
+
+    SeqPacketSocket AttachTo(
+        int rings, string more, List<SafeFileHandle> descriptors, out RegionMessage message, out DeviceSlot slot, out AttachServer server, SafeFileHandle? memory = null)
+    {
+        string path = $"{_path}2";
+        slot = NewSlot("several", rings);
+        server = new AttachServer(path, [slot], NullLogger.Instance);
+        server.Start();
+        SeqPacketSocket handler = SeqPacketSocket.Connect(path);
+        Send(handler, """{"type":"hello","device":"several"}""");
+        Assert.IsType<DeviceMessage>(Receive(handler));
+        handler.Send(
+            Encoding.UTF8.GetBytes($$"""{"type":"ready","sizeBytes":1048576,"ring":["keepBuf","ownMemory"]{{more}}}"""), memory is null ? default : new ReadOnlySpan<SafeFileHandle>(in memory));
+        message = Assert.IsType<RegionMessage>(Receive(handler, descriptors));
+        DeviceSlot attached = slot;
+        Assert.True(SpinWait.SpinUntil(() => attached.Session?.Phase == AttachPhase.Attached, AnswerMs)); // it is sent first
+        return handler;
+    }
+
     [Theory]
     [InlineData("not json", "not a message")]
     [InlineData("[1,2]", "not a message")]
@@ -179,6 +321,8 @@ public sealed class AttachServerTests : IDisposable
     [InlineData("""{"type":"ready","sizeBytes":-512}""", "size -512")]
     [InlineData("""{"type":"ready","sizeBytes":1048576,"blockSize":1024}""", "block size 1024")]
     [InlineData("""{"type":"ready","sizeBytes":1048576,"level":"some"}""", "pass level 'some'")]
+    [InlineData("""{"type":"ready","sizeBytes":1048576,"rings":0}""", "0 rings; one is the least")]
+    [InlineData("""{"type":"ready","sizeBytes":1048576,"rings":-2147483648}""", "-2147483648 rings")]
     [InlineData("""{"type":"hello","device":"disk"}""", "out of its order")]
     public void A_ready_that_makes_no_sense_is_refused_with_the_reason(string message, string reason)
     {
@@ -309,6 +453,8 @@ public sealed class AttachServerTests : IDisposable
 
     [Theory]
     [InlineData("""{"type":"freeKept","ids":[0]}""", "broke")]
+    [InlineData("""{"type":"freeKept","ids":[],"region":1}""", "freed ids of region 1; its regions are 0 to 0")]
+    [InlineData("""{"type":"freeKept","ids":[1],"region":-1}""", "freed ids of region -1; its regions are 0 to 0")]
     [InlineData("""{"type":"freeKept","ids":[70000]}""", "not a message")]
     [InlineData("""{"type":"freeKept","ids":[-1]}""", "not a message")]
     [InlineData("""{"type":"freeKept","ids":[1e3]}""", "not a message")]

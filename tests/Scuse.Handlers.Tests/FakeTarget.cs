@@ -14,8 +14,8 @@ sealed class FakeTarget : IDisposable
     const long OwnMemoryLimit = 1L << 30; // what a handler passes here
     const MailboxFlags Offered = MailboxFlags.OutOfOrder | MailboxFlags.ReadLength | MailboxFlags.TaskManagement;
 
-    readonly TempFolder? _folder;
-    readonly SeqPacketListener? _ownListener;
+    TempFolder? _folder;
+    SeqPacketListener? _ownListener;
     readonly SeqPacketListener _listener;
     readonly MailboxFlags _flags;
     readonly RingLayout _layout = RingLayout.Create(64 * 1024 - RingAbi.MailboxBytes, 4 << 20);
@@ -55,6 +55,9 @@ sealed class FakeTarget : IDisposable
     /// <summary>Whether it uses the memory that a handler passes.</summary>
     public bool UsesOwnMemory { get; init; }
 
+    /// <summary>The ends of the device's other regions: what is posted to one of them comes by its ring. The connection and all else is this one's.</summary>
+    public IReadOnlyList<FakeTarget> Others { get; init; } = [];
+
     /// <summary>The memory that the handler has passed, mapped here; null when it has not.</summary>
     public MappedRegion? OwnMemory => _ownMemory;
 
@@ -80,6 +83,19 @@ sealed class FakeTarget : IDisposable
 
     /// <summary>What a handler that is started with --replace rehearses with.</summary>
     public OpenDevice? Rehearsal { get; init; }
+
+    /// <summary>One that passes so many regions, all listening at the same place.</summary>
+    public static FakeTarget WithRegions(int count, MailboxFlags flags = Offered, string? path = null)
+    {
+        TempFolder? folder = path is null ? new TempFolder() : null;
+        SeqPacketListener listener = SeqPacketListener.Listen(path ?? folder!["attach"]);
+        return new FakeTarget(flags, listener: listener)
+        {
+            _ownListener = listener,
+            _folder = folder,
+            Others = [.. Enumerable.Range(1, count - 1).Select(_ => new FakeTarget(flags, listener: listener))],
+        };
+    }
 
     public void Start(Func<DeviceInfo, BlockHandler> open, params string[] args) =>
         Start((device, level, log) => new ValueTask<CommandServer>(Handler.Serve(open(device), device, level, log)), args);
@@ -152,13 +168,20 @@ sealed class FakeTarget : IDisposable
         Socket.Dispose();
     }
 
-    public void GiveRegion(bool waitFlags, long? mapBytes = null)
+    /// <summary>Passes the region, and those of the others.</summary>
+    public void GiveRegion(bool waitFlags, long? mapBytes = null, int? regions = null)
     {
-        _waitFlags = waitFlags;
+        FakeTarget[] all = [this, .. Others];
+        foreach (FakeTarget one in all)
+        {
+            (one._waitFlags, one._ownMemory) = (waitFlags, _ownMemory);
+        }
+
         Socket.Send(
-            new RegionMessage { MapBytes = mapBytes ?? _layout.RegionBytes, Ring = Abilities() }.ToBytes(),
-            [_memory.Handle, _toHandler.Handle, _toTarget.Handle]);
+            new RegionMessage { MapBytes = mapBytes ?? _layout.RegionBytes, Ring = Abilities(), Regions = regions ?? all.Length }.ToBytes(),
+            [.. all.SelectMany(static one => new[] { one._memory.Handle, one._toHandler.Handle, one._toTarget.Handle })]);
     }
+
 
     public void Send(AttachMessage message) => Socket.Send(message.ToBytes());
 
@@ -253,19 +276,22 @@ sealed class FakeTarget : IDisposable
     /// <summary>How many answered commands are kept.</summary>
     public int Kept => _ring.Kept;
 
-    /// <summary>Frees what the handler's next message names.</summary>
     /// <summary>The size that the handler says next.</summary>
     public long ReceiveSize() => ((SizeMessage)Receive()!).SizeBytes;
 
-    public ushort[] FreeKept()
+    /// <summary>Frees what the handler's next message names.</summary>
+    public ushort[] FreeKept() => FreeKept(out _);
+
+    public ushort[] FreeKept(out int region)
     {
-        ushort[] ids = ((FreeKeptMessage)Receive()!).Ids;
-        foreach (ushort id in ids)
+        var message = (FreeKeptMessage)Receive()!;
+        region = message.Region;
+        foreach (ushort id in message.Ids)
         {
-            _ring.ReleaseKept(id);
+            (region == 0 ? this : Others[region - 1])._ring.ReleaseKept(id);
         }
 
-        return ids;
+        return message.Ids;
     }
 
     /// <summary>Whether an answer is there by now.</summary>
@@ -326,6 +352,9 @@ sealed class FakeTarget : IDisposable
         return good;
     }
 
+    /// <summary>Makes its region one without a ring.</summary>
+    public void EraseMailbox() => _region.Slice(0, RingAbi.MailboxBytes).Span.Clear();
+
     /// <summary>Writes a command head that lies outside the ring.</summary>
     public void BreakRing()
     {
@@ -350,6 +379,11 @@ sealed class FakeTarget : IDisposable
     {
         Socket?.Dispose();
         Run.Wait(TimeoutMs);
+        foreach (FakeTarget other in Others)
+        {
+            other.Dispose();
+        }
+
         _ownListener?.Dispose();
         _region.Dispose();
         _memory.Dispose();

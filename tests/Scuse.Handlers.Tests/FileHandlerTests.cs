@@ -31,6 +31,42 @@ public sealed class FileHandlerTests : IDisposable
         await disk.CloseAsync();
     }
 
+    [Theory]
+    [InlineData("")]
+    [InlineData("&threads=4")]
+    [InlineData("&direct=1&block=4096")]
+    public async Task Threads_that_read_write_flush_and_give_back_side_by_side_find_what_each_has_written(string more)
+    {
+        const int threads = 4, blocks = 64, block = 4096;
+        FileHandler disk = await FileHandler.OpenAsync($"{Image}?size={threads * blocks * block}{more}", s_device);
+        Assert.True(disk.IsThreadSafe);
+        Exception?[] failures = await Task.WhenAll(Enumerable.Range(0, threads).Select(thread => Task.Factory.StartNew(
+            () => Record.Exception(() => WriteAndReadBlocks(disk, thread)), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
+
+        Assert.All(failures, Assert.Null);
+        await disk.CloseAsync();
+
+        static void WriteAndReadBlocks(FileHandler disk, int thread)
+        {
+            byte[] data = new byte[block], read = new byte[block];
+            for (int i = 0; i < blocks * 8; i++)
+            {
+                long offset = (((i % blocks) * threads) + thread) * (long)block; // its neighbours are other threads'
+                Array.Fill(data, (byte)(i + 1));
+                disk.WriteAsync(offset, new DataBuffer(data), i % 32 == 0 ? WriteFlags.ForceUnitAccess : WriteFlags.None, default).AsTask().Wait();
+                disk.ReadAsync(offset, new DataBuffer(read), default).AsTask().Wait();
+                Assert.Equal(data, read);
+                if (i % 16 == 0)
+                {
+                    disk.UnmapAsync(offset, block, default).AsTask().Wait();
+                    disk.FlushAsync(default).AsTask().Wait();
+                    disk.ReadAsync(offset, new DataBuffer(read), default).AsTask().Wait();
+                    Assert.Equal(new byte[block], read);
+                }
+            }
+        }
+    }
+
     [Fact]
     public async Task Without_a_size_the_disk_grows_with_its_file_while_it_is_served()
     {

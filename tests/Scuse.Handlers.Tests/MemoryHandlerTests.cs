@@ -118,4 +118,99 @@ public sealed class MemoryHandlerTests
         Assert.True(MemoryHandler.Open("1M?readonly=1", s_device).IsReadOnly);
         Assert.False(MemoryHandler.Open("1M", s_device).IsReadOnly);
     }
+
+    // ---- several threads at once ----
+
+    const int RaceMs = 300;
+
+    [Theory]
+    [InlineData(512)]
+    [InlineData(64 << 10)]
+    [InlineData(600 << 10)]
+    public void No_block_is_left_half_of_one_write_and_half_of_another_nor_read_so(int length)
+    {
+        var disk = new MemoryHandler(1 << 20, 512);
+        const int at = 252 << 10; // the longer ones lie in several stretches
+        Write(disk, at, length, 1);
+        int[] broken = Race(
+            () => Write(disk, at, length, 2),
+            () => Write(disk, at, length, 3),
+            () => HasMixedBlock(Read(disk, at, length)));
+
+        Assert.Equal([0, 0, 0], broken);
+        Assert.False(HasMixedBlock(Read(disk, at, length)));
+    }
+
+    [Fact]
+    public void What_is_given_back_and_written_at_once_is_one_of_both_and_stays_so()
+    {
+        var disk = new MemoryHandler(1 << 20, 512);
+        for (int round = 0; round < 2000; round++)
+        {
+            Parallel.Invoke(
+                () => Write(disk, 4096, 4096, 7),
+                () => disk.UnmapAsync(4096, 4096, default).AsTask().Wait());
+            byte[] settled = Read(disk, 4096, 4096);
+            Write(disk, 4096, 512, 9); // whatever else stands in the piece is not to come up again
+
+            Assert.True(settled.AsSpan().IndexOfAnyExcept(settled[0]) < 0);
+            Assert.Equal(settled[512..], Read(disk, 4096, 4096)[512..]);
+        }
+    }
+
+    [Fact]
+    public void The_account_of_what_was_written_is_right_after_threads_wrote_and_gave_back_side_by_side()
+    {
+        var disk = new MemoryHandler(64 << 20, 512);
+        Parallel.For(0, 4, thread =>
+        {
+            for (int piece = thread; piece < (64 << 20) / 4096; piece += 4) // neighbours in a stretch are other threads'
+            {
+                Write(disk, piece * 4096L, 4096, 1);
+                if (piece % 3 == 0)
+                {
+                    disk.UnmapAsync(piece * 4096L, 4096, default).AsTask().Wait();
+                }
+            }
+        });
+
+        for (int piece = 0; piece < (64 << 20) / 4096; piece++)
+        {
+            Assert.Equal(piece % 3 != 0, disk.GetExtentAsync(piece * 4096L, 4096, default).Result.IsMapped);
+        }
+    }
+
+    /// <summary>Does all of them over and over at the same time; returns in how many rounds each said that something was wrong.</summary>
+    static int[] Race(params Func<bool>[] works)
+    {
+        int[] wrong = new int[works.Length];
+        long end = Environment.TickCount64 + RaceMs;
+        Thread[] threads = [.. works.Select((work, i) => new Thread(() =>
+        {
+            while (Environment.TickCount64 < end)
+            {
+                wrong[i] += work() ? 1 : 0;
+            }
+        }))];
+        Array.ForEach(threads, static thread => thread.Start());
+        Array.ForEach(threads, static thread => thread.Join());
+        return wrong;
+    }
+
+    static bool Write(MemoryHandler disk, long offset, int length, byte value)
+    {
+        byte[] data = new byte[length];
+        Array.Fill(data, value);
+        disk.WriteAsync(offset, new DataBuffer(data), WriteFlags.None, default).AsTask().Wait();
+        return false;
+    }
+
+    static byte[] Read(MemoryHandler disk, long offset, int length)
+    {
+        byte[] data = new byte[length];
+        disk.ReadAsync(offset, new DataBuffer(data), default).AsTask().Wait();
+        return data;
+    }
+
+    static bool HasMixedBlock(byte[] data) => data.Chunk(512).Any(static block => block.AsSpan().IndexOfAnyExcept(block[0]) >= 0);
 }

@@ -63,7 +63,18 @@ sealed class WaitingDisk(DeviceInfo device) : ArrayDisk(device)
 {
     public Dictionary<long, TaskCompletionSource> Gates { get; } = [];
 
+    int _started, _aborted;
+
     public CancellationToken LastAborted { get; private set; }
+
+    public bool IsSafe { get; init; }
+
+    public override bool IsThreadSafe => IsSafe;
+
+    /// <summary>How many reads have begun, and how many of those were aborted.</summary>
+    public int Started => Volatile.Read(ref _started);
+
+    public int Aborted => Volatile.Read(ref _aborted);
 
     public List<TaskManagementNotice> Notices { get; } = [];
 
@@ -89,7 +100,17 @@ sealed class WaitingDisk(DeviceInfo device) : ArrayDisk(device)
     public override async ValueTask ReadAsync(long offset, DataBuffer into, CancellationToken aborted)
     {
         LastAborted = aborted;
-        await Gate(offset).Task.WaitAsync(aborted);
+        Interlocked.Increment(ref _started);
+        try
+        {
+            await Gate(offset).Task.WaitAsync(aborted);
+        }
+        catch (OperationCanceledException)
+        {
+            Interlocked.Increment(ref _aborted);
+            throw;
+        }
+
         await base.ReadAsync(offset, into, aborted);
     }
 }

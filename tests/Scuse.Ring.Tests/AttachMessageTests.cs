@@ -18,6 +18,27 @@ public sealed class AttachMessageTests
         Assert.Empty(ready.Features);
         Assert.Empty(ready.Ring);
         Assert.Equal("", ready.Product);
+        Assert.Equal(1, ready.Rings);
+    }
+
+    [Fact]
+    public void A_target_that_says_nothing_of_regions_passes_one()
+    {
+        var region = Assert.IsType<RegionMessage>(Parse("""{"type":"region","mapBytes":4096}"""));
+
+        Assert.Equal(1, region.Regions);
+        Assert.Equal(0, Assert.IsType<FreeKeptMessage>(Parse("""{"type":"freeKept","ids":[1]}""")).Region);
+    }
+
+    [Fact]
+    public void How_many_rings_a_handler_takes_and_how_many_regions_it_gets_is_what_was_said()
+    {
+        byte[] ready = new ReadyMessage { SizeBytes = 512, Rings = 16 }.ToBytes(), region = new RegionMessage { MapBytes = 4096, Regions = 4 }.ToBytes();
+
+        Assert.Contains("\"rings\":16", Encoding.UTF8.GetString(ready), StringComparison.Ordinal);
+        Assert.Equal(16, Assert.IsType<ReadyMessage>(AttachMessage.Parse(ready)).Rings);
+        Assert.Equal("""{"type":"region","regions":4,"mapBytes":4096,"ring":[]}""", Encoding.UTF8.GetString(region));
+        Assert.Equal(4, Assert.IsType<RegionMessage>(AttachMessage.Parse(region)).Regions);
     }
 
     [Fact]
@@ -70,6 +91,10 @@ public sealed class AttachMessageTests
     [InlineData("""{"type":"freeKept","ids":[65536]}""")]
     [InlineData("""{"type":"freeKept","ids":[-1]}""")]
     [InlineData("""{"type":"freeKept","ids":7}""")]
+    [InlineData("""{"type":"freeKept","ids":[],"region":"0"}""")]
+    [InlineData("""{"type":"freeKept","ids":[],"region":4294967296}""")]
+    [InlineData("""{"type":"ready","sizeBytes":512,"rings":null}""")]
+    [InlineData("""{"type":"ready","sizeBytes":512,"rings":1.5}""")]
     public void What_is_no_message_is_refused(string json) => Assert.Throws<JsonException>(() => Parse(json));
 
     [Fact]
@@ -100,10 +125,12 @@ public sealed class AttachMessageTests
     [Fact]
     public void Kept_commands_are_given_back_by_a_list_of_their_ids()
     {
-        byte[] packet = new FreeKeptMessage { Ids = [1, 65535] }.ToBytes();
+        byte[] packet = new FreeKeptMessage { Region = 3, Ids = [1, 65535] }.ToBytes();
 
-        Assert.Equal("""{"type":"freeKept","ids":[1,65535]}""", Encoding.UTF8.GetString(packet));
-        Assert.Equal([1, 65535], Assert.IsType<FreeKeptMessage>(AttachMessage.Parse(packet)).Ids);
+        Assert.Equal("""{"type":"freeKept","region":3,"ids":[1,65535]}""", Encoding.UTF8.GetString(packet));
+        var message = Assert.IsType<FreeKeptMessage>(AttachMessage.Parse(packet));
+        Assert.Equal(3, message.Region);
+        Assert.Equal([1, 65535], message.Ids);
         Assert.Empty(Assert.IsType<FreeKeptMessage>(Parse("""{"type":"freeKept","ids":null}""")).Ids);
     }
 

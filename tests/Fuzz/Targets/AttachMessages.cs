@@ -48,7 +48,7 @@ sealed class AttachMessages : FuzzTarget
         {
             "\"type\":", "\"hello\"", "\"ready\"", "\"failed\"", "\"device\"", "\"region\"", "\"remove\"", "\"release\"", "\"freeKept\"", "\"refused\"", "\"version\":1", "\"device\":\"lun0\"",
             "\"handler\":", "\"replace\":true", "\"identity\":\"", "\"keepSeconds\":", "\"sizeBytes\":", "\"blockSize\":4096", "\"blockSize\":512", "\"level\":\"all\"", "\"features\":[", "\"ring\":[",
-            "\"waitFlags\"", "\"tmr\"", "\"keepBuf\"", "\"flush\"", "\"unmap\"", "\"volatile\"", "\"readOnly\"", "\"product\":\"", "\"maxTransferBytes\":", "\"message\":\"", "\"ids\":[1,2]", "null", "true", "{}", "[]", "{",
+            "\"waitFlags\"", "\"tmr\"", "\"keepBuf\"", "\"flush\"", "\"unmap\"", "\"volatile\"", "\"readOnly\"", "\"product\":\"", "\"maxTransferBytes\":", "\"message\":\"", "\"ids\":[1,2]", "\"rings\":1", "\"rings\":2", "\"region\":0", "\"region\":1", "null", "true", "{}", "[]", "{",
             "}", "[", "]", ",", ":", "\"", "\\u0000", "\\ud800", "\\", "-1", "0", "1e400", "9223372036854775807", "9223372036854775808", "2147483647", "2147483648", "0.5", "\n", "\u00e9", "\ufeff", "/*", "//",
             "{\"type\":\"hello\",\"version\":1,\"device\":\"lun0\"}\n", "{\"type\":\"ready\",\"sizeBytes\":1048576}\n", "{\"type\":\"failed\",\"message\":\"no\"}\n",
             new string('[', 70), new string('x', 200),
@@ -168,7 +168,8 @@ sealed class AttachMessages : FuzzTarget
                     reached |= 1ul << 20;
                     break;
                 case RegionMessage region:
-                    Check(_received.Count == 3, "a region without its three descriptors");
+                    Check(region.Regions == 1, "more regions than the device wants");
+                    Check(_received.Count == RegionMessage.DescriptorsPerRegion, "a region without its three descriptors");
                     Check(region.MapBytes == FileRange.GetLength(_received[0]), "a region of another length than is told");
                     sawRegion = true;
                     _attached++;
