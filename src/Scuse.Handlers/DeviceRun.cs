@@ -202,7 +202,7 @@ sealed class DeviceRun(HandlerHost host, string name, bool replace, ErrorLog log
             OwnMemory = grant.Message.Ring.Contains(ReadyMessage.RingOwnMemory),
             ServiceTimes = grant.Message.Ring.Contains(ReadyMessage.RingServiceTimes),
         };
-        IReadOnlyList<ServingThread> threads = host.ThreadsFor(grant.Regions.Count, together: !server.IsThreadSafe);
+        ServingThread[] threads = host.ThreadsFor(grant.Regions.Count, together: !server.IsThreadSafe);
         List<ServedRing> rings = [];
         try
         {
