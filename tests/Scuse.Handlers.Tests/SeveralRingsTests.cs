@@ -181,7 +181,11 @@ public sealed class SeveralRingsTests : IDisposable
 
         Assert.Equal(ScsiStatus.Good, other.Take(read).Status);
         Assert.Null(target.Receive());
-        target.Host.RequestStop(); // one that was released waits for another target
+        if (isReleased)
+        {
+            target.Host.RequestStop(); // it waits for another target
+        }
+
         Assert.Equal(0, await target.ExitCode());
         Assert.True(disk.Closed.Task.IsCompleted);
     }
