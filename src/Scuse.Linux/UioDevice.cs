@@ -62,6 +62,31 @@ public sealed unsafe class UioDevice : IDisposable
         return 0;
     }
 
+    /// <summary>Whether the device is gone, or closed here; from any thread, and without taking note of what was rung.</summary>
+    public bool IsGone
+    {
+        get
+        {
+            bool isHeld = false;
+            try
+            {
+                _file.DangerousAddRef(ref isHeld);
+                return Waiting.ForEvents((int)_file.DangerousGetHandle(), events: 0, timeoutMs: 0) != 0; // nothing is asked for: only an error is told
+            }
+            catch (ObjectDisposedException)
+            {
+                return true;
+            }
+            finally
+            {
+                if (isHeld)
+                {
+                    _file.DangerousRelease();
+                }
+            }
+        }
+    }
+
     /// <summary>Closes the device. What was mapped stays.</summary>
     public void Dispose()
     {

@@ -82,6 +82,45 @@ public sealed class KernelCommandTests(Guest guest) : PeerTest, IClassFixture<Gu
         Assert.Equal("", await guest.MustRunAsync("ps -eo pid,stat,comm | awk '$2 ~ /^D/'"));
     }
 
+    [Fact]
+    public async Task While_somebody_waits_without_an_end_to_remove_a_backstore_it_tells_so_and_does_not_wait_with_him()
+    {
+        GuestScuse scuse = await PrepareAsync();
+        await using GuestHandler handler = await GuestHandler.StartAsync(guest, "memory");
+        await scuse.MustRunAsync("kernel create disk memory:64M");
+        await handler.MustLogAsync("user_0/disk");
+        await using UserBackstore foreign = await UserBackstore.CreateAsync(guest, "foreign", "foreign/x", 1 << 20);
+        await guest.MustRunAsync($"{GuestHandler.Program} promise 1; echo 1 >{foreign.Folder}/attrib/nl_reply_supported");
+        try
+        {
+            Task<Outcome> removing = guest.RunAsync($"rmdir {foreign.Folder}");
+            await guest.MustRunAsync("for i in $(seq 300); do for pid in $(pgrep -x rmdir); do grep -q tcmu_destroy_device /proc/$pid/stack && exit; done; sleep 0.1; done; exit 1");
+
+            Outcome listed = await scuse.RunAsync("kernel list");
+            Outcome doctor = await scuse.RunAsync("kernel doctor");
+            Outcome refused = await scuse.RunAsync("kernel resize disk 128M");
+
+            Assert.Equal((0, 1, 1), (listed.ExitCode, doctor.ExitCode, refused.ExitCode));
+            Assert.Matches("user_0/disk +scuse-memory/64M +- +- +not known +kernel-handlers", listed.Output);
+            Assert.Matches("user_0/foreign +foreign/x +- +- +not known +-", listed.Output);
+            Assert.Contains("somebody waits for the answer to a removal", listed.Output);
+            Assert.Matches(@"WRONG +notices: rmdir \(pid \d+\) waits for a handler's answer, without an end", doctor.Output);
+            Assert.Matches(@"rmdir \(pid \d+\) waits for the answer to a removal", refused.Output);
+            Assert.False(removing.IsCompleted);
+
+            // As the doctor says.
+            await guest.MustRunAsync("cd /sys/module/target_core_user/parameters; echo 1 >block_netlink; echo 1 >reset_netlink; echo 0 >block_netlink");
+            await removing;
+        }
+        finally
+        {
+            await guest.MustRunAsync($"{GuestHandler.Program} promise 0");
+        }
+
+        Assert.Matches("user_0/disk +scuse-memory/64M +64M +512 +served", await scuse.MustRunAsync("kernel list"));
+        await scuse.MustRunAsync("kernel remove disk");
+    }
+
     async Task<GuestScuse> PrepareAsync()
     {
         Needs.TheLongerTests();

@@ -20,6 +20,43 @@ public sealed class GenericNetlinkTests
     }
 
     [Fact]
+    public void That_messages_were_lost_is_told_once_and_those_that_found_room_are_there()
+    {
+        using GenericNetlinkSocket socket = Open();
+        byte[] question = [32, 0, 0, 0, 0x10, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0, 3, 1, 0, 0, 11, 0, 2, 0, .. "nlctrl\0\0"u8];
+        byte[] answer = new byte[4096];
+
+        // Answers that nobody takes, until one has found no room: then the kernel refuses the question as well, or says so at the next receive.
+        const int most = 100_000;
+        int sent = 0, received = 0;
+        try
+        {
+            for (; sent < most; sent++)
+            {
+                socket.Send(question);
+            }
+        }
+        catch (LinuxException)
+        {
+            // no room
+        }
+
+        int lost = 0, result;
+        while ((result = socket.Receive(answer)) != -Errno.EAGAIN)
+        {
+            lost += result == -Errno.ENOBUFS ? 1 : 0;
+            received += result > 0 ? 1 : 0;
+            Assert.True(result is > 0 or -Errno.ENOBUFS, $"{result}");
+        }
+
+        Assert.Equal(1, lost);
+        Assert.InRange(received, 100, sent);
+        socket.Send(question);
+        Assert.True(socket.WaitReadable(5000));
+        Assert.True(socket.Receive(answer) > 0);
+    }
+
+    [Fact]
     public void A_buffer_that_is_too_short_is_told()
     {
         using GenericNetlinkSocket socket = Open();

@@ -29,6 +29,7 @@ sealed class KernelDevice
     // Guarded by _lock: what is served, once it is.
     CommandServer? _server;
     ServedRing? _ring;
+    UioDevice? _device;
     bool _isRemoved;
     bool _repliesInForce = true; // an answer that nobody waits for does no harm
 
@@ -56,6 +57,18 @@ sealed class KernelDevice
         set => Volatile.Write(ref _repliesInForce, value);
     }
 
+    /// <summary>Whether it is about to end since the kernel has removed it, or removes it. Its name and number may be another's by now.</summary>
+    internal bool IsGoing
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _isRemoved || _device is { IsGone: true };
+            }
+        }
+    }
+
     /// <summary>Completes when it is served, with true, or when it will not be.</summary>
     internal Task<bool> Started => _started.Task;
 
@@ -71,6 +84,11 @@ sealed class KernelDevice
             if (device is null)
             {
                 return end = DeviceEnd.Orderly;
+            }
+
+            lock (_lock)
+            {
+                _device = device;
             }
 
             server = await OpenAsync().ConfigureAwait(false);

@@ -144,7 +144,7 @@ sealed class KernelDevices : IDisposable
         Task before = Task.CompletedTask;
         if (_devices.TryGetValue(minor, out (KernelDevice Device, Task<DeviceEnd> Run) known))
         {
-            if (known.Device.Name == name && !known.Run.IsCompleted)
+            if (known.Device.Name == name && !known.Run.IsCompleted && !known.Device.IsGoing)
             {
                 return known.Device;
             }

@@ -130,7 +130,7 @@ static class KernelCommand
                 CommandSeconds = parsed.GetValue(_timeout),
                 WaitsForAnswers = parsed.GetValue(_waits),
             });
-            Report.Line($"{made.Name} was made, {Report.Size(made.SizeBytes)}; {(made.Handler is { } handler ? $"{handler.Name} (pid {handler.Pid}) serves it" : $"it waits for a handler of '{made.Subtype}'")}");
+            Report.Line($"{made.Name} was made, {Report.Size(made.SizeBytes)}; {(made.Handler is { } handler ? $"{handler} serves it" : $"it waits for a handler of '{made.Subtype}'")}");
             return ExitCodes.Success;
         }
     }
@@ -149,6 +149,11 @@ static class KernelCommand
         protected override int Do(ParseResult parsed)
         {
             IReadOnlyList<Backstore> all = Backstores.List();
+            if (all.Any(static backstore => !backstore.IsKnown))
+            {
+                Console.Error.WriteLine("scuse: somebody waits for the answer to a removal, and whoever looked into backstores would wait as well; `scuse kernel doctor` tells the way out");
+            }
+
             if (parsed.GetValue(_json))
             {
                 Json(all, KernelJson.Default.IReadOnlyListBackstore);
@@ -159,7 +164,7 @@ static class KernelCommand
                 ["BACKSTORE", "CONFIGURATION", ">SIZE", ">BLOCK", "STATE", "HANDLER", "SEEN AS"],
                 all.Select(static backstore => (IReadOnlyList<string?>)
                 [
-                    backstore.Name, backstore.Config, Report.Size(backstore.SizeBytes), Report.Number(backstore.BlockSize), backstore.State,
+                    backstore.Name, backstore.Config, backstore.IsKnown ? Report.Size(backstore.SizeBytes) : null, backstore.IsKnown ? Report.Number(backstore.BlockSize) : null, backstore.State,
                     backstore.Handler is { } handler ? $"{handler.Name} ({handler.Pid})" : null,
                     backstore.Mappings.Count == 0 ? null : string.Join(", ", backstore.Mappings.Select(Say)),
                 ]));

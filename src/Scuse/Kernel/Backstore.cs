@@ -3,19 +3,34 @@ namespace Scuse.Cli.Kernel;
 /// <summary>A user backstore of the kernel, as it stands now.</summary>
 /// <param name="Name">Where it is below <c>core</c>: <c>user_0/disk</c>.</param>
 /// <param name="Config">What it was made with, <c>SUBTYPE/TEXT</c>: which handler's it is, and what that is told.</param>
-/// <param name="SizeBytes">Its capacity in bytes, as the kernel was told.</param>
-/// <param name="BlockSize">The length of a logical block in bytes.</param>
-/// <param name="IsEnabled">Whether it can be mapped and served.</param>
-/// <param name="IsHeldBack">Whether new commands are held back (<c>action/block_dev</c>).</param>
-/// <param name="WaitsForAnswers">Whether who changes it waits until a handler has answered the kernel's notice; null where the kernel does not say.</param>
-/// <param name="CommandSeconds">After how long a command that the handler does not answer fails; 0: never; null where the kernel does not say.</param>
 /// <param name="UioDevice">What its handler opens, <c>uio0</c>; null as long as there is none.</param>
 /// <param name="Handler">Who has that open; null: nobody.</param>
-/// <param name="Mappings">Where initiators find it.</param>
-sealed record Backstore(
-    string Name, string Config, long SizeBytes, int BlockSize, bool IsEnabled, bool IsHeldBack, bool? WaitsForAnswers, int? CommandSeconds, string? UioDevice, HandlerProcess? Handler,
-    IReadOnlyList<Mapping> Mappings)
+sealed record Backstore(string Name, string Config, string? UioDevice, HandlerProcess? Handler)
 {
+    /// <summary>Whether its folder has been looked into; otherwise nothing is known of it but what is above.</summary>
+    public bool IsKnown { get; init; }
+
+    /// <summary>Its capacity in bytes, as the kernel was told.</summary>
+    public long SizeBytes { get; init; }
+
+    /// <summary>The length of a logical block in bytes.</summary>
+    public int BlockSize { get; init; }
+
+    /// <summary>Whether it can be mapped and served.</summary>
+    public bool IsEnabled { get; init; }
+
+    /// <summary>Whether new commands are held back (<c>action/block_dev</c>).</summary>
+    public bool IsHeldBack { get; init; }
+
+    /// <summary>Whether who changes it waits until a handler has answered the kernel's notice; null where the kernel does not say.</summary>
+    public bool? WaitsForAnswers { get; init; }
+
+    /// <summary>After how long a command that the handler does not answer fails; 0: never; null where the kernel does not say.</summary>
+    public int? CommandSeconds { get; init; }
+
+    /// <summary>Where initiators find it.</summary>
+    public IReadOnlyList<Mapping> Mappings { get; init; } = [];
+
     /// <summary>The folder's own name.</summary>
     public string DeviceName => Name[(Name.IndexOf('/', StringComparison.Ordinal) + 1)..];
 
@@ -23,13 +38,17 @@ sealed record Backstore(
     public string Subtype => Config.Split('/', 2)[0];
 
     /// <summary>What a person would do about it; null when all is well.</summary>
-    public string State => !IsEnabled ? "not enabled" : Handler is null ? "no handler" : IsHeldBack ? "held back" : "served";
+    public string State => !IsKnown ? "not known" : !IsEnabled ? "not enabled" : Handler is null ? "no handler" : IsHeldBack ? "held back" : "served";
 }
 
 /// <summary>Who serves a backstore.</summary>
 /// <param name="Pid">The process.</param>
 /// <param name="Name">What it is called.</param>
-sealed record HandlerProcess(int Pid, string Name);
+sealed record HandlerProcess(int Pid, string Name)
+{
+    /// <inheritdoc/>
+    public override string ToString() => $"{Name} (pid {Pid})";
+}
 
 /// <summary>A logical unit through which a backstore is seen.</summary>
 /// <param name="Fabric">The kernel's word for the way: <c>loopback</c>, <c>iscsi</c>.</param>

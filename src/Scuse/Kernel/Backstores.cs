@@ -14,11 +14,16 @@ sealed class Backstores(IKernelTree tree, KernelPaths paths, Processes processes
 
     readonly Mappings _mappings = new(tree, paths);
 
-    /// <summary>All there are.</summary>
+    /// <summary>All there are. While somebody waits to remove one, only what can be told without looking into their folders, and only those that have a UIO device.</summary>
     public IReadOnlyList<Backstore> List()
     {
         IReadOnlyDictionary<string, string> devices = UioDevices();
         IReadOnlyDictionary<string, HandlerProcess> openers = processes.OpenersOfUio();
+        if (WaitingToRemove.Count > 0)
+        {
+            return [.. devices.OrderBy(static each => each.Value, StringComparer.Ordinal).Select(each => new Backstore(each.Value, ConfigOf(each.Key), each.Key, openers.GetValueOrDefault(each.Key)))];
+        }
+
         return
         [
             .. tree.Folders(paths.Core).Where(static hba => hba.StartsWith(BackstoreName.HbaPrefix, StringComparison.Ordinal))
@@ -27,10 +32,17 @@ sealed class Backstores(IKernelTree tree, KernelPaths paths, Processes processes
         ];
     }
 
+    /// <summary>
+    /// Who waits for the answer to the notice that a backstore goes. Until it comes, the folder of that backstore and the one of its HBA are locked, and who looks into them waits as well. Which they are
+    /// is not to be known without looking.
+    /// </summary>
+    IReadOnlyList<HandlerProcess> WaitingToRemove => processes.WaitingToRemove();
+
     /// <summary>The one that is meant by a name: <c>user_0/disk</c>, or <c>disk</c> where no other is called so.</summary>
-    /// <exception cref="KernelException">None is, or several are.</exception>
+    /// <exception cref="KernelException">None is, or several are; or one cannot look.</exception>
     public Backstore Find(string name)
     {
+        MustNotWait();
         Backstore[] found = [.. List().Where(backstore => backstore.Name == name || backstore.DeviceName == name)];
         return found.Length switch
         {
@@ -45,6 +57,7 @@ sealed class Backstores(IKernelTree tree, KernelPaths paths, Processes processes
     public Backstore Create(NewBackstore wanted)
     {
         Check(wanted);
+        MustNotWait();
         if (!tree.Exists(paths.Core))
         {
             throw new KernelException($"there is no {paths.Core}: load the kernel's target with `modprobe target_core_user`; `scuse kernel doctor` tells more");
@@ -194,6 +207,14 @@ sealed class Backstores(IKernelTree tree, KernelPaths paths, Processes processes
         }
     }
 
+    void MustNotWait()
+    {
+        if (WaitingToRemove is [var first, ..])
+        {
+            throw new KernelException($"{first} waits for the answer to a removal, without an end, and whoever looks into backstores now would wait with it; `scuse kernel doctor` tells the way out");
+        }
+    }
+
     string PathOf(Backstore backstore) => Path.Combine(paths.Core, backstore.Name);
 
     void TryRemove(string path)
@@ -223,10 +244,17 @@ sealed class Backstores(IKernelTree tree, KernelPaths paths, Processes processes
     {
         string path = Path.Combine(paths.Core, name);
         (string config, string? device) = devices.FirstOrDefault(each => each.Value == name).Key is { } found ? (ConfigOf(found), found) : (ReadConfig(path), null);
-        return new Backstore(
-            name, config, Number(path, "attrib/dev_size") ?? 0, (int)(Number(path, "attrib/hw_block_size") ?? 0), Number(path, "enable") == 1, Number(path, "action/block_dev") == 1,
-            Number(path, "attrib/nl_reply_supported") is { } replies ? replies > 0 : null, (int?)Number(path, "attrib/cmd_time_out"), device,
-            device is not null && openers.TryGetValue(device, out HandlerProcess? handler) ? handler : null, _mappings.Of(path));
+        return new Backstore(name, config, device, device is null ? null : openers.GetValueOrDefault(device))
+        {
+            IsKnown = true,
+            SizeBytes = Number(path, "attrib/dev_size") ?? 0,
+            BlockSize = (int)(Number(path, "attrib/hw_block_size") ?? 0),
+            IsEnabled = Number(path, "enable") == 1,
+            IsHeldBack = Number(path, "action/block_dev") == 1,
+            WaitsForAnswers = Number(path, "attrib/nl_reply_supported") is { } replies ? replies > 0 : null,
+            CommandSeconds = (int?)Number(path, "attrib/cmd_time_out"),
+            Mappings = _mappings.Of(path),
+        };
     }
 
     /// <summary>Which backstore each device is for.</summary>

@@ -44,12 +44,12 @@ sealed class Doctor(IKernelTree tree, KernelPaths paths, Processes processes, Fu
 
         findings.AddRange(Notices());
         findings.AddRange(Ring());
-        if (findings.Any(static finding => finding.Severity == Severity.Problem))
+        IReadOnlyList<Backstore> all = new Backstores(tree, paths, processes).List();
+        if (all.Any(static backstore => !backstore.IsKnown))
         {
-            return findings; // a folder that somebody waits to remove is locked: whoever looks into it would wait as well
+            return findings; // somebody waits to remove one, which is told: whoever looked into them would wait as well
         }
 
-        IReadOnlyList<Backstore> all = new Backstores(tree, paths, processes).List();
         findings.AddRange(all.SelectMany(Examine));
         if (all.Count == 0)
         {
@@ -90,7 +90,7 @@ sealed class Doctor(IKernelTree tree, KernelPaths paths, Processes processes, Fu
         foreach (HandlerProcess process in stuck)
         {
             yield return new Finding(
-                Severity.Problem, "notices", $"{process.Name} (pid {process.Pid}) waits for a handler's answer, without an end",
+                Severity.Problem, "notices", $"{process} waits for a handler's answer, without an end",
                 $"start the handler; if it is gone for good: cd {parameters}; echo 1 > block_netlink; echo 1 > reset_netlink; echo 0 > block_netlink");
         }
 
@@ -135,7 +135,7 @@ sealed class Doctor(IKernelTree tree, KernelPaths paths, Processes processes, Fu
         else if (backstore.IsHeldBack)
         {
             before++;
-            yield return new Finding(Severity.Problem, backstore.Name, $"commands are held back, although {Who(backstore)} serves it", "echo 0 > action/block_dev");
+            yield return new Finding(Severity.Problem, backstore.Name, $"commands are held back, although {backstore.Handler} serves it", "echo 0 > action/block_dev");
         }
 
         if (backstore is { WaitsForAnswers: true, Handler: null })
@@ -148,9 +148,7 @@ sealed class Doctor(IKernelTree tree, KernelPaths paths, Processes processes, Fu
 
         if (before == 0)
         {
-            yield return new Finding(Severity.Good, backstore.Name, $"served by {Who(backstore)}");
+            yield return new Finding(Severity.Good, backstore.Name, $"served by {backstore.Handler}");
         }
     }
-
-    static string Who(Backstore backstore) => $"{backstore.Handler!.Name} (pid {backstore.Handler.Pid})";
 }

@@ -9,6 +9,9 @@ sealed class Processes(string folder)
     // In these a process waits for an answer to the kernel's notice.
     static readonly string[] s_waitingForAnswer = ["tcmu_wait_genl_cmd_reply", "tcmu_netlink_event_send"];
 
+    // And it has the folder locked, and the one that this is in, when it is about to remove it.
+    const string Removing = "configfs_rmdir";
+
     /// <summary>Who has which of the devices <c>/dev/uioN</c> open.</summary>
     public IReadOnlyDictionary<string, HandlerProcess> OpenersOfUio()
     {
@@ -29,9 +32,14 @@ sealed class Processes(string folder)
     }
 
     /// <summary>Who waits for a handler's answer to a notice of the kernel, and cannot be killed meanwhile.</summary>
-    public IReadOnlyList<HandlerProcess> WaitingForAnswers() =>
+    public IReadOnlyList<HandlerProcess> WaitingForAnswers() => Waiting(static _ => true);
+
+    /// <summary>Who waits so to remove a backstore: who looks into the folders around it waits as well.</summary>
+    public IReadOnlyList<HandlerProcess> WaitingToRemove() => Waiting(static stack => stack.Contains(Removing, StringComparison.Ordinal));
+
+    IReadOnlyList<HandlerProcess> Waiting(Func<string, bool> isMeant) =>
     [
-        .. All().Where(pid => Threads(pid).Any(thread => Read(Path.Combine(thread, "stack")) is { } stack && s_waitingForAnswer.Any(stack.Contains)))
+        .. All().Where(pid => Threads(pid).Any(thread => Read(Path.Combine(thread, "stack")) is { } stack && s_waitingForAnswer.Any(stack.Contains) && isMeant(stack)))
             .Select(pid => new HandlerProcess(pid, NameOf(pid))),
     ];
 

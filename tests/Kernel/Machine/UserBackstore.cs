@@ -1,19 +1,27 @@
+using System.Globalization;
+
 namespace Scuse.Kernel;
 
 /// <summary>A user backstore of the guest's own target, made and mapped through configfs. When it is disposed of it is unmapped and gone.</summary>
 sealed class UserBackstore : IAsyncDisposable
 {
     const string Target = "/sys/kernel/config/target";
-    const string Loop = Target + "/loopback/naa.5001405000000001";
     const string Iqn = "iqn.2026-11.example.guest:lio", Iscsi = Target + "/iscsi/" + Iqn;
+
+    static int s_count;
 
     readonly Guest _guest;
     readonly string _name;
+    readonly int _number = Interlocked.Increment(ref s_count);
 
     UserBackstore(Guest guest, string name) => (_guest, _name) = (guest, name);
 
     /// <summary>Its folder in configfs.</summary>
     public string Folder => $"{Target}/core/user_0/{_name}";
+
+    string Loop => string.Create(CultureInfo.InvariantCulture, $"{Target}/loopback/naa.50014050000{_number:x5}");
+
+    string Nexus => string.Create(CultureInfo.InvariantCulture, $"naa.50014051000{_number:x5}");
 
     /// <summary>Makes and enables one, with settings such as <c>hw_block_size=4096</c> and attributes to be set before it is mapped.</summary>
     public static async Task<UserBackstore> CreateAsync(Guest guest, string name, string configuration, long sizeBytes, string settings = "hw_block_size=512", params (string Name, string Value)[] attributes)
@@ -35,7 +43,7 @@ sealed class UserBackstore : IAsyncDisposable
         string address = (await _guest.MustRunAsync($"""
             set -e
             mkdir -p {Loop}/tpgt_1/lun/lun_0
-            echo -n naa.5001405000000002 >{Loop}/tpgt_1/nexus
+            echo -n {Nexus} >{Loop}/tpgt_1/nexus
             ln -s {Folder} {Loop}/tpgt_1/lun/lun_0/link
             cat {Loop}/tpgt_1/address
             """)).Trim();

@@ -200,6 +200,25 @@ public sealed class BackstoresTests : IDisposable
     [Fact]
     public void A_spec_that_its_handler_would_refuse_is_refused() => Assert.Throws<FormatException>(() => BackstoreSpec.Parse("memory:64M?colour=red", "/here"));
 
+    [Fact]
+    public void While_somebody_waits_to_remove_one_nothing_looks_into_folders_that_may_be_locked()
+    {
+        Backstore disk = Served();
+        _processes.Add(17, "rmdir", stack: FakeProcesses.RemovingStack);
+        _tree.LooksIntoBackstores = 0;
+
+        Backstore seen = Assert.Single(_backstores.List());
+        string refusal = Assert.Throws<KernelException>(() => _backstores.Find("disk")).Message;
+        Assert.Throws<KernelException>(() => _backstores.Create(s_disk with { DeviceName = "second" }));
+
+        Assert.Equal(("user_0/disk", "scuse-memory/64M", "uio0", new HandlerProcess(42, "scuse"), "not known"), (seen.Name, seen.Config, seen.UioDevice, seen.Handler, seen.State));
+        Assert.Contains("rmdir (pid 17)", refusal);
+        Assert.Equal(0, _tree.LooksIntoBackstores);
+
+        _processes.Remove(17);
+        Assert.Equal(disk, _backstores.Find("disk") with { Mappings = disk.Mappings });
+    }
+
     Backstore Served()
     {
         Backstore made = _backstores.Create(s_disk);

@@ -43,14 +43,26 @@ public sealed class DoctorTests : IDisposable
     public void Who_waits_for_an_answer_for_ever_is_named_with_the_way_out_and_nobody_waits_with_it()
     {
         Create();
-        _processes.Add(17, "targetcli", stack: "[<0>] __wait_for_common+0x1\n[<0>] tcmu_wait_genl_cmd_reply+0x8c/0xd0 [target_core_user]\n");
+        _processes.Add(17, "targetcli", stack: FakeProcesses.RemovingStack);
         _processes.Add(18, "bash", stack: "[<0>] do_wait+0x5\n");
+        _tree.LooksIntoBackstores = 0;
 
         Finding finding = Assert.Single(Examine(), static finding => finding.Subject == "notices");
 
         Assert.DoesNotContain(Examine(), static finding => finding.Subject == "user_0/disk");
         Assert.Contains("targetcli (pid 17)", finding.Text);
         Assert.Contains("reset_netlink", finding.Cure);
+        Assert.Equal(0, _tree.LooksIntoBackstores);
+    }
+
+    [Fact]
+    public void While_somebody_waits_to_enable_one_the_others_are_looked_at()
+    {
+        Create();
+        _processes.Add(17, "targetcli", stack: FakeProcesses.EnablingStack);
+
+        Assert.Contains(Examine(), static finding => finding is { Subject: "notices", Severity: Severity.Problem });
+        Assert.Contains(Examine(), static finding => finding.Subject == "user_0/disk");
     }
 
     [Fact]

@@ -23,6 +23,9 @@ sealed class FakeKernelTree : IKernelTree
     /// <summary>What was done, in order.</summary>
     public List<string> Steps { get; } = [];
 
+    /// <summary>How often it was looked into a backstore's folder, or its HBA's, which waits as long as somebody removes it.</summary>
+    public int LooksIntoBackstores { get; set; }
+
     /// <summary>What the kernel refuses, by the step.</summary>
     public string? Refuses { get; set; }
 
@@ -35,13 +38,13 @@ sealed class FakeKernelTree : IKernelTree
         set => _files[file] = value;
     }
 
-    public bool Exists(string path) => _given.Contains(path) || _made.Contains(path) || _files.ContainsKey(path) || _links.ContainsKey(path);
+    public bool Exists(string path) => Seen(_given.Contains(path) || _made.Contains(path) || _files.ContainsKey(path) || _links.ContainsKey(path), path);
 
-    public IReadOnlyList<string> Folders(string path) => [.. _given.Concat(_made).Where(folder => Parent(folder) == path).Select(Name).Order(StringComparer.Ordinal)];
+    public IReadOnlyList<string> Folders(string path) => [.. Seen(_given, path).Concat(_made).Where(folder => Parent(folder) == path).Select(Name).Order(StringComparer.Ordinal)];
 
     public IReadOnlyList<(string Name, string Target)> Links(string path) => [.. _links.Where(link => Parent(link.Key) == path).Select(link => (Name(link.Key), link.Value))];
 
-    public string? Read(string path) => _files.GetValueOrDefault(path);
+    public string? Read(string path) => Seen(_files.GetValueOrDefault(path), path);
 
     public void Write(string path, string text)
     {
@@ -165,6 +168,16 @@ sealed class FakeKernelTree : IKernelTree
         }
     }
 
+    T Seen<T>(T what, string path)
+    {
+        if (path.StartsWith("/t/core/user_", StringComparison.Ordinal))
+        {
+            LooksIntoBackstores++;
+        }
+
+        return what;
+    }
+
     void Step(string step)
     {
         if (Refuses is { } refused && step.Contains(refused, StringComparison.Ordinal))
@@ -183,6 +196,11 @@ sealed class FakeKernelTree : IKernelTree
 /// <summary>A folder of processes, as <c>/proc</c> shows them.</summary>
 sealed class FakeProcesses : IDisposable
 {
+    /// <summary>What the kernel shows of a thread that waits for the answer to the notice of a backstore that goes, and of one that comes.</summary>
+    public const string RemovingStack = "[<0>] tcmu_netlink_event_send+0x17e/0x2d0 [target_core_user]\n[<0>] tcmu_destroy_device+0xc3/0x150 [target_core_user]\n[<0>] configfs_rmdir+0x302/0x390 [configfs]\n[<0>] do_rmdir+0x171/0x1b0\n";
+
+    public const string EnablingStack = "[<0>] tcmu_netlink_event_send+0x17e/0x2d0 [target_core_user]\n[<0>] tcmu_configure_device+0x26e/0x390 [target_core_user]\n[<0>] configfs_write_iter+0xb0/0x120 [configfs]\n";
+
     readonly string _folder = Directory.CreateTempSubdirectory("scuse-proc-").FullName;
 
     public Processes Processes => new(_folder);
