@@ -92,7 +92,7 @@ sealed class Backstores(IKernelTree tree, KernelPaths paths, Processes processes
                 tree.Write(Path.Combine(path, "attrib/cmd_time_out"), seconds.ToString(CultureInfo.InvariantCulture));
             }
 
-            tree.Write(Path.Combine(path, "enable"), "1");
+            Enable(path, wanted);
         }
         catch (KernelException)
         {
@@ -106,6 +106,19 @@ sealed class Backstores(IKernelTree tree, KernelPaths paths, Processes processes
         }
 
         return Find($"{hba}/{wanted.DeviceName}");
+    }
+
+    void Enable(string path, NewBackstore wanted)
+    {
+        try
+        {
+            tree.Write(Path.Combine(path, "enable"), "1");
+        }
+        catch (KernelException failure) when (wanted.WaitsForAnswers)
+        {
+            // tcmu-runner refuses in the name of all for which it has no handler.
+            throw new KernelException($"{failure.Message}; it may be that another program that answers the kernel's notices has refused it: leave --wait-for-answers out", failure);
+        }
     }
 
     /// <summary>Asks the handler for another capacity; initiators hear of it by themselves.</summary>

@@ -180,6 +180,15 @@ public sealed class BackstoresTests : IDisposable
     }
 
     [Fact]
+    public void Where_it_waits_for_answers_and_is_refused_it_may_be_by_another_program()
+    {
+        _tree.Refuses = "enable";
+
+        Assert.Contains("leave --wait-for-answers out", Assert.Throws<KernelException>(() => _backstores.Create(s_disk with { WaitsForAnswers = true })).Message);
+        Assert.DoesNotContain("--wait-for-answers", Assert.Throws<KernelException>(() => _backstores.Create(s_disk)).Message);
+    }
+
+    [Fact]
     public void Another_size_is_asked_of_the_handler()
     {
         Backstore disk = Served();
