@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Scuse.Iscsi.Access;
 
 namespace Scuse.Iscsi;
@@ -17,6 +18,7 @@ public sealed class IscsiEntity
     volatile Action? _discoveryChanged;
     volatile int _maxConnections;
     readonly int[] _tsihs = new int[(ushort.MaxValue + 1) / 32]; // one bit for each
+    readonly ConcurrentDictionary<ushort, IscsiServer> _servers = []; // by TSIH
     int _lastTsih;
     int _connections;
     int _sessions; // with a target
@@ -145,8 +147,15 @@ public sealed class IscsiEntity
         }
     }
 
+    /// <summary>The server that has a session; null when there is none of that identifier.</summary>
+    internal IscsiServer? ServerOf(ushort tsih) => _servers.GetValueOrDefault(tsih);
+
+    /// <summary>A session begins at a server.</summary>
+    internal void Place(ushort tsih, IscsiServer server) => _servers[tsih] = server;
+
     internal void ReturnSession(bool isDiscovery, ushort tsih)
     {
+        _servers.TryRemove(tsih, out _);
         Interlocked.And(ref _tsihs[tsih / 32], ~(1 << (tsih % 32)));
         Interlocked.Decrement(ref isDiscovery ? ref _discoveries : ref _sessions);
     }

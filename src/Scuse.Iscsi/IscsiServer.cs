@@ -105,9 +105,10 @@ public sealed class IscsiServer
             return false;
         }
 
+        IReadOnlyList<IscsiSession> sessions = target.Sessions;
         Entity.Remove(target);
         target.Server = null;
-        foreach (IscsiSession session in _sessions.Values.Where(session => session.Node == target).ToList())
+        foreach (IscsiSession session in sessions)
         {
             session.Drop($"target {target.Name} was removed");
         }
@@ -196,8 +197,18 @@ public sealed class IscsiServer
     internal IscsiSession? FindSession(ushort tsih) => _sessions.GetValueOrDefault(tsih);
 
     /// <summary>The session that a target has with an initiator port; null when there is none.</summary>
-    internal IscsiSession? FindSession(string initiatorName, ulong isid, IscsiTarget? target) =>
-        target is null ? null : _sessions.Values.FirstOrDefault(session => session.Node == target && session.IsSameInitiatorPort(initiatorName, isid));
+    internal static IscsiSession? FindSession(string initiatorName, ulong isid, IscsiTarget? target)
+    {
+        if (target is null)
+        {
+            return null;
+        }
+
+        target.Scsi.Exclusion?.Enter();
+        IscsiSession? found = target.Sessions.FirstOrDefault(session => session.IsSameInitiatorPort(initiatorName, isid));
+        target.Scsi.Exclusion?.Exit();
+        return found;
+    }
 
     internal void ConnectionClosed() => Entity.RemoveConnection();
 
@@ -227,6 +238,14 @@ public sealed class IscsiServer
     /// </summary>
     internal IscsiSession? Begin(SessionParameters parameters, ulong isid, IscsiTarget? target, CommandWindow window, IscsiConnection leading)
     {
+        target?.Scsi.Exclusion?.Enter(); // of two that log in as the same port, at two servers, one ends the other
+        IscsiSession? session = BeginAlone(parameters, isid, target, window, leading);
+        target?.Scsi.Exclusion?.Exit();
+        return session;
+    }
+
+    IscsiSession? BeginAlone(SessionParameters parameters, ulong isid, IscsiTarget? target, CommandWindow window, IscsiConnection leading)
+    {
         FindSession(parameters.InitiatorName, isid, target)?.EndNow($"the session was reinstated by {parameters.InitiatorName}");
 
         if (Entity.Sessions >= Options.MaxSessions)
@@ -251,6 +270,7 @@ public sealed class IscsiServer
         var tasks = new SessionTasks(window, Options, Buffers, TaskRecords);
         var session = new IscsiSession(this, parameters, isid, tsih, target, tasks, leading);
         _sessions.Add(session.Tsih, session);
+        Entity.Place(session.Tsih, this);
         return session;
     }
 
@@ -278,12 +298,15 @@ public sealed class IscsiServer
         }
     }
 
-    internal void CloseSessionsOf(ScsiTarget target, string reason)
+    internal static void CloseSessionsOf(IscsiTarget target, string reason)
     {
-        foreach (IscsiSession session in _sessions.Values.Where(session => session.Target == target).ToList())
+        target.Scsi.Exclusion?.Enter();
+        foreach (IscsiSession session in target.Sessions)
         {
             session.Fail(reason);
         }
+
+        target.Scsi.Exclusion?.Exit();
     }
 
     /// <summary>Drops the sessions of initiators that may no longer have one, and shows the others what they see now. A secret that has changed is asked for at the next login.</summary>

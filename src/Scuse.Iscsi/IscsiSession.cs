@@ -31,7 +31,7 @@ public sealed class IscsiSession : ITaskTransport
         Order = new CommandOrder(this, tasks.Window);
         Suspended = new SuspendedTasks(this);
         Fence = new ResponseFence(this);
-        Nexus = Target?.Attach($"{parameters.InitiatorName},i,0x{isid:x12}", node!.Access.MapFor(parameters.InitiatorName, Address));
+        Nexus = Target?.Attach($"{parameters.InitiatorName},i,0x{isid:x12}", node!.Access.MapFor(parameters.InitiatorName, Address), node.LaneAt(server));
     }
 
     /// <summary>The initiator's iSCSI name.</summary>

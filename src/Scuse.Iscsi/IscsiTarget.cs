@@ -5,9 +5,15 @@ using Scuse.Target;
 namespace Scuse.Iscsi;
 
 /// <summary>An iSCSI target node: a SCSI target under its iSCSI name, and who may log in to it. RFC 7143 section 4.1.</summary>
-/// <remarks>Touched only by the reactor of its server; others only look at its name, at who may log in, and at where it has moved.</remarks>
+/// <remarks>
+/// Touched only by the reactor of its server; others only look at its name, at who may log in, and at where it has moved. One that is spread over several servers is touched by whichever of
+/// their reactors is alone (<see cref="ITargetExclusion"/>).
+/// </remarks>
 public sealed class IscsiTarget
 {
+    IReadOnlyList<TargetPlace> _places = [];
+    int _turn;
+
     /// <summary>A node for a SCSI target; anybody may log in unless <paramref name="access"/> says otherwise.</summary>
     public IscsiTarget(ScsiTarget scsi, TargetAccess? access = null)
     {
@@ -31,7 +37,11 @@ public sealed class IscsiTarget
         {
             ArgumentNullException.ThrowIfNull(value);
             field = value;
-            Server?.AccessChanged(this);
+            foreach (IscsiServer server in Servers)
+            {
+                server.AccessChanged(this);
+            }
+
         }
     }
 
@@ -76,7 +86,70 @@ public sealed class IscsiTarget
     internal TargetDrain? Drain { get; private set; }
 
     /// <summary>The sessions that initiators have with it now.</summary>
-    public IReadOnlyList<IscsiSession> Sessions => Server is null ? [] : [.. Server.Sessions.Where(session => session.Node == this)];
+    public IReadOnlyList<IscsiSession> Sessions => [.. Servers.SelectMany(static server => server.Sessions).Where(session => session.Node == this)];
+
+    // ---- where its sessions are ----
+
+    /// <summary>
+    /// Where its sessions may be; empty: all at the server that it was added to. To be set before it is added, for a SCSI target that has an <see cref="ScsiTarget.Exclusion"/>; the server that it is added
+    /// to is one of them.
+    /// </summary>
+    public IReadOnlyList<TargetPlace> Places
+    {
+        get => _places;
+        init
+        {
+            ArgumentNullException.ThrowIfNull(value);
+            _places = value;
+        }
+    }
+
+    /// <summary>The servers that may have sessions with it now.</summary>
+    internal IEnumerable<IscsiServer> Servers => Server is not { } server ? [] : _places.Count == 0 ? [server] : _places.Select(static place => place.Server);
+
+    /// <summary>Whether a server can have sessions with it.</summary>
+    internal bool IsAt(IscsiServer server) => Server is { } own && (own == server || LaneAt(server) is not null);
+
+    /// <summary>The lane of a server's reactor; null where the target is not spread.</summary>
+    internal TargetLane? LaneAt(IscsiServer server)
+    {
+        foreach (TargetPlace place in _places)
+        {
+            if (place.Server == server)
+            {
+                return place.Lane;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>
+    /// The server for a connection that logs in: the one that has the session which it is to join, or else the one with the fewest sessions. Null when the target is no server's any more.
+    /// </summary>
+    /// <param name="tsih">The session's identifier; 0 for a new one.</param>
+    internal IscsiServer? ServerFor(ushort tsih)
+    {
+        if (Server is not { } own || _places.Count == 0)
+        {
+            return Server;
+        }
+
+        if (tsih != 0 && own.Entity.ServerOf(tsih) is { } holder && LaneAt(holder) is not null)
+        {
+            return holder;
+        }
+
+        int first = (int)((uint)Interlocked.Increment(ref _turn) % (uint)_places.Count); // logins at the same time see the same numbers
+        TargetPlace best = _places[first];
+        for (int i = 1; i < _places.Count; i++)
+        {
+            TargetPlace other = _places[(first + i) % _places.Count];
+            best = other.Lane.Nexuses < best.Lane.Nexuses ? other : best;
+        }
+
+        return best.Server;
+    }
 
     /// <summary>Time goes on for a drain.</summary>
     internal void Tick(long nowMs)
@@ -99,3 +172,8 @@ public sealed class IscsiTarget
         set => Volatile.Write(ref field, value);
     }
 }
+
+/// <summary>Where sessions of a target that is spread over several reactors may be.</summary>
+/// <param name="Server">The reactor's server.</param>
+/// <param name="Lane">What the reactor has of the target.</param>
+public sealed record TargetPlace(IscsiServer Server, TargetLane Lane);

@@ -75,6 +75,13 @@ public interface IBackstore
     {
     }
 
+    /// <summary>
+    /// The task, which has been prepared, is on its lane no more: what becomes of it is everybody's business from now on, and the backstore says so only where it is alone (<see cref="ITargetExclusion"/>).
+    /// </summary>
+    void Adopted(ScsiTask task)
+    {
+    }
+
     /// <summary>Gives back what <see cref="Prepare"/> found. Called once for each prepared task.</summary>
     void Release(ScsiTask task);
 }

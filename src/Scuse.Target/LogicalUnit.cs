@@ -63,6 +63,9 @@ public sealed class LogicalUnit
     /// <summary>The target's timers, for the backstore's own deadlines.</summary>
     public TimerWheel Timers => Target.Timers;
 
+    /// <summary>What lets one thread have the target to itself; null where it is one thread's.</summary>
+    public ITargetExclusion? Exclusion => Target.Exclusion;
+
     /// <summary>The target's clock.</summary>
     public long NowMs => Target.NowMs;
 
@@ -72,11 +75,24 @@ public sealed class LogicalUnit
     /// </summary>
     public int ControlBudgetBytes { get; init; } = 64 << 20;
 
-    /// <summary>How many tasks have arrived and not been answered.</summary>
-    public int TaskCount => Tasks.Count;
+    /// <summary>How many tasks have arrived and not been answered; with lanes, for whoever is alone.</summary>
+    public int TaskCount => Tasks.Count + Lanes.Sum(static lane => lane.Tasks.Count);
 
     /// <summary>The tasks in the order of their arrival (SAM-5 clause 8); each brings its node, so that coming and going allocates nothing.</summary>
     internal LinkedList<ScsiTask> Tasks { get; } = new();
+
+    /// <summary>The ways of plain reads and writes, where the target is spread over several threads; their tasks are not in <see cref="Tasks"/>.</summary>
+    internal List<UnitLane> Lanes { get; } = [];
+
+    /// <summary>Every task there is, those of lanes included, which are taken over. For whoever is alone.</summary>
+    internal LinkedList<ScsiTask> AllTasks
+    {
+        get
+        {
+            AdoptAll();
+            return Tasks;
+        }
+    }
 
     /// <summary>The tokens that stand for blocks of the logical unit and can be used; kept by <see cref="RodTokens"/>.</summary>
     internal List<RodToken> Tokens { get; } = [];
@@ -87,6 +103,11 @@ public sealed class LogicalUnit
 
     internal void Begin(ScsiTask task)
     {
+        if (Lanes.Count > 0 && LanePolicy.Concerns(task))
+        {
+            AdoptAll();
+        }
+
         Tasks.AddLast(task.Place);
         task.LogicalUnit = this;
         if (task.IsOfCopyManager)
@@ -113,6 +134,38 @@ public sealed class LogicalUnit
             StartTimer(task);
         }
     }
+
+    // ---- lanes ----
+
+    /// <summary>Whether plain reads and writes may go their way on lanes: nothing is there that one of them would have to wait for, or that would have to know of it.</summary>
+    internal bool AdmitsLanes =>
+        Backstore.IsOpen && Backstore.PassLevel == PassLevel.Io && _order.IsIdle && _blocks.IsIdle && _aca.IsIdle && Tokens.Count == 0 && Target.PortGroup.IsActive;
+
+    /// <summary>Takes a task of a lane over into the task set; one that is there already stays. For whoever is alone.</summary>
+    internal void Adopt(ScsiTask task)
+    {
+        if (task.Lane is { } lane && task.State != TaskState.Completed)
+        {
+            lane.Tasks.Remove(task.Place);
+            task.Lane = null;
+            lane.Backstore.Adopted(task);
+            Tasks.AddLast(task.Place); // all of them are SIMPLE, and older than whoever wants to know of them
+        }
+    }
+
+    void AdoptAll()
+    {
+        foreach (UnitLane lane in Lanes)
+        {
+            while (lane.Tasks.First is { } first)
+            {
+                Adopt(first.Value);
+            }
+        }
+    }
+
+    /// <summary>Where a task's data is, and the handler's end of it.</summary>
+    IBackstore BackstoreOf(ScsiTask task) => task.Backstore ?? Backstore;
 
     void BeginInAca(ScsiTask task)
     {
@@ -237,13 +290,33 @@ public sealed class LogicalUnit
     /// <summary>A read or write at pass level io: checked here, then passed on as it came.</summary>
     void BeginTransfer(ScsiTask task)
     {
-        if (!Backstore.DeviceServer.TryCheckTransfer(task.Cdb, out _, out int length, out bool isWrite, out bool isDurable, out ScsiResult refusal))
+        if (!TryMeasureTransfer(task, out bool isWrite, out ScsiResult refusal))
         {
             Finish(task, refusal);
             return;
         }
 
-        Backstore.DeviceServer.Statistics.Count(isWrite, length);
+        CountTransfer(task, isWrite);
+        if (task.DataOutLength == 0 && task.DataInCapacity == 0)
+        {
+            Finish(task, ScsiResult.GoodWith(task.DataInWantedByCdb));
+            return;
+        }
+
+        PrepareForHandler(task);
+    }
+
+    internal void CountTransfer(ScsiTask task, bool isWrite) =>
+        Backstore.DeviceServer.Statistics.Count(isWrite, isWrite ? task.DataOutWantedByCdb : task.DataInWantedByCdb);
+
+    /// <summary>Whether a read or write is in order; if so how much it moves stands in the task. It looks at nothing that changes while lanes run.</summary>
+    internal bool TryMeasureTransfer(ScsiTask task, out bool isWrite, out ScsiResult refusal)
+    {
+        if (!Backstore.DeviceServer.TryCheckTransfer(task.Cdb, out _, out int length, out isWrite, out bool isDurable, out refusal))
+        {
+            return false;
+        }
+
         if (isWrite)
         {
             if (isDurable)
@@ -260,13 +333,7 @@ public sealed class LogicalUnit
             task.DataInCapacity = Math.Min(length, UpToBlock(task.ExpectedDataIn));
         }
 
-        if (task.DataOutLength == 0 && task.DataInCapacity == 0)
-        {
-            Finish(task, ScsiResult.GoodWith(task.DataInWantedByCdb));
-            return;
-        }
-
-        PrepareForHandler(task);
+        return true;
     }
 
     void PrepareForHandler(ScsiTask task)
@@ -421,6 +488,13 @@ public sealed class LogicalUnit
     public void Prepared(ScsiTask task)
     {
         ArgumentNullException.ThrowIfNull(task);
+        if (task.Lane is { } lane)
+        {
+            lane.Prepared(task);
+            return;
+        }
+
+        using var alone = new Exclusive(Target.Exclusion);
         if (task.IsUnwanted)
         {
             Discard(task); // about to be dropped; one before it left the room
@@ -468,7 +542,7 @@ public sealed class LogicalUnit
                 Finish(task, Backstore.Refusal); // the handler went while the data came
                 break;
             case Responder.Handler:
-                Backstore.Submit(task);
+                BackstoreOf(task).Submit(task);
                 break;
             case Responder.TargetCore when task.Cdb[0] == OperationCode.ThirdPartyCopyOut && HasWholeCdb(task):
                 task.Abort = new CancellationTokenSource();
@@ -499,7 +573,7 @@ public sealed class LogicalUnit
     {
         bool isWithInitiator = task.State is TaskState.Collecting or TaskState.Held or TaskState.Dormant
             || (task.State == TaskState.WaitingForBlocks && task.Responder == Responder.Handler)
-            || (task.State == TaskState.Preparing && task.Responder == Responder.Handler && Backstore.Cancel(task));
+            || (task.State == TaskState.Preparing && task.Responder == Responder.Handler && BackstoreOf(task).Cancel(task));
         if (isWithInitiator)
         {
             Finish(task, ScsiResult.Check(sense));
@@ -579,6 +653,7 @@ public sealed class LogicalUnit
     /// <summary>The device server has done a task.</summary>
     internal void FinishExecuted(ScsiTask task)
     {
+        using var alone = new Exclusive(Target.Exclusion);
         ValueTask<ScsiResult> execution = task.Execution;
         task.Execution = default;
         ScsiResult result;
@@ -611,6 +686,13 @@ public sealed class LogicalUnit
     public void HandlerAnswered(ScsiTask task, ScsiStatus status, ReadOnlySpan<byte> sense, int dataInLength)
     {
         ArgumentNullException.ThrowIfNull(task);
+        if (task.Lane is { } lane)
+        {
+            lane.HandlerAnswered(task, status, sense, dataInLength);
+            return;
+        }
+
+        using var alone = new Exclusive(Target.Exclusion);
         if (dataInLength < 0)
         {
             dataInLength = status == ScsiStatus.Good ? task.DataInWantedByCdb : 0;
@@ -651,7 +733,18 @@ public sealed class LogicalUnit
     }
 
     /// <summary>For the backstore: the task cannot be executed.</summary>
-    public void HandlerFailed(ScsiTask task, ScsiResult result) => Finish(task, result);
+    public void HandlerFailed(ScsiTask task, ScsiResult result)
+    {
+        ArgumentNullException.ThrowIfNull(task);
+        if (task.Lane is { } lane)
+        {
+            lane.Failed(task, result);
+            return;
+        }
+
+        using var alone = new Exclusive(Target.Exclusion);
+        Finish(task, result);
+    }
 
     /// <summary>For the backstore: size and pass level are known now; the tasks that came before are begun.</summary>
     public void Opened()
@@ -773,11 +866,7 @@ public sealed class LogicalUnit
             TellTokens(task); // of those that were made while it was under way
         }
 
-        if (Backstore is { IsOpen: true, DeviceServer.WatchesThresholds: true } && !_thresholdTimer.IsSet)
-        {
-            Timers.Set(_thresholdTimer, NowMs + ThresholdCheckMs);
-        }
-
+        WatchThresholds();
         Timers.Clear(task.Timer);
         Tasks.Remove(task.Place);
         if (!_blocks.IsIdle)
@@ -788,6 +877,15 @@ public sealed class LogicalUnit
         if (!_order.IsIdle)
         {
             _order.Left(task);
+        }
+    }
+
+    /// <summary>The device has got commands: soon its thresholds are looked at, if an initiator wants to hear of them.</summary>
+    internal void WatchThresholds()
+    {
+        if (Backstore is { IsOpen: true, DeviceServer.WatchesThresholds: true } && !_thresholdTimer.IsSet)
+        {
+            Timers.Set(_thresholdTimer, NowMs + ThresholdCheckMs);
         }
     }
 
@@ -853,7 +951,7 @@ public sealed class LogicalUnit
         }
         else if (task.BackstoreState is not null)
         {
-            Backstore.Release(task);
+            BackstoreOf(task).Release(task);
         }
     }
 
@@ -911,7 +1009,7 @@ public sealed class LogicalUnit
                 break;
             case TaskState.Preparing when task.Responder != Responder.Handler:
                 break; // comes up in ServeWaitingForControlMemory
-            case TaskState.Preparing or TaskState.Executing when task.Responder == Responder.Handler && Backstore.Cancel(task):
+            case TaskState.Preparing or TaskState.Executing when task.Responder == Responder.Handler && BackstoreOf(task).Cancel(task):
                 Discard(task);
                 break;
             default:
@@ -954,7 +1052,7 @@ public sealed class LogicalUnit
     {
         if (task.State != TaskState.Held)
         {
-            Backstore.IsLate(task, lateness, ageMs);
+            BackstoreOf(task).IsLate(task, lateness, ageMs);
         }
     }
 
@@ -963,7 +1061,7 @@ public sealed class LogicalUnit
     {
         if (task.State is TaskState.Preparing or TaskState.WaitingForBlocks or TaskState.Executing)
         {
-            Backstore.Abandon(task);
+            BackstoreOf(task).Abandon(task);
         }
 
         Finish(task, ScsiResult.Check(SenseKey.NotReady, AdditionalSense.CommunicationFailure));

@@ -33,6 +33,9 @@ public sealed class Nexus
     /// <summary>What it sees of the target; null: everything, as the target numbers it.</summary>
     internal LunMap? Map { get; set; }
 
+    /// <summary>Where its tasks come, in a target that is spread over several threads; null in others.</summary>
+    public TargetLane? Lane { get; internal set; }
+
     /// <summary>Its copies, for RECEIVE COPY RESULTS.</summary>
     internal CopyOperations Copies { get; } = new();
 

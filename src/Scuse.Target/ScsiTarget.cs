@@ -6,7 +6,9 @@ namespace Scuse.Target;
 /// <summary>
 /// A SCSI target device with one port: the task router and task manager of SAM-5 clause 4.5. A transport brings it nexuses and tasks.
 /// </summary>
-/// <remarks>Owned by one thread; every call comes on it, and every call out is made on it.</remarks>
+/// <remarks>
+/// Owned by one thread; every call comes on it, and every call out is made on it. Or spread over several: see <see cref="Exclusion"/>.
+/// </remarks>
 public sealed class ScsiTarget
 {
     /// <summary>How many released tasks are kept for reuse at most; a task is about half a kilobyte.</summary>
@@ -53,6 +55,12 @@ public sealed class ScsiTarget
     /// <summary>The owner's clock in milliseconds, set by the owner as time goes on; arrivals and deadlines are measured by it.</summary>
     public long NowMs { get; set; }
 
+    /// <summary>
+    /// What lets one thread have the target to itself, where it is spread over several; null where it is one thread's. Then each <see cref="TargetLane"/> has a thread, and whatever is
+    /// called here for a nexus of a lane is called on that lane's thread, or alone.
+    /// </summary>
+    public ITargetExclusion? Exclusion { get; init; }
+
     /// <summary>The deadlines of tasks, and of whatever else backstores put there; <see cref="Tick"/> moves it on.</summary>
     public TimerWheel Timers { get; } = new();
 
@@ -85,12 +93,22 @@ public sealed class ScsiTarget
     /// A new I_T nexus, which sees what a map says, or everything. Every logical unit that it sees owes it a POWER ON, RESET, OR BUS DEVICE RESET OCCURRED unit
     /// attention. SAM-5 clause 5.14.
     /// </summary>
-    public Nexus Attach(string initiatorPort, LunMap? map = null)
+    /// <param name="initiatorPort">The initiator port's name.</param>
+    /// <param name="map">What it sees; null: everything.</param>
+    /// <param name="lane">Where its tasks come, in a target that is spread over several threads.</param>
+    public Nexus Attach(string initiatorPort, LunMap? map = null, TargetLane? lane = null)
     {
+        using var alone = new Exclusive(Exclusion);
         _lastNexusId = Math.Max(_lastNexusId, _lastNexusId + 1); // stays at the last one rather than starting anew
         var nexus = new Nexus(this, initiatorPort, _lastNexusId);
         nexus.Map = map?.Within(HasUnit);
+        nexus.Lane = lane;
         _nexuses.Add(nexus);
+        if (lane is not null)
+        {
+            lane.Nexuses++;
+        }
+
         foreach (LogicalUnit unit in UnitsVisibleTo(nexus))
         {
             nexus.Establish(unit.Number, AdditionalSense.PowerOnOrResetOccurred);
@@ -107,6 +125,7 @@ public sealed class ScsiTarget
     public void SetMap(Nexus nexus, LunMap? map)
     {
         ArgumentNullException.ThrowIfNull(nexus);
+        using var alone = new Exclusive(Exclusion);
         LunMap? old = nexus.Map, next = map?.Within(HasUnit);
         if (!nexus.IsAlive || (old is null ? next is null : old.IsSameAs(next)))
         {
@@ -148,6 +167,7 @@ public sealed class ScsiTarget
     public void Detach(Nexus nexus)
     {
         ArgumentNullException.ThrowIfNull(nexus);
+        using var alone = new Exclusive(Exclusion);
         if (!nexus.IsAlive)
         {
             return;
@@ -155,6 +175,12 @@ public sealed class ScsiTarget
 
         nexus.IsAlive = false;
         _nexuses.Remove(nexus);
+        if (nexus.Lane is { } lane)
+        {
+            lane.Nexuses--;
+            lane.Forget(nexus);
+        }
+
         foreach (LogicalUnit unit in LogicalUnits)
         {
             unit.Reservations.NexusLost(nexus);
@@ -174,6 +200,13 @@ public sealed class ScsiTarget
         }
     }
 
+    /// <summary>An empty task to fill in, for a nexus.</summary>
+    public ScsiTask Rent(Nexus nexus)
+    {
+        ArgumentNullException.ThrowIfNull(nexus);
+        return nexus.Lane is { } lane ? lane.Rent() : Rent();
+    }
+
     /// <summary>An empty task to fill in.</summary>
     public ScsiTask Rent() => _pool.TryPop(out ScsiTask? task) ? task : new ScsiTask(this);
 
@@ -181,6 +214,18 @@ public sealed class ScsiTarget
     public void Begin(ScsiTask task)
     {
         ArgumentNullException.ThrowIfNull(task);
+        if (task.Nexus.Lane is { } lane && !task.IsOfCopyManager)
+        {
+            lane.Begin(task);
+        }
+        else
+        {
+            BeginAlone(task);
+        }
+    }
+
+    internal void BeginAlone(ScsiTask task)
+    {
         task.ArrivedMs = NowMs;
         if (task.Cdb.Length < Math.Max(1, Cdb.Length(task.Cdb)))
         {
@@ -209,7 +254,18 @@ public sealed class ScsiTarget
             throw new ArgumentException("the task is not under way in this target", nameof(task));
         }
 
-        unit.Execute(task);
+        if (task.Lane is { } lane)
+        {
+            lane.Execute(task);
+        }
+        else if (task.Nexus.Lane is { } host && !task.IsOfCopyManager)
+        {
+            host.PutOff(new Deferred(DeferredKind.DataArrived, task));
+        }
+        else
+        {
+            unit.Execute(task);
+        }
     }
 
     /// <summary>
@@ -219,7 +275,19 @@ public sealed class ScsiTarget
     public bool TryFailDelivery(ScsiTask task, SenseData sense)
     {
         ArgumentNullException.ThrowIfNull(task);
-        return task.Target == this && task.LogicalUnit is { } unit && unit.TryFailDelivery(task, sense);
+        if (task.Target != this || task.LogicalUnit is not { } unit)
+        {
+            return false;
+        }
+
+        if (task.Lane is { } lane)
+        {
+            return lane.TryFailDelivery(task, sense);
+        }
+
+        Nexus nexus = task.Nexus;
+        using var alone = new Exclusive(Exclusion);
+        return nexus.IsAlive && unit.TryFailDelivery(task, sense);
     }
 
     /// <summary>Whether sense data of a logical unit is in descriptor format (D_SENSE); false where there is none. For a transport that answers for a task itself.</summary>
@@ -240,6 +308,7 @@ public sealed class ScsiTarget
     public void Establish(LogicalUnit unit, ushort attention, Nexus? except = null)
     {
         ArgumentNullException.ThrowIfNull(unit);
+        using var alone = new Exclusive(Exclusion);
         foreach (Nexus nexus in _nexuses)
         {
             if (nexus != except && nexus.Sees(unit.Number))
@@ -267,7 +336,7 @@ public sealed class ScsiTarget
     /// </summary>
     internal static Task AbortTasksOfAsync(IReadOnlyList<string> initiatorPorts, LogicalUnit unit, ScsiTask except)
     {
-        List<ScsiTask> tasks = [.. unit.Tasks.Where(task => task != except && initiatorPorts.Contains(task.Nexus.InitiatorPort))];
+        List<ScsiTask> tasks = [.. unit.AllTasks.Where(task => task != except && initiatorPorts.Contains(task.Nexus.InitiatorPort))];
         var done = new AbortCompletion();
         unit.Target.EndBackgroundCopies(unit, nexus => initiatorPorts.Contains(nexus.InitiatorPort));
         foreach (Nexus nexus in unit.Target._nexuses)
@@ -289,7 +358,7 @@ public sealed class ScsiTarget
     /// <summary>A task has failed, and QERR says that others end with it: all of its task set, or only those of its nexus. SPC-4 clause 7.5.8.</summary>
     internal static void AbortOthersOf(ScsiTask failed, LogicalUnit unit, bool onlyOwn)
     {
-        List<ScsiTask> tasks = [.. unit.Tasks.Where(task => task != failed && !task.IsUnwanted && (!onlyOwn || task.Nexus == failed.Nexus))];
+        List<ScsiTask> tasks = [.. unit.AllTasks.Where(task => task != failed && !task.IsUnwanted && (!onlyOwn || task.Nexus == failed.Nexus))];
         bool isReported = unit.Control.ReportsTaskAborted;
         if (!isReported)
         {
@@ -327,6 +396,18 @@ public sealed class ScsiTarget
     public void Manage(TaskManagementRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
+        if (request.Nexus.Lane is { } lane)
+        {
+            lane.PutOff(new Deferred(DeferredKind.Manage, Request: request)); // after what has come before it
+        }
+        else
+        {
+            ManageAlone(request);
+        }
+    }
+
+    internal void ManageAlone(TaskManagementRequest request)
+    {
         LogicalUnit? unit = Find(request.Nexus, request.Lun);
         if (unit is null && IsForLogicalUnit(request.Function))
         {
@@ -370,7 +451,7 @@ public sealed class ScsiTarget
                 Answer(request, request.Referenced is { } task && task.Nexus == request.Nexus && IsInTaskSet(task));
                 break;
             case TaskManagementFunction.QueryTaskSet:
-                Answer(request, unit!.Tasks.Any(task => task.Nexus == request.Nexus && IsInTaskSet(task)));
+                Answer(request, unit!.AllTasks.Any(task => task.Nexus == request.Nexus && IsInTaskSet(task)));
                 break;
             case TaskManagementFunction.QueryAsynchronousEvent:
                 QueryEvent(request, unit!);
@@ -436,6 +517,7 @@ public sealed class ScsiTarget
         }
         else
         {
+            task.LogicalUnit.Adopt(task);
             task.LogicalUnit.Backstore.Announce(AbortCause.AbortTask, [task]);
             request.Waiting = 1;
             Abort(request, [task], isReported: false);
@@ -452,7 +534,7 @@ public sealed class ScsiTarget
         request.Waiting = 1;
         if (unit.ClearAca(request.Nexus))
         {
-            List<ScsiTask> tasks = [.. unit.Tasks.Where(task => task.Nexus == request.Nexus && task.Attribute == TaskAttribute.Aca)];
+            List<ScsiTask> tasks = [.. unit.AllTasks.Where(task => task.Nexus == request.Nexus && task.Attribute == TaskAttribute.Aca)];
             unit.Backstore.Announce(AbortCause.ClearAca, tasks);
             Abort(request, tasks, isReported: false);
             unit.StartWaiting();
@@ -541,12 +623,12 @@ public sealed class ScsiTarget
     }
 
     /// <summary>The copy manager names logical units by the target's numbers, and only those that the nexus sees.</summary>
-    LogicalUnit? Find(ScsiTask task) => !task.IsOfCopyManager ? Find(task.Nexus, task.Lun)
+    internal LogicalUnit? Find(ScsiTask task) => !task.IsOfCopyManager ? Find(task.Nexus, task.Lun)
         : LunAddress.Parse(task.Lun) is var number && task.Nexus.Sees(number) ? _units[number]
         : null;
 
     /// <summary>A copy, since dropping a task takes it out of the set. Rare work: it may allocate.</summary>
-    static List<ScsiTask> TasksOf(LogicalUnit unit, Nexus? nexus) => [.. unit.Tasks.Where(task => nexus is null || task.Nexus == nexus)];
+    static List<ScsiTask> TasksOf(LogicalUnit unit, Nexus? nexus) => [.. unit.AllTasks.Where(task => nexus is null || task.Nexus == nexus)];
 
     /// <summary>For the well-known logical unit, and for a number that has none.</summary>
     void AnswerAround(ScsiTask task)
@@ -567,6 +649,36 @@ public sealed class ScsiTarget
 
     internal void Release(ScsiTask task)
     {
+        if (task.Lane is { } way)
+        {
+            way.Release(task);
+            return;
+        }
+
+        if (task.Nexus?.Lane is { } lane)
+        {
+            if (!Exclusion!.IsHeld)
+            {
+                lane.PutOff(new Deferred(DeferredKind.Release, task));
+                return;
+            }
+
+            lane.Forget(task);
+            LetGo(task);
+            lane.Return(task);
+            return;
+        }
+
+        LetGo(task);
+        task.Reset();
+        if (_pool.Count < MaxPooledTasks)
+        {
+            _pool.Push(task);
+        }
+    }
+
+    void LetGo(ScsiTask task)
+    {
         if (task.LogicalUnit is { } unit)
         {
             unit.Release(task);
@@ -575,12 +687,6 @@ public sealed class ScsiTarget
         {
             task.ControlPiece = null;
             ControlMemory.Return(piece);
-        }
-
-        task.Reset();
-        if (_pool.Count < MaxPooledTasks)
-        {
-            _pool.Push(task);
         }
     }
 }

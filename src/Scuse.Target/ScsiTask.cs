@@ -4,7 +4,7 @@ using Scuse.Scsi;
 namespace Scuse.Target;
 
 /// <summary>
-/// One SCSI command from its arrival to the end of its answer. Pooled: rented with <see cref="ScsiTarget.Rent"/>, given back with <see cref="Release"/>.
+/// One SCSI command from its arrival to the end of its answer. Pooled: rented with <see cref="ScsiTarget.Rent(Scuse.Target.Nexus)"/>, given back with <see cref="Release"/>.
 /// </summary>
 /// <remarks>
 /// The transport sets the request part and calls <see cref="ScsiTarget.Begin"/>; the core sets the rest. Everything here is touched only
@@ -159,6 +159,15 @@ public sealed class ScsiTask
 
     // ---- the core's own; touched only by the owning thread ----
 
+    /// <summary>Whether it goes its way without meeting another thread.</summary>
+    public bool IsOnLane => Lane is not null;
+
+    /// <summary>The lane that the task is on from beginning to end; null when it is in its logical unit's own task set.</summary>
+    internal UnitLane? Lane { get; set; }
+
+    /// <summary>The lane's backstore that was asked to prepare it; null: nobody was, or the logical unit's own.</summary>
+    public IBackstore? Backstore { get; internal set; }
+
     internal TaskState State { get; set; }
 
     internal Responder Responder { get; set; }
@@ -226,6 +235,8 @@ public sealed class ScsiTask
         Nexus = null!;
         Attribute = TaskAttribute.Untagged;
         LogicalUnit = null;
+        Lane = null;
+        Backstore = null;
         BackstoreState = null;
         SetBuffers(default, default);
         DataOutLength = DataInLength = DataInCapacity = DataOutWantedByCdb = DataInWantedByCdb = 0;

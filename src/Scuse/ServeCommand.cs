@@ -36,6 +36,7 @@ static class ServeCommand
         var timeout = new Option<int>("--command-timeout") { Description = "Seconds that a command may take before it fails; 0 is for ever", HelpName = "SECONDS", DefaultValueFactory = _ => 30 };
         var spin = new Option<int>("--spin") { Description = "Microseconds to stay awake after the last activity; 0 is never", HelpName = "MICROSECONDS", DefaultValueFactory = _ => 50 };
         var reactors = new Option<int>("--reactors") { Description = "Threads that serve commands; each target is on one of them", HelpName = "COUNT", DefaultValueFactory = _ => 1 };
+        var spread = new Option<bool>("--spread") { Description = "Lets each target's sessions be on all of them, for targets that need more than one" };
         var pin = new Option<bool>("--pin") { Description = "Keeps each of them on a processor of its own" };
         var queueFull = new Option<int>("--qfull-timeout") { Description = "Seconds that a command waits for room before it ends with TASK SET FULL; -1 is as long as --command-timeout", HelpName = "SECONDS", DefaultValueFactory = _ => -1 };
         var loss = new Option<string>("--on-loss") { Description = "What becomes of commands while there is no handler: hold, busy or fail", HelpName = "POLICY", DefaultValueFactory = _ => "hold" };
@@ -50,7 +51,7 @@ static class ServeCommand
         var config = new Option<string?>("--config") { Description = "A file that says all this, for several targets; other options count before it. docs/configuration.md shows it", HelpName = "FILE" };
         var command = new Command("serve", "Serve disks until interrupted")
         {
-            specs, config, portal, group, advertise, isns, target, chapFile, initiator, lunMap, allowAnyone, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, recovery, limit, spin, reactors, pin, allocations,
+            specs, config, portal, group, advertise, isns, target, chapFile, initiator, lunMap, allowAnyone, socket, control, timeout, queueFull, loss, dataArea, globalDataArea, keep, state, nop, recovery, limit, spin, reactors, spread, pin, allocations,
         };
         command.SetAction(async (parsed, cancellation) =>
         {
@@ -91,6 +92,7 @@ static class ServeCommand
                     Limits = Given(parsed, limit),
                     Spin = GivenNumber(parsed, spin),
                     Reactors = GivenNumber(parsed, reactors),
+                    Spread = IsGiven(parsed, spread) ? parsed.GetValue(spread) : null,
                     Pin = IsGiven(parsed, pin) ? parsed.GetValue(pin) : null,
                     Targets = file is not null ? null
                         : [new TargetSettings { Name = Given(parsed, target) ?? TargetOptions.DefaultName, Luns = [.. (given.Length > 0 ? given : [DefaultSpec]).Select(static spec => new LunSettings { Spec = spec })], LunMaps = Given(parsed, lunMap) }],

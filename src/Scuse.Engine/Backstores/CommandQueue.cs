@@ -72,6 +72,29 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
     /// <summary>Every command there is, those in the pool included.</summary>
     public IReadOnlyList<RingCommand> Commands => _commands;
 
+    /// <summary>How many commands are marked with <see cref="MarkShared"/>.</summary>
+    public int Shared { get; private set; }
+
+    /// <summary>What becomes of the command concerns other threads than the owner's.</summary>
+    public void MarkShared(RingCommand command)
+    {
+        if (!command.IsShared)
+        {
+            command.IsShared = true;
+            Shared++;
+        }
+    }
+
+    /// <summary>The command is answered, and concerns nobody any more.</summary>
+    public void Unmark(RingCommand command)
+    {
+        if (command.IsShared)
+        {
+            command.IsShared = false;
+            Shared--;
+        }
+    }
+
     /// <summary>How many commands wait for blocks or for a slot.</summary>
     public int Waiting => _wantMemory.Count + _wantSlot.Count + _setAside.Count;
 
@@ -102,6 +125,7 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
             owner.Timers.Clear(deadline);
         }
 
+        Unmark(command);
         command.Reset();
         _pool.Push(command);
     }

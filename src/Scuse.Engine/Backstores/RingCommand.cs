@@ -57,6 +57,9 @@ sealed class RingCommand
     /// <summary>Whether the handler keeps its id and blocks beyond the answer.</summary>
     public bool IsKept { get; set; }
 
+    /// <summary>Whether what becomes of it concerns others than its own reactor; <see cref="CommandQueue.MarkShared"/> sets it.</summary>
+    public bool IsShared { get; set; }
+
     /// <summary>The limit of its waiting for room; null until it first waits with one.</summary>
     public RingCommandTimer? QueueLimit { get; set; }
 

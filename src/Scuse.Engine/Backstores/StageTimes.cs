@@ -42,13 +42,31 @@ sealed class StageTimes
         _most[(int)stage] = Math.Max(_most[(int)stage], ns);
     }
 
-    /// <summary>A copy of it as it is now.</summary>
-    public StageTimes Copy()
+    /// <summary>All of them together, as they are now.</summary>
+    public static StageTimes SumOf(IEnumerable<StageTimes> all)
     {
-        var copy = new StageTimes { _counts = (long[]?)_counts?.Clone() };
-        _sums.CopyTo(copy._sums, 0);
-        _most.CopyTo(copy._most, 0);
-        return copy;
+        var sum = new StageTimes();
+        foreach (StageTimes each in all)
+        {
+            for (int i = 0; i < Stages; i++)
+            {
+                sum._sums[i] += each._sums[i];
+                sum._most[i] = Math.Max(sum._most[i], each._most[i]);
+            }
+
+            if (each._counts is not { } counts)
+            {
+                continue;
+            }
+
+            sum._counts ??= new long[Stages * Buckets];
+            for (int i = 0; i < counts.Length; i++)
+            {
+                sum._counts[i] += counts[i];
+            }
+        }
+
+        return sum;
     }
 
     public long Count(CommandStage stage)

@@ -13,7 +13,8 @@ namespace Scuse.Engine.Backstores;
 /// this one dies.
 /// </summary>
 /// <remarks>
-/// Touched only by the owning reactor. How commands wait and get to the ring is the <see cref="CommandQueue"/>'s business, what is told about it the
+/// Touched only by the owning reactor. Where a target is spread over reactors, each has a backstore for the logical unit, with a ring of its own to the same handler: the first is the unit's own and knows the
+/// others (<see cref="Others"/>), whose commands come from lanes; what concerns the handler, or a task that is on no lane, is done alone (<see cref="Rendezvous"/>). How commands wait and get to the ring is the <see cref="CommandQueue"/>'s business, what is told about it the
 /// <see cref="LunJournal"/>'s; here is what they mean.
 /// </remarks>
 sealed class UserBackstore : IBackstore, ICommandQueueOwner
@@ -32,10 +33,14 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     readonly CommandQueue _queue;
     readonly Stack<DeviceCall> _calls = [];
     readonly LunJournal _journal;
+    readonly UserBackstore? _first; // null: this is the one
+    readonly List<UserBackstore> _others = [];
+    readonly Action _pump;
     readonly List<RingCommand> _kept = [];
     readonly List<ushort> _ids = [];
     readonly byte[] _sense = new byte[RingAbi.SenseBytes];
     BlockDeviceInfo? _info;
+    PassLevel _level;
     DeviceServer? _deviceServer;
     IDeviceStateStore? _stateStore;
     DeviceState _keptState = DeviceState.Empty;
@@ -45,6 +50,8 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     int _inPlaceBytes;
     bool _isHandlerExpected;
     bool _isClosed;
+    bool _isPumpPosted;
+    HandlerLink? _liar; // about to be given up
 
     /// <param name="options">The logical unit's configuration.</param>
     /// <param name="reactor">The owner.</param>
@@ -52,16 +59,32 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     /// <param name="dropped">Called when the backstore itself gives a handler up, with the reason.</param>
     /// <param name="memory">What all data areas share.</param>
     /// <param name="name">What lines for people call the logical unit; by its number alone when not given.</param>
-    public UserBackstore(LunOptions options, Reactor reactor, ILogger logger, Action<HandlerLink, string> dropped, DataMemory memory, LunName? name = null)
+    /// <param name="first">The logical unit's own backstore, when this is another reactor's way to the same device.</param>
+    public UserBackstore(LunOptions options, Reactor reactor, ILogger logger, Action<HandlerLink, string> dropped, DataMemory memory, LunName? name = null, UserBackstore? first = null)
     {
+        _first = first;
+        first?._others.Add(this);
+        _pump = PumpAlone;
         Options = options;
         Name = name ?? new LunName(options.Number);
         _reactor = reactor;
         _dropped = dropped;
         _memory = memory;
         _queue = new CommandQueue(this, options.QueueFullTimeoutMs, options.DataAreaBytes);
-        _journal = new LunJournal(Name, logger);
+        _journal = first?._journal ?? new LunJournal(Name, logger);
     }
+
+    /// <summary>The ways of other reactors to the same device.</summary>
+    public IReadOnlyList<UserBackstore> Others => _others;
+
+    /// <summary>This one and the <see cref="Others"/>.</summary>
+    public IEnumerable<UserBackstore> All => _others.Prepend(this);
+
+    /// <summary>The one reactor's part of the target whose commands come here, where the target is spread over several; for the logical unit's own, null.</summary>
+    public TargetLane? Lane { get; set; }
+
+    /// <summary>Whether all that it may be asked to do can be done by its reactor alone; if not, somebody else has to stand still for it.</summary>
+    bool MustBeAlone => _queue.Shared > 0 && _unit.Exclusion is { IsHeld: false };
 
     public LunOptions Options { get; }
 
@@ -95,28 +118,35 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     /// <summary>The logical unit it stands behind.</summary>
     public LogicalUnit LogicalUnit => _unit;
 
-    public bool IsOpen => _info is not null;
+    public bool IsOpen => _first is null ? _info is not null : _first.IsOpen && TakesPart;
+
+    /// <summary>Whether the handlers of the device give this reactor a ring of its own. The logical unit's own always has one.</summary>
+    public bool TakesPart { get; private set; }
 
     public bool IsRefusing => _isClosed || (Link is null && !_isHandlerExpected && Options.OnHandlerLoss != HandlerLossPolicy.Hold);
 
     public ScsiResult Refusal => Options.OnHandlerLoss == HandlerLossPolicy.Busy && !_isClosed ? ScsiResult.With(ScsiStatus.Busy) : CommunicationFailure;
 
-    public PassLevel PassLevel { get; private set; }
+    public PassLevel PassLevel => _first?._level ?? _level;
 
-    public BlockDeviceInfo Info => _info!;
+    public BlockDeviceInfo Info => (_first ?? this)._info!;
 
-    public DeviceServer DeviceServer => _deviceServer!;
+    public DeviceServer DeviceServer => (_first ?? this)._deviceServer!;
 
-    public TimerWheel Timers => _unit.Timers;
+    public TimerWheel Timers => Lane?.Timers ?? _unit.Timers;
 
-    public long NowMs => _unit.NowMs;
+    public long NowMs => Lane?.NowMs ?? _unit.NowMs;
 
     public long NowNs => _reactor.NowNs;
 
     /// <summary>Where the commands' time has gone.</summary>
     public StageTimes Times { get; } = new();
 
-    public void Bind(LogicalUnit logicalUnit) => _unit = logicalUnit;
+    public void Bind(LogicalUnit logicalUnit)
+    {
+        _unit = logicalUnit;
+        _others.ForEach(other => other._unit = logicalUnit);
+    }
 
     /// <summary>Has the device server keep what it wants kept in a store, and begin with what was kept there; before a handler attaches.</summary>
     public void KeepDeviceState(IDeviceStateStore store, DeviceState kept) => (_stateStore, _keptState) = (store, kept);
@@ -130,7 +160,20 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         command.OutLength = task.DataOutLength;
         command.InLength = task.DataInCapacity;
         task.BackstoreState = command;
+        if (!task.IsOnLane)
+        {
+            _queue.MarkShared(command);
+        }
+
         _queue.WantMemory(command);
+    }
+
+    public void Adopted(ScsiTask task)
+    {
+        if (task.BackstoreState is RingCommand command)
+        {
+            _queue.MarkShared(command);
+        }
     }
 
     public void Submit(ScsiTask task)
@@ -142,6 +185,14 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
 
     public void Announce(AbortCause cause, IReadOnlyList<ScsiTask> tasks)
     {
+        foreach (UserBackstore backstore in All)
+        {
+            backstore.AnnounceHere(cause, tasks);
+        }
+    }
+
+    void AnnounceHere(AbortCause cause, IReadOnlyList<ScsiTask> tasks)
+    {
         if (Link is not { } link)
         {
             return;
@@ -150,13 +201,13 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         _ids.Clear();
         foreach (ScsiTask task in tasks)
         {
-            if (!task.IsUnwanted && task.BackstoreState is RingCommand { State: RingCommandState.Posted } command) // told once
+            if (!task.IsUnwanted && task.BackstoreState is RingCommand { State: RingCommandState.Posted } command && (task.Backstore ?? _first ?? this) == this) // told once
             {
                 _ids.Add(command.Id);
             }
         }
 
-        if (_ids.Count > 0 || cause >= AbortCause.LogicalUnitReset)
+        if (_ids.Count > 0 || (_first is null && cause >= AbortCause.LogicalUnitReset))
         {
             link.TellTaskManagement((byte)cause, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_ids));
         }
@@ -208,8 +259,28 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
             task.BackstoreState = null;
             command.Task = null;
             FreeUnlessKept(command);
+            Pump();
+        }
+    }
+
+    /// <summary>Serves the queues as far as there is room; soon, and alone, where somebody else's command may be among those that wait.</summary>
+    void Pump()
+    {
+        if (!MustBeAlone)
+        {
             _queue.Pump();
         }
+        else if (!_isPumpPosted && _queue.Waiting > 0)
+        {
+            _isPumpPosted = true;
+            _reactor.Post(_pump);
+        }
+    }
+
+    void PumpAlone()
+    {
+        _isPumpPosted = false;
+        _queue.Pump();
     }
 
     void FreeUnlessKept(RingCommand command)
@@ -217,6 +288,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         if (command.IsKept)
         {
             command.State = RingCommandState.Kept;
+            _queue.Unmark(command);
         }
         else
         {
@@ -238,6 +310,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         }
 
         RingCommand command = _queue.Rent();
+        _queue.MarkShared(command);
         command.Call = call;
         command.OutLength = call.From.Length;
         command.InLength = call.Into.Length;
@@ -275,12 +348,26 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     }
 
     /// <summary>For the data area: commands that found no room because of other logical units may find some now.</summary>
-    public void MemoryIsThere() => _queue.Pump();
+    public void MemoryIsThere() => Pump();
 
     // ---- answers ----
 
     /// <summary>Takes every answer of a handler; tells how many, or 1 when it was given up instead.</summary>
     public int Reap(HandlerLink link)
+    {
+        if (!MustBeAlone)
+        {
+            return ReapHere(link);
+        }
+
+        ITargetExclusion exclusion = _unit.Exclusion!;
+        exclusion.Enter();
+        int answers = link == Link ? ReapHere(link) : 1; // somebody else may have taken the handler away meanwhile
+        exclusion.Exit();
+        return answers;
+    }
+
+    int ReapHere(HandlerLink link)
     {
         int answers = 0;
         while (link.Ring.TryReap(out RingAnswer answer))
@@ -291,18 +378,35 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
 
         if (link.Ring.Violation is { } violation && link == Link)
         {
-            GiveUp(link, violation, isViolation: true);
+            if (_unit.Exclusion is { IsHeld: false })
+            {
+                GiveUpSoon(link, violation);
+            }
+            else
+            {
+                GiveUp(link, violation, isViolation: true);
+            }
+
             return Math.Max(answers, 1);
         }
 
         if (answers > 0)
         {
-            _queue.Pump();
+            Pump();
             TellIfSettled();
             TellIfDrained();
         }
 
         return answers;
+    }
+
+    void GiveUpSoon(HandlerLink link, string violation)
+    {
+        if (_liar != link)
+        {
+            _liar = link;
+            _reactor.Post(() => GiveUpLiar(link, violation));
+        }
     }
 
     void Answered(RingCommand command, HandlerLink link, RingAnswer answer)
@@ -377,6 +481,14 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     }
 
     public void SettleDataIn()
+    {
+        foreach (UserBackstore backstore in All)
+        {
+            backstore.SettleHere();
+        }
+    }
+
+    void SettleHere()
     {
         if (_inPlaceBytes == 0)
         {
@@ -460,6 +572,15 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     /// <summary>What the handler kept beyond its answers is given back.</summary>
     public void FreeKept(HandlerLink link, ReadOnlySpan<ushort> ids)
     {
+        if (All.FirstOrDefault(backstore => backstore.Link == link) is { } backstore)
+        {
+            backstore.ReapHere(link); // the answers that told of it are in the ring, but perhaps nobody has looked yet
+            backstore.FreeKeptHere(link, ids);
+        }
+    }
+
+    void FreeKeptHere(HandlerLink link, ReadOnlySpan<ushort> ids)
+    {
         foreach (ushort id in ids)
         {
             if (link != Link)
@@ -499,8 +620,12 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     {
         if (!IsBlocked)
         {
-            IsBlocked = true;
-            _queue.IsPaused = true;
+            foreach (UserBackstore backstore in All)
+            {
+                backstore.IsBlocked = true;
+                backstore._queue.IsPaused = true;
+            }
+
             _journal.Blocked();
         }
     }
@@ -510,9 +635,12 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     {
         if (IsBlocked)
         {
-            IsBlocked = false;
             _journal.Unblocked();
-            GoOn();
+            foreach (UserBackstore backstore in All)
+            {
+                backstore.IsBlocked = false;
+                backstore.GoOn();
+            }
         }
     }
 
@@ -522,13 +650,36 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     /// </summary>
     public int ResetRing(RingReset how)
     {
-        if (Link is { } link)
+        ReapAll(); // what is answered is answered
+        HandlerLink? dropped = Link;
+        int ended = All.Sum(backstore => backstore.ResetHere(how));
+        _journal.RingReset(ended, how);
+        if (dropped is not null)
         {
-            Reap(link); // what is answered is answered
+            _dropped(dropped, "its ring was reset");
+            foreach (UserBackstore backstore in All)
+            {
+                backstore.EndWaiting();
+            }
         }
 
-        HandlerLink? dropped = Link;
-        if (dropped is not null)
+        return ended;
+    }
+
+    void ReapAll()
+    {
+        foreach (UserBackstore backstore in All)
+        {
+            if (backstore.Link is { } link)
+            {
+                backstore.ReapHere(link);
+            }
+        }
+    }
+
+    int ResetHere(RingReset how)
+    {
+        if (Link is not null)
         {
             StopLink();
         }
@@ -538,13 +689,6 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         {
             _queue.TryWithdraw(command);
             Finish(command, how == RingReset.Busy ? ScsiResult.With(ScsiStatus.Busy) : CommunicationFailure);
-        }
-
-        _journal.RingReset(posted.Count, how);
-        if (dropped is not null)
-        {
-            _dropped(dropped, "its ring was reset");
-            EndWaiting();
         }
 
         return posted.Count;
@@ -557,6 +701,28 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     /// <paramref name="settled"/> is called once, perhaps before this returns: when the handler has none of the former left, or is gone. It ends as a drain does.
     /// </summary>
     public void Settle(Action settled)
+    {
+        Action one = CountDown(settled);
+        foreach (UserBackstore backstore in All)
+        {
+            backstore.SettleHere(one);
+        }
+    }
+
+    /// <summary>What each of them calls once; the last one's call is passed on. They may call on different threads.</summary>
+    Action CountDown(Action done)
+    {
+        int left = _others.Count + 1;
+        return () =>
+        {
+            if (Interlocked.Decrement(ref left) == 0)
+            {
+                done();
+            }
+        };
+    }
+
+    void SettleHere(Action settled)
     {
         _isHandlerExpected = true;
         _queue.IsPromptOnly = true;
@@ -571,12 +737,21 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     /// </summary>
     public void Drain(Action drained)
     {
+        _journal.Draining(All.Sum(static backstore => backstore.Link?.Outstanding ?? 0));
+        Action one = CountDown(drained);
+        foreach (UserBackstore backstore in All)
+        {
+            backstore.DrainHere(one);
+        }
+    }
+
+    void DrainHere(Action drained)
+    {
         IsDraining = true;
         _isHandlerExpected = true;
         _queue.IsPaused = true;
         _queue.IsWaitingLimited = false;
         _drained = drained;
-        _journal.Draining(Link?.Outstanding ?? 0);
         TellIfDrained();
     }
 
@@ -586,10 +761,13 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         if (IsDraining || _queue.IsPromptOnly)
         {
             _journal.Resumed();
-            _isHandlerExpected = false;
-            EndDraining();
-            GoOn();
-            EndWaiting();
+            foreach (UserBackstore backstore in All)
+            {
+                backstore._isHandlerExpected = false;
+                backstore.EndDraining();
+                backstore.GoOn();
+                backstore.EndWaiting();
+            }
         }
     }
 
@@ -628,18 +806,19 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
 
     // ---- handlers come and go ----
 
-    /// <summary>A handler takes over, with as many rings as it has links.</summary>
-    public void Attach(IReadOnlyList<HandlerLink> links, BlockDeviceInfo info, PassLevel level) => Attach(links[0], info, level); // the others: see lanes
-
     /// <summary>A handler takes over; what was kept is posted to it in the order it came.</summary>
-    public void Attach(HandlerLink link, BlockDeviceInfo info, PassLevel level)
+    public void Attach(HandlerLink link, BlockDeviceInfo info, PassLevel level) => Attach([link], info, level);
+
+    /// <summary>The same, with a ring for the reactor of each of <see cref="All"/>, or for as many as the handler takes: those without go another way.</summary>
+    public void Attach(IReadOnlyList<HandlerLink> links, BlockDeviceInfo info, PassLevel level)
     {
+        HandlerLink link = links[0];
         // What the data area cannot hold is refused by its CDB, and initiators are told of the limit beforehand.
         info = info with { MaxTransferBytes = (int)Math.Min(info.MaxTransferBytes, Options.DataAreaBytes - (Options.DataAreaBytes % info.BlockSize)) };
         bool first = _info is null;
         bool resized = !first && _info!.SizeBytes != info.SizeBytes;
         _info = info;
-        PassLevel = level;
+        _level = level;
         _deviceServer ??= new DeviceServer(new RingBlockDevice(this))
         {
             TargetCommands = TargetCommands.All,
@@ -654,10 +833,14 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
             _deviceServer.Restore(_keptState);
         }
 
-        link.Join(this, _reactor, _memory);
-        int repeated = _queue.Start(link);
-        _isHandlerExpected = false;
-        EndDraining();
+        int repeated = 0;
+        int next = 0;
+        foreach (UserBackstore backstore in All)
+        {
+            backstore.TakesPart = next < links.Count;
+            repeated += backstore.TakesPart ? backstore.Join(links[next++]) : 0;
+        }
+
         _journal.Attached(link, repeated);
         if (first)
         {
@@ -678,7 +861,19 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
             _unit.HandlerStartedAnew();
         }
 
-        GoOn();
+        foreach (UserBackstore backstore in All)
+        {
+            backstore.GoOn();
+        }
+    }
+
+    int Join(HandlerLink link)
+    {
+        link.Join(this, _reactor, _memory);
+        int repeated = _queue.Start(link);
+        _isHandlerExpected = false;
+        EndDraining();
+        return repeated;
     }
 
     /// <summary>The device has another size while it is served: initiators are told, and commands that come from now on are measured by it.</summary>
@@ -705,10 +900,14 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
             return;
         }
 
-        Reap(link); // what it answered before it died is answered
+        ReapAll(); // what it answered before it died is answered
         if (link == Link)
         {
-            _isHandlerExpected |= asPlanned;
+            foreach (UserBackstore backstore in All)
+            {
+                backstore._isHandlerExpected |= asPlanned;
+            }
+
             _journal.Detached(link, reason, asPlanned);
             Lose();
         }
@@ -735,13 +934,41 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
             _journal.Hung(link);
         }
 
-        Lose();
-        _dropped(link, reason);
+        UserBackstore first = _first ?? this;
+        HandlerLink known = first.Link!; // by which others know the handler
+        first.Lose();
+        _dropped(known, reason);
     }
 
     /// <summary>Keeps what the handler had for the next one, but for what nobody waits for any more and what must not be done twice; or ends it, by policy.</summary>
     void Lose()
     {
+        int notRepeated = 0;
+        foreach (UserBackstore backstore in All)
+        {
+            notRepeated += backstore.LoseHere();
+        }
+
+        if (notRepeated > 0)
+        {
+            _journal.NotRepeated(notRepeated);
+        }
+
+        foreach (UserBackstore backstore in All)
+        {
+            backstore.EndWaiting();
+            backstore.TellIfSettled();
+            backstore.TellIfDrained();
+        }
+    }
+
+    int LoseHere()
+    {
+        if (Link is null)
+        {
+            return 0;
+        }
+
         int notRepeated = 0;
         foreach (RingCommand command in StopLink())
         {
@@ -758,14 +985,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
             }
         }
 
-        if (notRepeated > 0)
-        {
-            _journal.NotRepeated(notRepeated);
-        }
-
-        EndWaiting();
-        TellIfSettled();
-        TellIfDrained();
+        return notRepeated;
     }
 
     IReadOnlyList<RingCommand> StopLink()
@@ -781,15 +1001,12 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     /// <summary>The logical unit goes away, and its handler has: what still waits ends, and whatever is asked of the device from now on fails. On the reactor, once.</summary>
     public void Close()
     {
-        _isClosed = true;
-        if (Link is not null)
+        foreach (UserBackstore backstore in All)
         {
-            Lose(); // it had no connection any more
+            backstore._isClosed = true;
         }
-        else
-        {
-            EndWaiting();
-        }
+
+        Lose(); // what handler there still is has no connection any more
     }
 
     /// <summary>Without a handler, and by policy without hope for one: everything that waits ends.</summary>

@@ -40,6 +40,12 @@ public sealed record EngineOptions
     /// </summary>
     public int Reactors { get; init; } = 1;
 
+    /// <summary>
+    /// Whether a target's sessions may be on all reactors, each with a ring of its own to each handler that takes several, instead of all on one: for targets that need more than a processor. What is not
+    /// a plain read or write is then done while all reactors but one stand still. Without several reactors it means nothing.
+    /// </summary>
+    public bool SpreadTargets { get; init; }
+
     /// <summary>Whether each reactor stays on a processor of its own, as far as there are enough, or goes where the system puts it.</summary>
     public bool PinReactors { get; init; }
 

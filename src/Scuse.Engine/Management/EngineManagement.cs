@@ -124,7 +124,7 @@ public sealed class EngineManagement
     public async Task<IReadOnlyList<StageLatency>> GetLatencyAsync(LunReference? lun = null, CancellationToken cancellation = default)
     {
         (ServedTarget Target, UserBackstore Backstore)[] which = lun is { } one ? [Find(one)] : AllBackstores();
-        StageTimes[] all = await AskAsync(which, static backstore => backstore.Times.Copy(), cancellation);
+        StageTimes[] all = await AskAsync(which, static backstore => StageTimes.SumOf(backstore.All.Select(static each => each.Times)), cancellation);
         return [.. which.Zip(all, static (of, times) => LunReport.Latency(of.Target.Name, of.Backstore.Options.Number, times)).SelectMany(static stages => stages)];
     }
 
@@ -371,8 +371,7 @@ public sealed class EngineManagement
     // ---- how it is done ----
 
     static (LunState State, int Outstanding, int Waiting, long BytesInUse) LoadOf(UserBackstore backstore) => (
-        LunReport.StateOf(backstore), backstore.Link?.Outstanding ?? 0, LunReport.WaitingIn(backstore),
-        backstore.Link is { } link ? (long)link.DataArea.BlocksInUse * link.Ring.Layout.BlockBytes : 0);
+        LunReport.StateOf(backstore), LunReport.OutstandingOf(backstore), LunReport.WaitingIn(backstore), LunReport.DataAreaOf(backstore)?.BytesInUse ?? 0);
 
     static TargetStatus TargetOf(ServedTarget target) => new()
     {

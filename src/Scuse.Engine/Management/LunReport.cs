@@ -30,11 +30,11 @@ static class LunReport
             CommandTimeoutMs = options.CommandTimeoutMs,
             QueueFullTimeoutMs = options.QueueFullTimeoutMs,
             Handler = HandlerOf(link),
-            Outstanding = link?.Outstanding ?? 0,
-            WaitingForRoom = state == LunState.Serving ? backstore.Waiting : 0,
+            Outstanding = OutstandingOf(backstore),
+            WaitingForRoom = state == LunState.Serving ? WaitingIn(backstore) : 0,
             Held = state == LunState.Serving ? 0 : WaitingIn(backstore),
-            Kept = backstore.Kept,
-            DataArea = DataAreaOf(link) ?? new DataAreaStatus(options.DataAreaBytes, Ring.RingAbi.PageBytes, 0, 0),
+            Kept = backstore.All.Sum(static each => each.Kept),
+            DataArea = DataAreaOf(backstore) ?? new DataAreaStatus(options.DataAreaBytes, Ring.RingAbi.PageBytes, 0, 0),
         };
     }
 
@@ -60,7 +60,10 @@ static class LunReport
         : LunState.WaitingForHandler;
 
     /// <summary>Before the first handler commands wait in the target core, which cannot know yet what they mean.</summary>
-    public static int WaitingIn(UserBackstore backstore) => backstore.IsOpen ? backstore.Waiting : backstore.LogicalUnit.TaskCount;
+    public static int WaitingIn(UserBackstore backstore) => backstore.IsOpen ? backstore.All.Sum(static each => each.Waiting) : backstore.LogicalUnit.TaskCount;
+
+    /// <summary>How many commands the handler has, by all of its rings.</summary>
+    public static int OutstandingOf(UserBackstore backstore) => backstore.All.Sum(static each => each.Link?.Outstanding ?? 0);
 
     /// <summary>The same, with what supervision knows of the handler. It is asked a moment later, and believed in what it alone knows.</summary>
     public static LunStatus With(LunStatus lun, HandlerState state)
@@ -130,11 +133,15 @@ static class LunReport
 
     static HandlerStatus? HandlerOf(HandlerLink? link) => link is null ? null : new HandlerStatus { Name = link.HandlerName, Pid = link.Pid };
 
+    /// <summary>Of all its regions together.</summary>
+    public static DataAreaStatus? DataAreaOf(UserBackstore backstore) => backstore.All.Select(static each => DataAreaOf(each.Link)).Aggregate(static (sum, each) =>
+        sum is null || each is null ? sum ?? each : new DataAreaStatus(sum.LimitBytes + each.LimitBytes, sum.BlockBytes, sum.BlocksInUse + each.BlocksInUse, sum.HighWaterBlocks + each.HighWaterBlocks));
+
     static DataAreaStatus? DataAreaOf(HandlerLink? link) =>
         link is null ? null : new DataAreaStatus(link.Ring.Layout.DataBytes, link.Ring.Layout.BlockBytes, link.DataArea.BlocksInUse, link.DataArea.HighWaterBlocks);
 
     static IEnumerable<CommandStatus> CommandsOf(UserBackstore backstore, long nowMs) =>
-        backstore.Commands.Where(static command => command.State != RingCommandState.Free)
+        backstore.All.SelectMany(static each => each.Commands).Where(static command => command.State != RingCommandState.Free)
             .OrderBy(static command => command.Sequence)
             .Select(command => CommandOf(command, backstore.Options.CommandTimeoutMs, nowMs));
 

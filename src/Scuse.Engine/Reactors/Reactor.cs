@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Scuse.Linux;
+using Scuse.Target;
 
 namespace Scuse.Engine.Reactors;
 
@@ -30,6 +31,7 @@ sealed partial class Reactor : IDisposable
     readonly List<IReactorRing> _unpublished = [];
     readonly List<IReactorConnection> _unflushed = [];
     Action<long>[] _tickers = []; // another one with each change: one that is walked stays as it is
+    readonly List<TargetLane> _lanes = []; // those that have put something off to the end of the turn
     readonly List<Doorbell> _suspects = []; // doorbells that rang without reason lately
     readonly AdaptiveSpin _spin;
     readonly Thread _thread;
@@ -38,6 +40,7 @@ sealed partial class Reactor : IDisposable
     long _nextTickMs;
     uint _patientTurn;
     int _answers; // of the last reaping
+    bool _isVisited; // by one who was alone, and has left work
 
     public Reactor(string name, int spinMicroseconds, ILogger logger)
     {
@@ -63,6 +66,15 @@ sealed partial class Reactor : IDisposable
 
     /// <summary>Looks after the ringing of doorbells that others can make wait.</summary>
     public SignalGuard SignalGuard { get; } = new();
+
+    /// <summary>
+    /// Where it meets other reactors that have targets in common with it; null where there are none. Then what was posted, what is done at ticks and what was put off is done alone; and all that it
+    /// owns may be touched by another one that is alone.
+    /// </summary>
+    public Rendezvous? Rendezvous { get; init; }
+
+    /// <summary>Which one it is, from 0.</summary>
+    public int Index { get; init; }
 
     /// <summary>The processor that the thread is to stay on; null: where the system puts it.</summary>
     public int? Processor { get; init; }
@@ -119,7 +131,23 @@ sealed partial class Reactor : IDisposable
     {
         if (_ownerId != 0 && _ownerId != Environment.CurrentManagedThreadId)
         {
+            if (Rendezvous is { IsHeld: true } rendezvous)
+            {
+                Visit(rendezvous);
+                return;
+            }
+
             throw new InvalidOperationException($"what {_thread.Name} owns is touched by thread {Environment.CurrentManagedThreadId} ({Thread.CurrentThread.Name})");
+        }
+    }
+
+    /// <summary>Another reactor, alone, has left work here: when that goes on, this one wakes up.</summary>
+    void Visit(Rendezvous rendezvous)
+    {
+        if (!_isVisited)
+        {
+            _isVisited = true;
+            rendezvous.Afterwards(_wake.Signal);
         }
     }
 
@@ -182,6 +210,13 @@ sealed partial class Reactor : IDisposable
         _unflushed.Add(connection);
     }
 
+    /// <summary>A lane has put something off: it is done at the end of the turn, alone.</summary>
+    public void RunLater(TargetLane lane)
+    {
+        AssertOwner();
+        _lanes.Add(lane);
+    }
+
     /// <summary>Called some times a second with the time.</summary>
     public void AddTicker(Action<long> tick)
     {
@@ -218,7 +253,9 @@ sealed partial class Reactor : IDisposable
 
         try
         {
+            Rendezvous?.Join(Index);
             Loop();
+            Rendezvous?.Leave();
         }
 #pragma warning disable CA1031 // a broken promise of our own: say so before the process ends
         catch (Exception exception)
@@ -244,6 +281,11 @@ sealed partial class Reactor : IDisposable
             {
                 Sleep();
             }
+
+            if (Rendezvous is { IsWanted: true } rendezvous)
+            {
+                rendezvous.Pause();
+            }
         }
     }
 
@@ -254,8 +296,10 @@ sealed partial class Reactor : IDisposable
     {
         bool active = Dispatch(events);
         active |= RunPosted();
+        RunLanes();
         Publish();
         active |= Reap();
+        RunLanes();
         Publish();
         Flush();
         TickWhenDue();
@@ -288,7 +332,9 @@ sealed partial class Reactor : IDisposable
             answers |= ring.HasAnswers;
         }
 
+        Rendezvous?.Stand();
         int events = answers ? 0 : _epoll.Wait(_events, (int)Math.Clamp(_nextTickMs - NowMs, 1, TickMs));
+        Rendezvous?.GoOn();
         foreach (IReactorRing ring in _watched)
         {
             ring.EndSleep();
@@ -352,6 +398,12 @@ sealed partial class Reactor : IDisposable
     /// <summary>Runs what was posted; by the loop, and by tests that have no loop.</summary>
     internal bool RunPosted()
     {
+        if (_posted.IsEmpty)
+        {
+            return false;
+        }
+
+        Rendezvous?.Enter();
         bool active = false;
         while (_posted.TryDequeue(out Action? action))
         {
@@ -359,7 +411,26 @@ sealed partial class Reactor : IDisposable
             action();
         }
 
+        Rendezvous?.Exit();
         return active;
+    }
+
+    void RunLanes()
+    {
+        _isVisited = false;
+        if (_lanes.Count == 0)
+        {
+            return;
+        }
+
+        Rendezvous!.Enter();
+        for (int i = 0; i < _lanes.Count; i++) // another one may come
+        {
+            _lanes[i].RunDeferred();
+        }
+
+        _lanes.Clear();
+        Rendezvous.Exit();
     }
 
     void Publish()
@@ -430,10 +501,13 @@ sealed partial class Reactor : IDisposable
             _suspects[i].Tick(); // may be forgotten by it
         }
 
+        Rendezvous?.Enter();
         foreach (Action<long> tick in _tickers)
         {
             tick(nowMs);
         }
+
+        Rendezvous?.Exit();
     }
 
     public void Dispose()

@@ -8,7 +8,7 @@ namespace Scuse.Engine.Reactors;
 
 /// <summary>
 /// A reactor and all that it owns: targets with their logical units, sessions and rings belong to one shard whole, so that no command ever meets another thread. Shards talk by posting work
-/// to one another's reactors.
+/// to one another's reactors. Or targets are spread over all shards (<see cref="ShardSet.Rendezvous"/>): then sessions and rings belong to one, and the rest to whichever is alone.
 /// </summary>
 /// <param name="Index">Which one it is, from 0.</param>
 /// <param name="Reactor">Its thread.</param>
@@ -33,10 +33,16 @@ sealed class ShardSet
         IscsiOptions iscsi = options.Iscsi with { MaxBufferedBytes = Math.Max(options.Iscsi.MaxBufferedBytes / options.Reactors, Math.Min(options.Iscsi.MaxBufferedBytes, LeastBufferedBytes)) };
         int[] processors = Processor.Allowed();
         _all = new Shard[options.Reactors];
+        Rendezvous = options is { SpreadTargets: true, Reactors: > 1 } ? new Rendezvous(options.Reactors) : null;
         for (int i = 0; i < _all.Length; i++)
         {
             int index = i;
-            var reactor = new Reactor($"scuse reactor {i}", options.SpinMicroseconds, logger) { Processor = options.PinReactors ? processors[i % processors.Length] : null };
+            var reactor = new Reactor($"scuse reactor {i}", options.SpinMicroseconds, logger) 
+            {
+                Index = i,
+                Rendezvous = Rendezvous,
+                Processor = options.PinReactors ? processors[i % processors.Length] : null,
+            };
             var memory = new DataMemory(options.GlobalDataAreaBytes / _all.Length, reactor.NowMs, reactor.Post);
             var server = new IscsiServer(iscsi, Entity)
             {
@@ -61,6 +67,9 @@ sealed class ShardSet
 
     /// <summary>What their servers share.</summary>
     public IscsiEntity Entity { get; }
+
+    /// <summary>Where reactors meet, when targets are spread over all of them; null when each target is one reactor's.</summary>
+    public Rendezvous? Rendezvous { get; }
 
     /// <summary>Tells of connections.</summary>
     public ConnectionLog Log { get; }

@@ -22,7 +22,7 @@ sealed partial class ServedTarget
     readonly List<DeviceSlot> _slots = [];
     readonly List<HandlerSupervisor> _supervisors = [];
     readonly ScsiTarget _scsi;
-    readonly Action<long> _tick;
+    readonly (Shard Shard, Action<long> Tick)[] _ticks;
 
     /// <param name="options">What it is to be.</param>
     /// <param name="engine">What the engine says for all of them.</param>
@@ -38,15 +38,22 @@ sealed partial class ServedTarget
         List<LogicalUnit> units = [];
         foreach (LunOptions lun in options.Luns.OrderBy(static lun => lun.Number))
         {
-            var backstore = new UserBackstore(lun, shard.Reactor, parts.Logger, parts.Attach.Drop, shard.Memory, new LunName(lun.Number, options.Name, parts.Count));
+            var name = new LunName(lun.Number, options.Name, parts.Count);
+            var backstore = new UserBackstore(lun, shard.Reactor, parts.Logger, parts.Attach.Drop, shard.Memory, name);
+            foreach (Shard other in OthersThan(shard))
+            {
+                _ = new UserBackstore(lun, other.Reactor, parts.Logger, parts.Attach.Drop, other.Memory, name, backstore);
+            }
+
             _backstores.Add(backstore);
             units.Add(UnitOf(lun, backstore, state));
             _slots.Add(new DeviceSlot(lun, options.Name, backstore, shard.Reactor, engine.KeepHandlersSeconds));
         }
 
-        _scsi = new ScsiTarget(options.Name, units, engine.Iscsi.TargetPortalGroupTag);
-        _tick = _scsi.Tick;
-        Node = new IscsiTarget(_scsi, RulesOf(options.Access));
+        _scsi = new ScsiTarget(options.Name, units, engine.Iscsi.TargetPortalGroupTag) { Exclusion = parts.Shards.Rendezvous };
+        TargetPlace[] places = parts.Shards.Rendezvous is null ? [] : [.. PlacesOf(shard)];
+        _ticks = [(shard, _scsi.Tick), .. places.Select(place => (parts.Shards.Of(place.Server), (Action<long>)place.Lane.Tick))];
+        Node = new IscsiTarget(_scsi, RulesOf(options.Access)) { Places = places };
         _supervisors.AddRange(ProcessesOf(_slots).Select(slots => new HandlerSupervisor(slots, parts.Attach)));
     }
 
@@ -99,11 +106,11 @@ sealed partial class ServedTarget
     /// <exception cref="EngineException">A handler did not come up; the message is for the operator. It has to be ended all the same.</exception>
     public async Task StartAsync(CancellationToken cancellation)
     {
-        await Shard.Reactor.InvokeAsync(() =>
+        await Task.WhenAll(_ticks.Select(static each => each.Shard.Reactor.InvokeAsync(() =>
         {
-            _scsi.Tick(Shard.Reactor.NowMs); // what comes before the next tick has the time right
-            Shard.Reactor.AddTicker(_tick);
-        });
+            each.Tick(each.Shard.Reactor.NowMs); // what comes before the next tick has the time right
+            each.Shard.Reactor.AddTicker(each.Tick);
+        })));
         await Task.WhenAll(_supervisors.Select(static supervisor => supervisor.StartAsync())).WaitAsync(cancellation);
     }
 
@@ -132,14 +139,31 @@ sealed partial class ServedTarget
 
         await Task.WhenAll([_parts.Attach.RemoveAsync(_slots, deadlineMs), .. _supervisors.Select(supervisor => supervisor.StopAsync(deadlineMs))]);
         await _parts.Attach.EndAllAsync(_slots);
-        await Shard.Reactor.InvokeAsync(() =>
-        {
-            _backstores.ForEach(static backstore => backstore.Close());
-            Shard.Reactor.RemoveTicker(_tick);
-        });
+        await Shard.Reactor.InvokeAsync(() => _backstores.ForEach(static backstore => backstore.Close()));
+        await Task.WhenAll(_ticks.Select(static each => each.Shard.Reactor.InvokeAsync(() => each.Shard.Reactor.RemoveTicker(each.Tick))));
     }
 
     // ---- building ----
+
+    /// <summary>The other shards that the target is spread over.</summary>
+    IEnumerable<Shard> OthersThan(Shard shard) => _parts.Shards.Rendezvous is null ? [] : _parts.Shards.All.Where(other => other != shard);
+
+    /// <summary>What each of them has of the target; the first has the target itself.</summary>
+    IEnumerable<TargetPlace> PlacesOf(Shard first)
+    {
+        int index = 0;
+        foreach (Shard shard in OthersThan(first).Prepend(first))
+        {
+            UserBackstore[] backstores = [.. _backstores.Select(backstore => backstore.All.ElementAt(index))];
+            var lane = new TargetLane(_scsi, backstores.ToDictionary(static backstore => backstore.Options.Number, IBackstore (backstore) => backstore), shard.Reactor.RunLater);
+            if (index++ > 0)
+            {
+                Array.ForEach(backstores, backstore => backstore.Lane = lane);
+            }
+
+            yield return new TargetPlace(shard.Server, lane);
+        }
+    }
 
     /// <exception cref="EngineException">What it has kept cannot be read.</exception>
     static LogicalUnit UnitOf(LunOptions lun, UserBackstore backstore, StateFolder? state)

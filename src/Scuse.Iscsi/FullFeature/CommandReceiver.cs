@@ -170,7 +170,7 @@ internal sealed class CommandReceiver(FullFeaturePhase phase, IscsiSession sessi
         task.IsBidirectional = command.Read && command.Write;
         task.BurstOpen = !command.Final;
 
-        ScsiTask scsi = session.Target!.Rent();
+        ScsiTask scsi = session.Target!.Rent(session.Nexus!);
         scsi.Transport = session;
         scsi.TransportState = task;
         scsi.Nexus = session.Nexus!;

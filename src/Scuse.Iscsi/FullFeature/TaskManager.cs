@@ -124,7 +124,7 @@ internal sealed class TaskManager(FullFeaturePhase phase, IscsiSession session, 
             if (request.Function == TaskManagementFunction.TargetColdReset && response == TaskManagementResponse.FunctionComplete)
             {
                 // RFC 7143 section 11.5.1: a cold reset also ends all connections of all sessions.
-                session.Server.CloseSessionsOf(session.Target!, "the target was reset by a TARGET COLD RESET");
+                IscsiServer.CloseSessionsOf(session.Node!, "the target was reset by a TARGET COLD RESET");
             }
         });
     }

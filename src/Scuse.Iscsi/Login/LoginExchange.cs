@@ -273,7 +273,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
         (Value(pairs, KeyTable.SessionType) ?? KeyTable.Normal) == KeyTable.Normal
         && Value(pairs, KeyTable.InitiatorName) is { Length: > 0 } initiator
         && Value(pairs, KeyTable.TargetName) is { Length: > 0 } target
-        && server.Find(target, initiator, connection.RemoteIP) is { Server: { } owner } && owner != server
+        && server.Find(target, initiator, connection.RemoteIP)?.ServerFor(_tsih) is { } owner && owner != server
             ? owner
             : null;
 
@@ -312,7 +312,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
             }
 
             _target = server.Find(targetName, initiator, connection.RemoteIP);
-            if (_target is null || _target.Server != server) // or is not for this initiator: what it may not have it cannot tell from what is not there
+            if (_target is null || !_target.IsAt(server)) // or is not for this initiator: what it may not have it cannot tell from what is not there
             {
                 return Refuse(LoginStatus.NotFound, server.Find(targetName) is null
                     ? $"there is no target {Peer.Printable(targetName)}"
@@ -490,7 +490,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
     /// <summary>What may have become different since the login began, and what is known only at its end.</summary>
     LoginStatus WhatChanged()
     {
-        if (_target is not null && _target.Server != server)
+        if (_target is not null && !_target.IsAt(server))
         {
             return LoginStatus.TargetRemoved;
         }
@@ -506,7 +506,7 @@ internal sealed class LoginExchange(IscsiConnection connection, IscsiServer serv
             return here;
         }
 
-        IscsiSession? other = _session ?? server.FindSession(_parameters.InitiatorName, _isid, _target);
+        IscsiSession? other = _session ?? IscsiServer.FindSession(_parameters.InitiatorName, _isid, _target);
         return other is not null && other.ChapUser != _parameters.Authenticated?.User.Name && (_session is not null || _access.Chap is not null)
             ? Refuse(LoginStatus.AuthorizationFailure, "the session of this initiator port is another CHAP user's")
             : LoginStatus.Success;

@@ -24,6 +24,7 @@ sealed class TaskTimer(ScsiTask task) : WheelTimer
     protected internal override void Due(long nowMs)
     {
         LogicalUnit unit = task.LogicalUnit!;
+        unit.Adopt(task); // of a lane: what takes long is everybody's business
         TimeLimits limits = unit.TimeLimits;
         if (limits.LimitMs > 0 && nowMs - _startMs >= limits.LimitMs)
         {

@@ -32,18 +32,19 @@ public sealed class TimerWheel
         ArgumentNullException.ThrowIfNull(timer);
         Clear(timer);
         timer.DueMs = dueMs;
+        timer.Wheel = this;
         timer.InsertBefore(_slots[(int)Math.Max(dueMs >> SlotShift, _position) & SlotMask]);
         Count++;
     }
 
-    /// <summary>Clears a timer; one that is not set stays so.</summary>
+    /// <summary>Clears a timer, whichever wheel it is on; one that is not set stays so.</summary>
     public void Clear(WheelTimer timer)
     {
         ArgumentNullException.ThrowIfNull(timer);
         if (timer.IsSet)
         {
             timer.Unlink();
-            Count--;
+            timer.Wheel!.Count--;
         }
     }
 
@@ -99,6 +100,9 @@ public abstract class WheelTimer
 
     /// <summary>Whether it is on a wheel.</summary>
     public bool IsSet => Next is not null;
+
+    /// <summary>The wheel that it was set on last.</summary>
+    internal TimerWheel? Wheel { get; set; }
 
     internal WheelTimer? Next { get; set; }
 

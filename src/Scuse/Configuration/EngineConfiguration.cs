@@ -77,6 +77,7 @@ sealed class EngineConfiguration
             KeepHandlersSeconds = keep,
             SpinMicroseconds = Number("spin", Settings.Spin ?? 50, 0, MostSeconds),
             Reactors = Number("reactors", Settings.Reactors ?? 1, 1, EngineOptions.MaxReactors),
+            SpreadTargets = Settings.Spread ?? false,
             PinReactors = Settings.Pin ?? false,
             Iscsi = (Settings.Limits ?? []).Select((limit, i) => (limit, i)).Aggregate(new IscsiOptions(), (iscsi, each) => At($"limits[{each.i}]", () => LimitSpec.Apply(iscsi, each.limit))) with
             {

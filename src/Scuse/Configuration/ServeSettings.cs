@@ -48,6 +48,8 @@ sealed record ServeSettings
 
     public int? Reactors { get; init; }
 
+    public bool? Spread { get; init; }
+
     public bool? Pin { get; init; }
 
     public IReadOnlyList<TargetSettings>? Targets { get; init; }
@@ -76,6 +78,7 @@ sealed record ServeSettings
         Limits = Limits is null ? others.Limits : [.. others.Limits ?? [], .. Limits],
         Spin = Spin ?? others.Spin,
         Reactors = Reactors ?? others.Reactors,
+        Spread = Spread ?? others.Spread,
         Pin = Pin ?? others.Pin,
         Targets = Targets ?? others.Targets,
     };
