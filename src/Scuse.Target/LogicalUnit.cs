@@ -849,7 +849,7 @@ public sealed class LogicalUnit
     {
         ControlSettings control = Control;
         _aca.Failed(task, control.TaskSetPerNexus);
-        if (control.QueueError != QueueErrorManagement.GoOn && Tasks.Count > 1)
+        if (control.QueueError != QueueErrorManagement.GoOn && TaskCount > 1)
         {
             bool onlyOwn = control.TaskSetPerNexus || control.QueueError == QueueErrorManagement.AbortOwn;
             ScsiTarget.AbortOthersOf(task, this, onlyOwn);

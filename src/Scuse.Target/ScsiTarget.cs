@@ -59,7 +59,7 @@ public sealed class ScsiTarget
     /// What lets one thread have the target to itself, where it is spread over several; null where it is one thread's. Then each <see cref="TargetLane"/> has a thread, and whatever is
     /// called here for a nexus of a lane is called on that lane's thread, or alone.
     /// </summary>
-    public ITargetExclusion? Exclusion { get; init; }
+    public ITargetExclusion? Exclusion { get; set; }
 
     /// <summary>The deadlines of tasks, and of whatever else backstores put there; <see cref="Tick"/> moves it on.</summary>
     public TimerWheel Timers { get; } = new();

@@ -1,7 +1,7 @@
 namespace Scuse.Target.Tests;
 
 /// <summary>What must be atomic has its blocks for itself, at pass level io, where reads and writes go straight to the handler.</summary>
-public sealed class AtomicTaskTests
+public class AtomicTaskTests
 {
     readonly FakeBackstore _disk = new() { HoldsReads = true };
     readonly ScsiTarget _target;
@@ -176,7 +176,7 @@ public sealed class AtomicTaskTests
         CompareAndWrite(5);
         ScsiTask write = Write(5);
 
-        _target.Tick(30_000);
+        _target.TickAll(30_000);
 
         Assert.Contains(write, _initiator.Completed);
         Assert.Equal("02/08/00", Initiator.OutcomeOf(write));
@@ -216,7 +216,7 @@ public sealed class AtomicTaskTests
         _initiator.Send(Cdbs.Write10(5, 1), dataOut: 512); // and its data never comes
         ScsiTask atomic = CompareAndWrite(5);
 
-        _target.Tick(30_000);
+        _target.TickAll(30_000);
 
         Assert.Equal("02/08/00", Initiator.OutcomeOf(atomic));
         Assert.Equal(0, _disk.ReadsUnderWay);

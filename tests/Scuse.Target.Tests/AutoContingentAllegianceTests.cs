@@ -4,7 +4,7 @@ using Scuse.Scsi;
 namespace Scuse.Target.Tests;
 
 /// <summary>What a CHECK CONDITION does to other tasks: ACA (SAM-5 clause 5.10), QERR and TAS (SPC-4 clause 7.5.8).</summary>
-public sealed class AutoContingentAllegianceTests
+public class AutoContingentAllegianceTests
 {
     const byte Naca = 0x04;
 

@@ -6,7 +6,7 @@ using Scuse.Scsi;
 namespace Scuse.Target.Tests;
 
 /// <summary>EXTENDED COPY and RECEIVE COPY RESULTS between two disks of 100 blocks.</summary>
-public sealed class CopyTests
+public class CopyTests
 {
     readonly FakeBackstore _source = new(serial: "source"), _destination = new(serial: "destination");
     readonly ScsiTarget _target;
@@ -273,7 +273,7 @@ public sealed class CopyTests
         AnswerRead(_source, 1);
 
         _initiator.Manage(TaskManagementFunction.LogicalUnitReset, lun: 1);
-        _target.Tick(1);
+        _target.TickAll(1);
         Assert.Equal("0A/0D/01", Initiator.OutcomeOf(copy));
         Assert.Empty(_initiator.Answers);
         _destination.Answer(Assert.Single(_destination.Submitted));
@@ -294,7 +294,7 @@ public sealed class CopyTests
         AnswerRead(_source, 1);
 
         _initiator.Manage(TaskManagementFunction.TargetWarmReset);
-        _target.Tick(1000);
+        _target.TickAll(1000);
         Assert.Empty(_initiator.Answers);
         _destination.Answer(Assert.Single(_destination.Submitted));
 

@@ -15,7 +15,7 @@ sealed class Initiator : ITaskTransport
     public Initiator(ScsiTarget target, string name = "iqn.2026-11.example:a,i,0x000000000001", bool clearAttentions = true, LunMap? map = null)
     {
         _target = target;
-        Nexus = target.Attach(name, map);
+        Nexus = target.Attach(name, map, Lanes.Next(target));
         if (clearAttentions)
         {
             foreach (LogicalUnit unit in target.LogicalUnits)
@@ -48,7 +48,7 @@ sealed class Initiator : ITaskTransport
 
     public ScsiTask Send(byte[] cdb, int dataIn = 0, int dataOut = 0, int lun = 0, TaskAttribute attribute = TaskAttribute.Simple)
     {
-        ScsiTask task = _target.Rent();
+        ScsiTask task = _target.Rent(Nexus);
         task.Transport = this;
         task.Nexus = Nexus;
         task.Lun = lun == ReportLunsLun ? ReportLunsAddress : LunAddress.Format(lun);

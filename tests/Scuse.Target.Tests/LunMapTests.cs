@@ -4,7 +4,7 @@ using Scuse.Scsi;
 namespace Scuse.Target.Tests;
 
 /// <summary>A nexus that sees some of the logical units, under other numbers, some of them only to read.</summary>
-public sealed class LunMapTests
+public class LunMapTests
 {
     readonly FakeBackstore[] _disks = [new(serial: "0"), new(serial: "1"), new(serial: "2")];
     readonly ScsiTarget _target;

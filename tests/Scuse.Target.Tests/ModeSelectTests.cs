@@ -3,7 +3,7 @@ using Scuse.Scsi;
 namespace Scuse.Target.Tests;
 
 /// <summary>What MODE SELECT sets in the device server, and what the target does about it.</summary>
-public sealed class ModeSelectTests
+public class ModeSelectTests
 {
     const string Header = "00000000";
     const string CachingOff = "0812000000000000000000000000000000000000";

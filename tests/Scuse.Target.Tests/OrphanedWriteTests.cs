@@ -3,7 +3,7 @@ using Scuse.Device;
 namespace Scuse.Target.Tests;
 
 /// <summary>A write whose session is lost goes on in the device: what is sent to its blocks after that comes after it.</summary>
-public sealed class OrphanedWriteTests
+public class OrphanedWriteTests
 {
     FakeBackstore _disk = new();
     ScsiTarget _target = null!;
@@ -100,10 +100,10 @@ public sealed class OrphanedWriteTests
     public void It_holds_others_up_no_longer_than_its_own_time_limit()
     {
         (ScsiTask orphan, Initiator next) = LoseSessionOver(Cdbs.Write10(5, 1), 512);
-        _target.Tick(20_000);
+        _target.TickAll(20_000);
         ScsiTask read = next.Send(Cdbs.Read10(5, 1), dataIn: 512);
 
-        _target.Tick(30_000);
+        _target.TickAll(30_000);
 
         Assert.Equal([orphan], _disk.Abandoned);
         Assert.Equal([read], _disk.Submitted);

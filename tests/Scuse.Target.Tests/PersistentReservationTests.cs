@@ -4,7 +4,7 @@ using Scuse.Scsi;
 namespace Scuse.Target.Tests;
 
 /// <summary>PERSISTENT RESERVE IN and OUT, RESERVE and RELEASE, between three nexuses. SPC-4 clauses 5.12, 6.15 and 6.16.</summary>
-public sealed class PersistentReservationTests
+public class PersistentReservationTests
 {
     const string Conflict = "ReservationConflict", Good = "Good";
     const byte Register = 0, Reserve = 1, Release = 2, Clear = 3, Preempt = 4, PreemptAndAbort = 5, RegisterAndIgnore = 6, RegisterAndMove = 7;

@@ -3,7 +3,7 @@ using Scuse.Scsi;
 namespace Scuse.Target.Tests;
 
 /// <summary>QUERY TASK, QUERY TASK SET, QUERY ASYNCHRONOUS EVENT and I_T NEXUS RESET: SAM-5 clauses 7.6 to 7.10, RFC 7144.</summary>
-public sealed class QueryFunctionTests
+public class QueryFunctionTests
 {
     readonly FakeBackstore _disk = new();
     readonly ScsiTarget _target;

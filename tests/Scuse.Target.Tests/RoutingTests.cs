@@ -2,7 +2,7 @@ using Scuse.Scsi;
 
 namespace Scuse.Target.Tests;
 
-public sealed class RoutingTests
+public class RoutingTests
 {
     readonly FakeBackstore _disk = new();
     readonly ScsiTarget _target;
@@ -172,9 +172,9 @@ public sealed class RoutingTests
     {
         ScsiTask task = _initiator.Send(Cdbs.Read10(0, 1), dataIn: 512);
 
-        _target.Tick(999);
+        _target.TickAll(999);
         Assert.Empty(_initiator.Completed);
-        _target.Tick(1000);
+        _target.TickAll(1000);
 
         Assert.Equal("02/08/00", _initiator.Outcome);
         Assert.Same(task, Assert.Single(_disk.Abandoned));
@@ -208,7 +208,7 @@ public sealed class RoutingTests
     {
         _initiator.Send(Cdbs.Write10(0, 1), dataOut: 512);
 
-        _target.Tick(1_000_000);
+        _target.TickAll(1_000_000);
 
         Assert.Empty(_initiator.Completed);
     }

@@ -3,7 +3,7 @@ using Scuse.Scsi;
 namespace Scuse.Target.Tests;
 
 /// <summary>Asymmetric logical unit access: SPC-4 clauses 5.16.2, 6.37 and 6.45.</summary>
-public sealed class TargetPortGroupTests
+public class TargetPortGroupTests
 {
     readonly FakeBackstore _disk = new();
     readonly FakeBackstore _raw = new(PassLevel.All);

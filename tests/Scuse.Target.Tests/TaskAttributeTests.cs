@@ -4,7 +4,7 @@ using Scuse.Scsi;
 namespace Scuse.Target.Tests;
 
 /// <summary>What goes before what: SAM-5 clause 8.6.</summary>
-public sealed class TaskAttributeTests
+public class TaskAttributeTests
 {
     readonly FakeBackstore _disk = new();
     readonly ScsiTarget _target;
@@ -160,10 +160,10 @@ public sealed class TaskAttributeTests
     {
         ScsiTask write = _initiator.Send(Cdbs.Write10(0, 1), dataOut: 512); // its data never comes
         ScsiTask ordered = Read(TaskAttribute.Ordered);
-        _target.Tick(15_000);
+        _target.TickAll(15_000);
         ScsiTask simple = Read();
 
-        _target.Tick(30_000);
+        _target.TickAll(30_000);
 
         Assert.Equal("02/08/00", Initiator.OutcomeOf(ordered));
         Assert.Equal([simple], _disk.Submitted);
@@ -174,10 +174,10 @@ public sealed class TaskAttributeTests
     public void The_time_it_waited_counts()
     {
         ScsiTask ordered = Read(TaskAttribute.Ordered), simple = Read();
-        _target.Tick(20_000);
+        _target.TickAll(20_000);
         Answer(ordered);
 
-        _target.Tick(30_000);
+        _target.TickAll(30_000);
 
         Assert.Equal("02/08/00", Initiator.OutcomeOf(simple));
     }

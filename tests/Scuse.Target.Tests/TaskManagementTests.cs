@@ -1,6 +1,6 @@
 namespace Scuse.Target.Tests;
 
-public sealed class TaskManagementTests
+public class TaskManagementTests
 {
     readonly FakeBackstore _disk = new();
     readonly ScsiTarget _target;
@@ -179,7 +179,7 @@ public sealed class TaskManagementTests
         ScsiTask task = _initiator.Send(Cdbs.Read10(0, 1), dataIn: 512);
         _initiator.Manage(TaskManagementFunction.AbortTask, task);
 
-        _target.Tick(30_000);
+        _target.TickAll(30_000);
 
         Assert.Equal([TaskManagementResponse.FunctionComplete], _initiator.Answers);
         Assert.Single(_disk.Abandoned);

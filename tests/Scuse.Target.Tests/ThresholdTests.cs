@@ -4,7 +4,7 @@ using Scuse.Scsi;
 namespace Scuse.Target.Tests;
 
 /// <summary>An initiator that wants to hear when a thin disk gets full does, and so do all others.</summary>
-public sealed class ThresholdTests
+public class ThresholdTests
 {
     readonly ServingBackstore _disk = new(PassLevel.Io, new BlockDeviceInfo
     {
@@ -46,13 +46,13 @@ public sealed class ThresholdTests
         _disk.Resources = new BlockResources(0, 9 << 20, IsShared: true);
 
         Assert.Equal("Good", Ready(_one));
-        _target.Tick(1100);
+        _target.TickAll(1100);
         ScsiTask told = _one.Send(Cdbs.TestUnitReady);
 
         SenseData sense = SenseData.Parse(told.Sense);
         Assert.Equal(("06/38/07", (ulong?)16), (sense.ToString(), sense.Information));
         Assert.Equal("06/38/07", Ready(_other));
-        _target.Tick(5000);
+        _target.TickAll(5000);
         Assert.Equal("Good", Ready(_one)); // once
     }
 
@@ -62,7 +62,7 @@ public sealed class ThresholdTests
         Watch();
         _disk.Resources = new BlockResources(0, 9 << 20, IsShared: true);
         Ready(_one);
-        _target.Tick(1100);
+        _target.TickAll(1100);
 
         SenseData sense = SenseData.Parse(_one.Send([0x03, 0, 0, 0, 252, 0], dataIn: 252).DataIn.ToArray().AsSpan(0, 18));
 

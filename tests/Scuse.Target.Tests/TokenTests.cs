@@ -5,7 +5,7 @@ using Scuse.Scsi;
 namespace Scuse.Target.Tests;
 
 /// <summary>POPULATE TOKEN, WRITE USING TOKEN and RECEIVE ROD TOKEN INFORMATION between two disks of 100 blocks.</summary>
-public sealed class TokenTests
+public class TokenTests
 {
     const byte Populate = 0x10, WriteUsing = 0x11;
 
@@ -351,15 +351,15 @@ public sealed class TokenTests
         Send(Populate, list, lun: 0);
         byte[] token = Information(lun: 0)[38..];
 
-        _target.Tick(9_000);
+        _target.TickAll(9_000);
         Write(token);
         AnswerRead(1);
         _destination.Answer(Assert.Single(_destination.Submitted));
-        _target.Tick(18_000);
+        _target.TickAll(18_000);
         Write(token);
         AnswerRead(1);
         _destination.Answer(Assert.Single(_destination.Submitted));
-        _target.Tick(28_000);
+        _target.TickAll(28_000);
 
         Assert.Equal("05/23/07", Initiator.OutcomeOf(Write(token)));
     }

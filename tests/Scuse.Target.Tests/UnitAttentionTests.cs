@@ -3,7 +3,7 @@ using Scuse.Scsi;
 namespace Scuse.Target.Tests;
 
 /// <summary>Unit attention conditions: who is told of what, in which order, and how often. SAM-5 clause 5.14.</summary>
-public sealed class UnitAttentionTests
+public class UnitAttentionTests
 {
     readonly FakeBackstore _disk = new();
     readonly ScsiTarget _target;

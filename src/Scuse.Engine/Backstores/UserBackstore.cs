@@ -14,7 +14,7 @@ namespace Scuse.Engine.Backstores;
 /// </summary>
 /// <remarks>
 /// Touched only by the owning reactor. Where a target is spread over reactors, each has a backstore for the logical unit, with a ring of its own to the same handler: the first is the unit's own and knows the
-/// others (<see cref="Others"/>), whose commands come from lanes; what concerns the handler, or a task that is on no lane, is done alone (<see cref="Rendezvous"/>). How commands wait and get to the ring is the <see cref="CommandQueue"/>'s business, what is told about it the
+/// others (<see cref="All"/>), whose commands come from lanes; what concerns the handler, or a task that is on no lane, is done alone (<see cref="Rendezvous"/>). How commands wait and get to the ring is the <see cref="CommandQueue"/>'s business, what is told about it the
 /// <see cref="LunJournal"/>'s; here is what they mean.
 /// </remarks>
 sealed class UserBackstore : IBackstore, ICommandQueueOwner
@@ -34,7 +34,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     readonly Stack<DeviceCall> _calls = [];
     readonly LunJournal _journal;
     readonly UserBackstore? _first; // null: this is the one
-    readonly List<UserBackstore> _others = [];
+    UserBackstore[] _all;
     readonly Action _pump;
     readonly List<RingCommand> _kept = [];
     readonly List<ushort> _ids = [];
@@ -63,7 +63,12 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     public UserBackstore(LunOptions options, Reactor reactor, ILogger logger, Action<HandlerLink, string> dropped, DataMemory memory, LunName? name = null, UserBackstore? first = null)
     {
         _first = first;
-        first?._others.Add(this);
+        _all = [this];
+        if (first is not null)
+        {
+            first._all = [.. first._all, this];
+        }
+
         _pump = PumpAlone;
         Options = options;
         Name = name ?? new LunName(options.Number);
@@ -74,11 +79,8 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         _journal = first?._journal ?? new LunJournal(Name, logger);
     }
 
-    /// <summary>The ways of other reactors to the same device.</summary>
-    public IReadOnlyList<UserBackstore> Others => _others;
-
-    /// <summary>This one and the <see cref="Others"/>.</summary>
-    public IEnumerable<UserBackstore> All => _others.Prepend(this);
+    /// <summary>The logical unit's own, and the ways of other reactors to the same device; of one of these, it alone.</summary>
+    public IReadOnlyList<UserBackstore> All => _all;
 
     /// <summary>The one reactor's part of the target whose commands come here, where the target is spread over several; for the logical unit's own, null.</summary>
     public TargetLane? Lane { get; set; }
@@ -144,8 +146,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
 
     public void Bind(LogicalUnit logicalUnit)
     {
-        _unit = logicalUnit;
-        _others.ForEach(other => other._unit = logicalUnit);
+        Array.ForEach(_all, each => each._unit = logicalUnit);
     }
 
     /// <summary>Has the device server keep what it wants kept in a store, and begin with what was kept there; before a handler attaches.</summary>
@@ -185,7 +186,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
 
     public void Announce(AbortCause cause, IReadOnlyList<ScsiTask> tasks)
     {
-        foreach (UserBackstore backstore in All)
+        foreach (UserBackstore backstore in _all)
         {
             backstore.AnnounceHere(cause, tasks);
         }
@@ -482,7 +483,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
 
     public void SettleDataIn()
     {
-        foreach (UserBackstore backstore in All)
+        foreach (UserBackstore backstore in _all)
         {
             backstore.SettleHere();
         }
@@ -572,7 +573,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     /// <summary>What the handler kept beyond its answers is given back.</summary>
     public void FreeKept(HandlerLink link, ReadOnlySpan<ushort> ids)
     {
-        if (All.FirstOrDefault(backstore => backstore.Link == link) is { } backstore)
+        if (_all.FirstOrDefault(backstore => backstore.Link == link) is { } backstore)
         {
             backstore.ReapHere(link); // the answers that told of it are in the ring, but perhaps nobody has looked yet
             backstore.FreeKeptHere(link, ids);
@@ -620,7 +621,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     {
         if (!IsBlocked)
         {
-            foreach (UserBackstore backstore in All)
+            foreach (UserBackstore backstore in _all)
             {
                 backstore.IsBlocked = true;
                 backstore._queue.IsPaused = true;
@@ -636,7 +637,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         if (IsBlocked)
         {
             _journal.Unblocked();
-            foreach (UserBackstore backstore in All)
+            foreach (UserBackstore backstore in _all)
             {
                 backstore.IsBlocked = false;
                 backstore.GoOn();
@@ -652,12 +653,12 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     {
         ReapAll(); // what is answered is answered
         HandlerLink? dropped = Link;
-        int ended = All.Sum(backstore => backstore.ResetHere(how));
+        int ended = _all.Sum(backstore => backstore.ResetHere(how));
         _journal.RingReset(ended, how);
         if (dropped is not null)
         {
             _dropped(dropped, "its ring was reset");
-            foreach (UserBackstore backstore in All)
+            foreach (UserBackstore backstore in _all)
             {
                 backstore.EndWaiting();
             }
@@ -668,7 +669,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
 
     void ReapAll()
     {
-        foreach (UserBackstore backstore in All)
+        foreach (UserBackstore backstore in _all)
         {
             if (backstore.Link is { } link)
             {
@@ -703,7 +704,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     public void Settle(Action settled)
     {
         Action one = CountDown(settled);
-        foreach (UserBackstore backstore in All)
+        foreach (UserBackstore backstore in _all)
         {
             backstore.SettleHere(one);
         }
@@ -712,7 +713,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     /// <summary>What each of them calls once; the last one's call is passed on. They may call on different threads.</summary>
     Action CountDown(Action done)
     {
-        int left = _others.Count + 1;
+        int left = _all.Length;
         return () =>
         {
             if (Interlocked.Decrement(ref left) == 0)
@@ -737,9 +738,9 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     /// </summary>
     public void Drain(Action drained)
     {
-        _journal.Draining(All.Sum(static backstore => backstore.Link?.Outstanding ?? 0));
+        _journal.Draining(_all.Sum(static backstore => backstore.Link?.Outstanding ?? 0));
         Action one = CountDown(drained);
-        foreach (UserBackstore backstore in All)
+        foreach (UserBackstore backstore in _all)
         {
             backstore.DrainHere(one);
         }
@@ -761,7 +762,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         if (IsDraining || _queue.IsPromptOnly)
         {
             _journal.Resumed();
-            foreach (UserBackstore backstore in All)
+            foreach (UserBackstore backstore in _all)
             {
                 backstore._isHandlerExpected = false;
                 backstore.EndDraining();
@@ -835,7 +836,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
 
         int repeated = 0;
         int next = 0;
-        foreach (UserBackstore backstore in All)
+        foreach (UserBackstore backstore in _all)
         {
             backstore.TakesPart = next < links.Count;
             repeated += backstore.TakesPart ? backstore.Join(links[next++]) : 0;
@@ -861,7 +862,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
             _unit.HandlerStartedAnew();
         }
 
-        foreach (UserBackstore backstore in All)
+        foreach (UserBackstore backstore in _all)
         {
             backstore.GoOn();
         }
@@ -903,7 +904,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         ReapAll(); // what it answered before it died is answered
         if (link == Link)
         {
-            foreach (UserBackstore backstore in All)
+            foreach (UserBackstore backstore in _all)
             {
                 backstore._isHandlerExpected |= asPlanned;
             }
@@ -944,7 +945,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     void Lose()
     {
         int notRepeated = 0;
-        foreach (UserBackstore backstore in All)
+        foreach (UserBackstore backstore in _all)
         {
             notRepeated += backstore.LoseHere();
         }
@@ -954,7 +955,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
             _journal.NotRepeated(notRepeated);
         }
 
-        foreach (UserBackstore backstore in All)
+        foreach (UserBackstore backstore in _all)
         {
             backstore.EndWaiting();
             backstore.TellIfSettled();
@@ -1001,7 +1002,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
     /// <summary>The logical unit goes away, and its handler has: what still waits ends, and whatever is asked of the device from now on fails. On the reactor, once.</summary>
     public void Close()
     {
-        foreach (UserBackstore backstore in All)
+        foreach (UserBackstore backstore in _all)
         {
             backstore._isClosed = true;
         }

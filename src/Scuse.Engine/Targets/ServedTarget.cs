@@ -154,7 +154,7 @@ sealed partial class ServedTarget
         int index = 0;
         foreach (Shard shard in OthersThan(first).Prepend(first))
         {
-            UserBackstore[] backstores = [.. _backstores.Select(backstore => backstore.All.ElementAt(index))];
+            UserBackstore[] backstores = [.. _backstores.Select(backstore => backstore.All[index])];
             var lane = new TargetLane(_scsi, backstores.ToDictionary(static backstore => backstore.Options.Number, IBackstore (backstore) => backstore), shard.Reactor.RunLater);
             if (index++ > 0)
             {
