@@ -276,6 +276,12 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
             return $"{ready.Rings} rings; one is the least";
         }
 
+        int rings = Math.Min(ready.Rings, Math.Clamp(Slot.Rings, 1, RegionMessage.MaxRegions));
+        if (rings < Slot.RingsInUse)
+        {
+            return $"{ready.Rings} rings; commands come to this device by {Slot.RingsInUse}, as to the handler before";
+        }
+
         LunOptions options = Slot.Options;
         PassLevel level = options.Level ?? (ready.Level == ReadyMessage.LevelAll ? PassLevel.All : PassLevel.Io);
         HandlerMemory? ownMemory = TakeMemory(ready, level);
@@ -283,7 +289,7 @@ sealed class AttachSession(SeqPacketSocket socket, SupervisionLimits limits)
         List<HandlerLink> links = [];
         try
         {
-            MakeLinks(links, Math.Min(ready.Rings, Math.Clamp(Slot.Rings, 1, RegionMessage.MaxRegions)), abilities, ownMemory);
+            MakeLinks(links, rings, abilities, ownMemory);
             var regions = new RegionMessage { Regions = links.Count, MapBytes = links[0].Region.LengthBytes, Ring = abilities };
             socket.Send(regions.ToBytes(), [.. links.SelectMany(static link => link.Descriptors)], timeoutMs: 0);
         }

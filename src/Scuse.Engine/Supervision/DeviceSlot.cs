@@ -59,6 +59,9 @@ sealed class DeviceSlot
     /// <summary>How many regions, each with a ring of its own, a handler is given; fewer if it takes fewer.</summary>
     public int Rings { get; }
 
+    /// <summary>How many rings its handlers have had; commands may wait for each of them, so the next one may not have fewer.</summary>
+    public int RingsInUse { get; private set; } = 1;
+
     /// <summary>The server that its handlers come through.</summary>
     public AttachServer? Server { get; set; }
 
@@ -150,6 +153,7 @@ sealed class DeviceSlot
     {
         bool wasDrained = _isDrained && Successor is null; // one that was slow to come, and is to go already, gets nothing more
         _isDrained &= !wasDrained;
+        RingsInUse = links.Count;
         _reactor.Post(() =>
         {
             _backstore.Attach(links, info, level); // which ends a drain
@@ -168,14 +172,7 @@ sealed class DeviceSlot
     }
 
     /// <summary>The handler gives back what it kept of one region. The answers that told of it are in the ring, but perhaps nobody has looked yet.</summary>
-    public void FreeKept(IReadOnlyList<HandlerLink> links, int region, ushort[] ids) => _reactor.Post(() =>
-    {
-        if (_backstore.Link == links[0])
-        {
-            _backstore.Reap(links[region]);
-            _backstore.FreeKept(links[region], ids);
-        }
-    });
+    public void FreeKept(IReadOnlyList<HandlerLink> links, int region, ushort[] ids) => _reactor.Post(() => _backstore.FreeKept(links[region], ids));
 
     /// <summary>The device has another size now.</summary>
     public void Resize(HandlerLink link, long sizeBytes) => _reactor.Post(() => _backstore.Resize(link, sizeBytes));

@@ -47,7 +47,7 @@ sealed partial class ServedTarget
 
             _backstores.Add(backstore);
             units.Add(UnitOf(lun, backstore, state));
-            _slots.Add(new DeviceSlot(lun, options.Name, backstore, shard.Reactor, engine.KeepHandlersSeconds));
+            _slots.Add(new DeviceSlot(lun, options.Name, backstore, shard.Reactor, engine.KeepHandlersSeconds, backstore.All.Count));
         }
 
         _scsi = new ScsiTarget(options.Name, units, engine.Iscsi.TargetPortalGroupTag) { Exclusion = parts.Shards.Rendezvous };
