@@ -195,7 +195,7 @@ sealed partial class ScuseServe : IDisposable
 
         // A session of its own, so that everything it starts can be found and ended again.
         string[] portal = arguments.Contains("--portal") ? [] : ["--portal", "127.0.0.1:0"];
-        string[] reactors = Environment.GetEnvironmentVariable("SCUSE_TEST_REACTORS") is { Length: > 0 } count && !arguments.Contains("--reactors") ? ["--reactors", count] : [];
+        string[] reactors = Environment.GetEnvironmentVariable("SCUSE_TEST_REACTORS") is { Length: > 0 } count && !arguments.Contains("--reactors") ? ["--reactors", count, .. Environment.GetEnvironmentVariable("SCUSE_TEST_SPREAD") == "1" ? ["--spread"] : Array.Empty<string>()] : [];
         ProcessStartInfo start = new("setsid", ["dotnet", Dll, "serve", .. arguments, .. portal, .. reactors])
         {
             RedirectStandardInput = true,

@@ -8,8 +8,8 @@ using Scuse.Scsi;
 namespace Scuse.Simulation.Storms;
 
 /// <summary>
-/// A handler's process: it has a map of its own of the region, as real ones have, so that it can go on writing there whatever the engine does with its own.
-/// What it does when is the storm's choice.
+/// A handler's process: it has a map of its own of each region, as real ones have, so that it can go on writing there whatever the engine does with its own.
+/// What it does when is the storm's choice. With several rings there is one of these for each, which live and die together; the first speaks for all.
 /// </summary>
 sealed class HandlerProcess : IDisposable
 {
@@ -34,9 +34,15 @@ sealed class HandlerProcess : IDisposable
     readonly List<Work> _work = [];
     readonly List<ushort> _kept = [];
     readonly List<ushort> _answered = [];
+    readonly HandlerProcess[] _rings;
 
-    public HandlerProcess(HandlerLink link, Medium medium, Random random, StormFault fault)
+    public HandlerProcess(IReadOnlyList<HandlerLink> links, Medium medium, Random random, StormFault fault)
+        : this(links[0], medium, random, fault) =>
+        _rings = [this, .. links.Skip(1).Select(link => new HandlerProcess(link, medium, random, fault))];
+
+    HandlerProcess(HandlerLink link, Medium medium, Random random, StormFault fault)
     {
+        _rings = [this];
         Link = link;
         _medium = medium;
         _random = random;
@@ -46,6 +52,9 @@ sealed class HandlerProcess : IDisposable
     }
 
     public HandlerLink Link { get; }
+
+    /// <summary>The regions of all its rings.</summary>
+    public IEnumerable<HandlerLink> Links => _rings.Select(static ring => ring.Link);
 
     /// <summary>Stopped by a signal: it does nothing until it is continued, and does not know.</summary>
     public bool IsStopped { get; set; }
@@ -59,9 +68,9 @@ sealed class HandlerProcess : IDisposable
     /// <summary>It answers reads without filling them.</summary>
     public bool IsLazy { get; init; }
 
-    public bool HasWork => _work.Count > 0;
+    public bool HasWork => _rings.Any(static ring => ring._work.Count > 0);
 
-    public IReadOnlyList<ushort> Kept => _kept;
+    public bool HasKept => _rings.Any(static ring => ring._kept.Count > 0);
 
     /// <summary>Does something, as the storm's dice say. With <paramref name="all"/>: takes, executes and answers everything.</summary>
     public void Run(bool all)
@@ -71,6 +80,14 @@ sealed class HandlerProcess : IDisposable
             return;
         }
 
+        foreach (HandlerProcess ring in _rings)
+        {
+            ring.RunRing(all, IsLazy);
+        }
+    }
+
+    void RunRing(bool all, bool isLazy)
+    {
         if (all)
         {
             while (TryTake())
@@ -79,7 +96,7 @@ sealed class HandlerProcess : IDisposable
 
             while (_work.Count > 0)
             {
-                Execute(_work[0], wholly: true);
+                Execute(_work[0], wholly: true, isLazy);
                 Answer(0, wellBehaved: true);
             }
 
@@ -96,7 +113,7 @@ sealed class HandlerProcess : IDisposable
             int index = _random.Next(_work.Count);
             if (!_work[index].IsExecuted)
             {
-                Execute(_work[index], wholly: _random.Next(4) != 0);
+                Execute(_work[index], wholly: _random.Next(4) != 0, isLazy);
             }
             else
             {
@@ -127,14 +144,14 @@ sealed class HandlerProcess : IDisposable
 
     // ---- what commands do ----
 
-    void Execute(Work work, bool wholly)
+    void Execute(Work work, bool wholly, bool isLazy)
     {
         HandlerCommand command = work.Command;
         ReadOnlySpan<byte> cdb = command.Cdb;
         switch (cdb[0])
         {
             case OperationCode.Read10 or OperationCode.Read16:
-                if (!IsLazy)
+                if (!isLazy)
                 {
                     (int first, _) = RangeOf(cdb);
                     Blocks(work, wholly, block => FillBlock(command, block, IsStale(command)
@@ -279,8 +296,14 @@ sealed class HandlerProcess : IDisposable
 
     static readonly byte[] MediumError = [0x70, 0, 0x03, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x11, 0, 0, 0, 0, 0];
 
-    /// <summary>One of the buffers it keeps is to be freed; 0 if there is none. The id's message goes to the engine another way.</summary>
-    public ushort TakeKept()
+    /// <summary>One of the buffers it keeps is to be freed, of a region; 0 if there is none. The id's message goes to the engine another way.</summary>
+    public (HandlerLink Link, ushort Id) TakeKept()
+    {
+        HandlerProcess ring = _rings[_random.Next(_rings.Length)];
+        return (ring.Link, ring.TakeKeptHere());
+    }
+
+    ushort TakeKeptHere()
     {
         // What it has not shown the target yet is not kept yet.
         _ring.Publish();
@@ -306,6 +329,11 @@ sealed class HandlerProcess : IDisposable
         }
 
         IsHostile = true;
+        _rings[_random.Next(_rings.Length)].BreakRing();
+    }
+
+    void BreakRing()
+    {
         uint tail = MemoryMarshal.Read<uint>(Bytes(RingAbi.CommandTailOffset, 4));
         uint head = MemoryMarshal.Read<uint>(Bytes(RingAbi.CommandHeadOffset, 4));
         int ringBytes = Link.Ring.Layout.CommandRingBytes; // what the mailbox says it may have destroyed itself
@@ -354,9 +382,14 @@ sealed class HandlerProcess : IDisposable
         if (!IsDead)
         {
             IsHostile = true; // it has lost its mind: what it has taken it does no more
-            Span<byte> data = _map.Slice(_map.LengthBytes - StormOptions.DataAreaBytes, StormOptions.DataAreaBytes).Span;
-            data.Slice(_random.Next(StormOptions.DataAreaBytes / 4096) * 4096, 4096).Fill(0xEE);
+            _rings[_random.Next(_rings.Length)].Scribble();
         }
+    }
+
+    void Scribble()
+    {
+        Span<byte> data = _map.Slice(_map.LengthBytes - StormOptions.DataAreaBytes, StormOptions.DataAreaBytes).Span;
+        data.Slice(_random.Next(StormOptions.DataAreaBytes / 4096) * 4096, 4096).Fill(0xEE);
     }
 
     // ---- the region ----
@@ -408,7 +441,7 @@ sealed class HandlerProcess : IDisposable
         if (!IsDead)
         {
             IsDead = true;
-            _map.Dispose();
+            Array.ForEach(_rings, static ring => ring._map.Dispose());
         }
     }
 

@@ -18,7 +18,7 @@ sealed partial class Storm
     {
         _isQuiet = true;
         Note("fair weather");
-        _backstore.Unblock();
+        Alone(_backstore.Unblock);
         foreach (HandlerProcess process in _processes)
         {
             process.IsStopped = false;
@@ -80,13 +80,13 @@ sealed partial class Storm
         }
 
         Turn();
-        if (_attached is { } current && current.Kept.Count > 0)
+        if (_attached is { } current && current.HasKept)
         {
-            ushort id = current.TakeKept();
+            (HandlerLink link, ushort id) = current.TakeKept();
             _reactor.Turn(0);
             if (id != 0 && _attached == current)
             {
-                _backstore.FreeKept(current.Link, [id]);
+                Alone(() => _backstore.FreeKept(link, [id]));
             }
         }
 
@@ -100,8 +100,8 @@ sealed partial class Storm
     }
 
     bool IsBusy() =>
-        _attached is not { IsHostile: false, IsDead: false } || _attached.Link.Outstanding > 0 || _attached.HasWork || _attached.Kept.Count > 0 || _replacing
-        || _later.Count > 0 || _backstore.Waiting > 0 || _backstore.Kept > 0 || _target.LogicalUnits.First().TaskCount > 0
+        _attached is not { IsHostile: false, IsDead: false } || _attached.Links.Any(static link => link.Outstanding > 0) || _attached.HasWork || _attached.HasKept || _replacing
+        || _later.Count > 0 || _backstore.All.Any(static each => each.Waiting > 0) || _backstore.All.Any(static each => each.Kept > 0) || _target.LogicalUnits.First().TaskCount > 0
         || _sessions.Exists(static session => session.Open.Count > 0 || session.Sending.Count > 0)
         || _processes.Exists(process => process != _attached && !process.IsDead);
 
@@ -109,17 +109,20 @@ sealed partial class Storm
         $"{string.Join(", ", _sessions.SelectMany(static session => session.Open))}; attached {_attached is not null}, outstanding {_attached?.Link.Outstanding}, " +
         $"waiting {_backstore.Waiting}, kept {_backstore.Kept}, tasks {_target.LogicalUnits.First().TaskCount}, replacing {_replacing}, draining {_backstore.IsDraining}, " +
         $"blocked {_backstore.IsBlocked}, processes {_processes.Count(static process => !process.IsDead)}, later {_later.Count}; " +
-        $"{string.Join(", ", _backstore.Commands.Where(static command => command.State != RingCommandState.Free).Select(command => $"{command.Sequence}: {command.State} {command.OutLength}/{command.InLength} {(command.Blocks.Link is null ? "without blocks" : command.Blocks.Link == _attached?.Link ? "in this region" : "in an old region")}"))}; " +
+        $"{string.Join(", ", AllCommands.Where(static command => command.State != RingCommandState.Free).Select(command => $"{command.Sequence}: {command.State} {command.OutLength}/{command.InLength} {(command.Blocks.Link is null ? "without blocks" : command.Blocks.Link == _attached?.Link ? "in this region" : "in an old region")}"))}; " +
         $"memory {_memory.HeldBytes} of {_memory.LimitBytes}, {_memory.Waiting} wait, in use {_attached?.Link.Memory.InUseBytes}";
+
+    IEnumerable<RingCommand> AllCommands => _backstore.All.SelectMany(static each => each.Commands);
 
     void CheckAtRest()
     {
+        Turn(); // what was put off until now
         string? wrong =
-            _attached!.Link.DataArea.BlocksInUse != 0 ? $"{_attached.Link.DataArea.BlocksInUse} blocks of the data area are in use"
-            : _attached.Link.Users != 0 ? $"{_attached.Link.Users} commands hold the region"
-            : _attached.Link.Ring.CommandRingBytesInUse > _options.Lun.CommandRingBytes / 2 ? "half the ring is in use"
-            : _backstore.Commands.Any(static command => command.State != RingCommandState.Free) ? $"commands are left: {string.Join(", ", _backstore.Commands.Where(static command => command.State != RingCommandState.Free).Select(static command => command.State))}"
-            : _target.Timers.Count != 0 ? $"{_target.Timers.Count} timers are set"
+            _attached!.Links.Sum(static link => link.DataArea.BlocksInUse) is not 0 and var blocks ? $"{blocks} blocks of the data areas are in use"
+            : _attached.Links.Sum(static link => link.Users) is not 0 and var users ? $"{users} commands hold regions"
+            : _attached.Links.Any(link => link.Ring.CommandRingBytesInUse > _options.Lun.CommandRingBytes / 2) ? "half a ring is in use"
+            : AllCommands.Any(static command => command.State != RingCommandState.Free) ? $"commands are left: {string.Join(", ", AllCommands.Where(static command => command.State != RingCommandState.Free).Select(static command => command.State))}"
+            : _target.Timers.Count + _lanes.Sum(static lane => lane.Timers.Count) is not 0 and var timers ? $"{timers} timers are set"
             : _openManagement.Count != 0 ? $"{_openManagement.Count} task management functions were not answered"
             : _backstore.Commands.Count > _mostUnderWay + 16 ? $"there are {_backstore.Commands.Count} command records for {_mostUnderWay} commands at most"
             : null;

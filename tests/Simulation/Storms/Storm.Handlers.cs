@@ -27,19 +27,19 @@ sealed partial class Storm
                 process.Run(all: false);
             }
 
-            if (process != _attached && process.Link.Users == 0 && _random.Next(10) == 0)
+            if (process != _attached && process.Links.All(static link => link.Users == 0) && _random.Next(10) == 0)
             {
                 process.WriteLate();
             }
         }
 
-        if (_attached is { IsStopped: false, IsDead: false, IsHostile: false } current && current.Kept.Count > 0 && _random.Next(3) == 0)
+        if (_attached is { IsStopped: false, IsDead: false, IsHostile: false } current && current.HasKept && _random.Next(3) == 0)
         {
-            ushort id = current.TakeKept();
+            (HandlerLink link, ushort id) = current.TakeKept();
             _reactor.Turn(0);
             if (id != 0 && _attached == current)
             {
-                _backstore.FreeKept(current.Link, [id]);
+                Alone(() => _backstore.FreeKept(link, [id]));
             }
         }
     }
@@ -64,8 +64,9 @@ sealed partial class Storm
     void Attach()
     {
         _processes.RemoveAll(static process => process.IsDead);
-        var link = new HandlerLink("storm", "storm", pid: 1, RingLayout.Create(_options.Lun.CommandRingBytes, _options.Lun.DataAreaBytes), _options.Abilities);
-        var process = new HandlerProcess(link, _medium, _random, _options.Fault) { IsLazy = !_isQuiet && _options.CanBeLazy && _random.Next(6) == 0 };
+        HandlerLink[] links = [.. _backstore.All.Select((_, index) =>
+            new HandlerLink("storm", "storm", pid: 1, RingLayout.Create(_options.Lun.CommandRingBytes, _options.Lun.DataAreaBytes), _options.Abilities, ownMemory: null, index))];
+        var process = new HandlerProcess(links, _medium, _random, _options.Fault) { IsLazy = !_isQuiet && _options.CanBeLazy && _random.Next(6) == 0 };
         Note($"a handler attaches{(process.IsLazy ? ", a lazy one" : "")}");
         Counts.Attached++;
         _processes.Add(process);
@@ -76,7 +77,7 @@ sealed partial class Storm
         }
 
         BlockDeviceFeatures features = BlockDeviceFeatures.Flush | BlockDeviceFeatures.Unmap | (_options.Seed % 2 == 0 ? BlockDeviceFeatures.WriteZeroes : 0);
-        _backstore.Attach(link, new BlockDeviceInfo { SizeBytes = StormOptions.Blocks * StormOptions.BlockSize, BlockSize = StormOptions.BlockSize, Serial = "STORM", Features = features }, _options.Level);
+        Alone(() => _backstore.Attach(links, new BlockDeviceInfo { SizeBytes = StormOptions.Blocks * StormOptions.BlockSize, BlockSize = StormOptions.BlockSize, Serial = "STORM", Features = features }, _options.Level));
     }
 
     /// <summary>The engine has noticed that the process is gone.</summary>
@@ -84,7 +85,7 @@ sealed partial class Storm
     {
         if (_attached == process)
         {
-            _backstore.Detach(process.Link, reason);
+            Alone(() => _backstore.Detach(process.Link, reason));
             if (_attached == process)
             {
                 _attached = null;
@@ -117,13 +118,13 @@ sealed partial class Storm
         _replacing = true;
         UserBackstore backstore = _backstore;
         bool isOver = false;
-        backstore.Settle(() => After(0, () =>
+        Alone(() => backstore.Settle(() => After(0, () =>
         {
             if (!isOver && backstore == _backstore)
             {
-                backstore.Drain(() => After(0, Pass));
+                Alone(() => backstore.Drain(() => After(0, Pass)));
             }
-        }));
+        })));
         After(_random.Next(200, 3_000), () =>
         {
             if (!isOver && backstore == _backstore)
@@ -131,7 +132,7 @@ sealed partial class Storm
                 Note("the replacement is called off");
                 isOver = true;
                 _replacing = false;
-                backstore.Resume();
+                Alone(backstore.Resume);
             }
         });
 
@@ -148,14 +149,14 @@ sealed partial class Storm
             {
                 // It has answered everything and closes its store.
                 old.Kill();
-                _backstore.Detach(old.Link, "replaced", asPlanned: true);
+                Alone(() => _backstore.Detach(old.Link, "replaced", asPlanned: true));
                 _attached = null;
                 Attach();
                 Counts.Replaced++;
             }
             else
             {
-                backstore.Resume();
+                Alone(backstore.Resume);
             }
         }
     }

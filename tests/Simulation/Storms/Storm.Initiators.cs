@@ -67,7 +67,7 @@ sealed partial class Storm
         operation.IsTainted = _attached is { IsHostile: true };
         operation.MetLazy = _attached is { IsLazy: true };
 
-        ScsiTask task = _target.Rent();
+        ScsiTask task = _target.Rent(session.Nexus);
         task.Transport = session;
         task.TransportState = operation;
         task.Nexus = session.Nexus;
@@ -248,6 +248,11 @@ sealed partial class Storm
         _openManagement.Add(_managing);
         Note($"{function} of session {session.Number}");
         _target.Manage(_managing);
+        if (_lanes.Length > 0)
+        {
+            _reactor.Turn(timeoutMs: 0); // it was put off until now
+        }
+
         _managing = null;
     }
 

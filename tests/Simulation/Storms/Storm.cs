@@ -37,6 +37,8 @@ sealed partial class Storm : IDisposable
     readonly List<string> _log = [];
     readonly bool _tellsAll;
     Reactor _reactor = null!;
+    Rendezvous? _meeting;
+    TargetLane[] _lanes = [];
     DataMemory _memory = null!;
     UserBackstore _backstore = null!;
     ScsiTarget _target = null!;
@@ -108,21 +110,46 @@ sealed partial class Storm : IDisposable
 
     void StartEngine()
     {
-        _reactor = new Reactor("storm", 0, NullLogger.Instance);
+        _meeting?.Leave();
+        _meeting = _options.Lanes > 1 ? new Rendezvous(1) : null; // one thread plays all reactors: what it does alone, it does alone
+        _meeting?.Join(0);
+        _reactor = new Reactor("storm", 0, NullLogger.Instance) { Rendezvous = _meeting };
         _memory = new DataMemory(_options.GlobalDataAreaBytes, _now, _reactor.Post);
         _backstore = new UserBackstore(_options.Lun, _reactor, NullLogger.Instance, Dropped, _memory);
-        _target = new ScsiTarget("iqn.2026-11.example:storm", [new LogicalUnit(0, _backstore) { CommandTimeoutMs = _options.Lun.CommandTimeoutMs }]) { NowMs = _now };
+        for (int i = 1; i < _options.Lanes; i++)
+        {
+            _ = new UserBackstore(_options.Lun, _reactor, NullLogger.Instance, Dropped, _memory, first: _backstore);
+        }
+
+        _target = new ScsiTarget("iqn.2026-11.example:storm", [new LogicalUnit(0, _backstore) { CommandTimeoutMs = _options.Lun.CommandTimeoutMs }]) { NowMs = _now, Exclusion = _meeting };
         _target.Timers.Advance(_now);
+        _lanes = _options.Lanes > 1 ? [.. _backstore.All.Select(MakeLane)] : [];
         for (int i = 0; i < _options.Sessions; i++)
         {
             LogIn();
         }
     }
 
+    TargetLane MakeLane(UserBackstore backstore)
+    {
+        var lane = new TargetLane(_target, new Dictionary<int, IBackstore> { [0] = backstore }, _reactor.RunLater);
+        lane.Tick(_now);
+        backstore.Lane = backstore == _backstore ? null : lane;
+        return lane;
+    }
+
+    /// <summary>As what is posted to a reactor is done.</summary>
+    void Alone(Action action)
+    {
+        _meeting?.Enter();
+        action();
+        _meeting?.Exit();
+    }
+
     void LogIn()
     {
         int number = ++_sessionNumbers;
-        _sessions.Add(new Session(number, this) { Nexus = _target.Attach($"iqn.2026-11.example:i{number},i,0x00000000{number & 0xFFFF:X4}") });
+        _sessions.Add(new Session(number, this) { Nexus = _target.Attach($"iqn.2026-11.example:i{number},i,0x00000000{number & 0xFFFF:X4}", lane: _lanes.Length > 0 ? _lanes[_random.Next(_lanes.Length)] : null) });
     }
 
     void Turn()
@@ -139,7 +166,7 @@ sealed partial class Storm : IDisposable
             if (at <= _now)
             {
                 _later.RemoveAt(i);
-                action();
+                Alone(action);
             }
         }
     }
@@ -152,11 +179,12 @@ sealed partial class Storm : IDisposable
         }
 
         _now += ms;
-        _target.Tick(_now);
+        Alone(() => _target.Tick(_now));
+        Array.ForEach(_lanes, lane => Alone(() => lane.Tick(_now)));
         if (_now >= _nextMemoryTickMs)
         {
             _nextMemoryTickMs = _now + 250;
-            _memory.Tick(_now);
+            Alone(() => _memory.Tick(_now));
         }
     }
 
@@ -234,13 +262,14 @@ sealed partial class Storm : IDisposable
                 break;
             case Weather.Blocking:
                 Note("blocked for a while");
-                _backstore.Block();
+                Alone(_backstore.Block);
                 UserBackstore blocked = _backstore;
                 After(_random.Next(600), blocked.Unblock);
                 break;
             case Weather.RingReset:
                 Note("the ring is reset");
-                _backstore.ResetRing(_random.Next(2) == 0 ? RingReset.Busy : RingReset.Fail);
+                RingReset how = _random.Next(2) == 0 ? RingReset.Busy : RingReset.Fail;
+                Alone(() => _backstore.ResetRing(how));
                 break;
             case Weather.EngineRestart when _random.Next(6) == 0:
                 RestartEngine();
@@ -269,8 +298,10 @@ sealed partial class Storm : IDisposable
         _processes.ForEach(static process => process.Dispose());
         if (_attached is { } process)
         {
-            _backstore.Detach(process.Link, "the storm is over");
+            Alone(() => _backstore.Detach(process.Link, "the storm is over"));
         }
+
+        _meeting?.Leave();
 
         _reactor.Dispose();
     }

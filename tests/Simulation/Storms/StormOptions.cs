@@ -86,6 +86,7 @@ sealed class StormOptions
         GlobalDataAreaBytes = random.Next(3) == 0 ? 4096 * random.Next(1, 12) : 1 << 30;
         Level = random.Next(5) == 0 ? PassLevel.All : PassLevel.Io;
         HasCache = random.Next(3) == 0;
+        Lanes = seed % 2 == 0 ? 1 : 1 + (seed / 2 % 3);
         Sessions = random.Next(1, 4);
         QueueDepth = random.Next(1, 12);
         Abilities = [.. HandlerLink.Abilities.Where(_ => random.Next(2) == 0)];
@@ -110,6 +111,9 @@ sealed class StormOptions
 
     public int Sessions { get; }
 
+    /// <summary>Over how many reactors the target is spread, each with a ring of its own.</summary>
+    public int Lanes { get; }
+
     public int QueueDepth { get; }
 
     public string[] Abilities { get; }
@@ -121,5 +125,5 @@ sealed class StormOptions
     public int Calmness { get; }
 
     public override string ToString() =>
-        $"level {Level}, {Lun.OnHandlerLoss}, limit {Lun.CommandTimeoutMs} ms, qfull {Lun.QueueFullTimeoutMs}, ring {Lun.CommandRingBytes}, memory {GlobalDataAreaBytes}, {Sessions} sessions of {QueueDepth}, cache {HasCache}, [{string.Join(' ', Abilities)}]";
+        $"level {Level}, {Lun.OnHandlerLoss}, limit {Lun.CommandTimeoutMs} ms, qfull {Lun.QueueFullTimeoutMs}, ring {Lun.CommandRingBytes}, memory {GlobalDataAreaBytes}, {Sessions} sessions of {QueueDepth}, {Lanes} lanes, cache {HasCache}, [{string.Join(' ', Abilities)}]";
 }
