@@ -39,7 +39,7 @@ public sealed class EngineConfigurationTests : IDisposable
         EngineOptions options = Read("""
             { "portals": ["127.0.0.1:3270", "[::1]:3271?advertise=here:1"], "portalGroup": 7, "advertise": "there:2", "isns": "192.0.2.5", "chapFile": "chap.json",
               "initiators": ["iqn.2026-11.example:*"], "allowAnyone": true, "socket": "a.sock", "control": "c.sock", "commandTimeout": 5, "qfullTimeout": 6, "onLoss": "busy",
-              "dataArea": "1M", "globalDataArea": "1G", "keepHandlers": 8, "state": "kept", "nopInterval": 9, "errorRecoveryLevel": 2, "limits": ["sessions=10"], "spin": 11, "reactors": 3, "pin": true,
+              "dataArea": "1M", "globalDataArea": "1G", "keepHandlers": 8, "state": "kept", "nopInterval": 9, "errorRecoveryLevel": 2, "limits": ["sessions=10"], "spin": 11, "reactors": 3, "spread": true, "pin": true,
               "targets": [{ "name": "iqn.2026-11.example:a", "luns": ["memory:1M"] }] }
             """).Options;
         LunOptions lun = Assert.Single(Assert.Single(options.Targets).Luns);
@@ -49,7 +49,7 @@ public sealed class EngineConfigurationTests : IDisposable
         Assert.Equal(new IsnsOptions("192.0.2.5"), options.Isns);
         Assert.Equal("finder", Assert.Single(options.DiscoveryAccess.Chap!.Users).Name);
         Assert.Equal(["iqn.2026-11.example:*"], options.DiscoveryAccess.Initiators!);
-        Assert.Equal((3, true), (options.Reactors, options.PinReactors));
+        Assert.Equal((3, true, true), (options.Reactors, options.SpreadTargets, options.PinReactors));
         Assert.Equal((true, 1L << 30, 8, 11), (options.AllowAnyone, options.GlobalDataAreaBytes, options.KeepHandlersSeconds, options.SpinMicroseconds));
         Assert.Equal((5000, 6000, HandlerLossPolicy.Busy, 1L << 20), (lun.CommandTimeoutMs, lun.QueueFullTimeoutMs, lun.OnHandlerLoss, lun.DataAreaBytes));
         Assert.Equal((Path.Combine(_folder, "a.sock"), Path.Combine(_folder, "kept"), Path.Combine(_folder, "chap.json")), (options.SocketPath, options.StateFolder, options.ChapFile));
@@ -64,7 +64,7 @@ public sealed class EngineConfigurationTests : IDisposable
         Assert.True(file.MayBeEmpty);
         Assert.False(line.MayBeEmpty);
         Assert.Equal([new PortalOptions(new IPEndPoint(IPAddress.Loopback, 3260))], file.Portals);
-        Assert.Equal((line.SocketPath, line.Iscsi, line.SpinMicroseconds, line.Reactors, line.PinReactors, line.GlobalDataAreaBytes), (file.SocketPath, file.Iscsi, file.SpinMicroseconds, file.Reactors, file.PinReactors, file.GlobalDataAreaBytes));
+        Assert.Equal((line.SocketPath, line.Iscsi, line.SpinMicroseconds, line.Reactors, line.SpreadTargets, line.PinReactors, line.GlobalDataAreaBytes), (file.SocketPath, file.Iscsi, file.SpinMicroseconds, file.Reactors, file.SpreadTargets, file.PinReactors, file.GlobalDataAreaBytes));
     }
 
     [Fact]

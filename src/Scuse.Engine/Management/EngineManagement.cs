@@ -100,7 +100,7 @@ public sealed class EngineManagement
             static shard =>
             {
                 DateTimeOffset began = DateTimeOffset.UtcNow.AddMilliseconds(-shard.Reactor.NowMs);
-                return [.. shard.Server.Sessions.Select(session => SessionOf(session, began))];
+                return [.. shard.Server.Sessions.Select(session => SessionOf(session, began, shard.Index))];
             },
             cancellation);
         return [.. all.SelectMany(static sessions => sessions).OrderBy(static session => session.Since)];
@@ -395,7 +395,7 @@ public sealed class EngineManagement
         Connections = portal.Connections,
     };
 
-    static SessionStatus SessionOf(IscsiSession session, DateTimeOffset began) => new()
+    static SessionStatus SessionOf(IscsiSession session, DateTimeOffset began, int reactor) => new()
     {
         Target = session.Node?.Name,
         Initiator = session.InitiatorName,
@@ -413,6 +413,7 @@ public sealed class EngineManagement
         ReadBytes = session.DataInBytes,
         WrittenBytes = session.DataOutBytes,
         TaskManagementRequests = session.TaskManagementRequests,
+        Reactor = reactor,
     };
 
     static ConnectionStatus ConnectionOf(IscsiConnection connection, DateTimeOffset began) => new()

@@ -314,6 +314,9 @@ public sealed record SessionStatus
 
     /// <summary>How many task management requests came.</summary>
     public required long TaskManagementRequests { get; init; }
+
+    /// <summary>Which reactor it is on, from 0.</summary>
+    public int Reactor { get; init; }
 }
 
 /// <summary>A portal at one moment.</summary>
