@@ -246,6 +246,11 @@ public sealed class IscsiServer
 
     IscsiSession? BeginAlone(SessionParameters parameters, ulong isid, IscsiTarget? target, CommandWindow window, IscsiConnection leading)
     {
+        if (target is not null && !target.IsAt(this))
+        {
+            return null; // removed, by another server's reactor, since it was found
+        }
+
         FindSession(parameters.InitiatorName, isid, target)?.EndNow($"the session was reinstated by {parameters.InitiatorName}");
 
         if (Entity.Sessions >= Options.MaxSessions)

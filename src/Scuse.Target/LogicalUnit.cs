@@ -296,7 +296,7 @@ public sealed class LogicalUnit
             return;
         }
 
-        CountTransfer(task, isWrite);
+        Count(Backstore.DeviceServer.Statistics, task, isWrite);
         if (task.DataOutLength == 0 && task.DataInCapacity == 0)
         {
             Finish(task, ScsiResult.GoodWith(task.DataInWantedByCdb));
@@ -306,8 +306,7 @@ public sealed class LogicalUnit
         PrepareForHandler(task);
     }
 
-    internal void CountTransfer(ScsiTask task, bool isWrite) =>
-        Backstore.DeviceServer.Statistics.Count(isWrite, isWrite ? task.DataOutWantedByCdb : task.DataInWantedByCdb);
+    internal static void Count(IoStatistics statistics, ScsiTask task, bool isWrite) => statistics.Count(isWrite, isWrite ? task.DataOutWantedByCdb : task.DataInWantedByCdb);
 
     /// <summary>Whether a read or write is in order; if so how much it moves stands in the task. It looks at nothing that changes while lanes run.</summary>
     internal bool TryMeasureTransfer(ScsiTask task, out bool isWrite, out ScsiResult refusal)
@@ -569,11 +568,13 @@ public sealed class LogicalUnit
         }
     }
 
+    /// <summary>Whether a task that brings data has not brought it yet, and nobody is at work on it.</summary>
+    internal static bool IsWithInitiator(ScsiTask task) => task.State is TaskState.Collecting or TaskState.Held or TaskState.Dormant
+        || (task.State is TaskState.WaitingForBlocks or TaskState.Preparing && task.Responder == Responder.Handler);
+
     internal bool TryFailDelivery(ScsiTask task, SenseData sense)
     {
-        bool isWithInitiator = task.State is TaskState.Collecting or TaskState.Held or TaskState.Dormant
-            || (task.State == TaskState.WaitingForBlocks && task.Responder == Responder.Handler)
-            || (task.State == TaskState.Preparing && task.Responder == Responder.Handler && BackstoreOf(task).Cancel(task));
+        bool isWithInitiator = IsWithInitiator(task) && (task.State != TaskState.Preparing || BackstoreOf(task).Cancel(task));
         if (isWithInitiator)
         {
             Finish(task, ScsiResult.Check(sense));
@@ -750,6 +751,7 @@ public sealed class LogicalUnit
     public void Opened()
     {
         ListenToDeviceServer();
+        Lanes.ForEach(static lane => lane.Opened());
         _scratch.Clear();
         foreach (ScsiTask task in Tasks)
         {

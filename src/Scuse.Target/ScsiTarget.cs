@@ -285,9 +285,18 @@ public sealed class ScsiTarget
             return lane.TryFailDelivery(task, sense);
         }
 
-        Nexus nexus = task.Nexus;
-        using var alone = new Exclusive(Exclusion);
-        return nexus.IsAlive && unit.TryFailDelivery(task, sense);
+        if (task.Nexus.Lane is not { } host || task.IsOfCopyManager)
+        {
+            return unit.TryFailDelivery(task, sense);
+        }
+
+        bool isWithInitiator = LogicalUnit.IsWithInitiator(task);
+        if (isWithInitiator)
+        {
+            host.PutOff(new Deferred(DeferredKind.FailDelivery, task, Result: ScsiResult.Check(sense)));
+        }
+
+        return isWithInitiator;
     }
 
     /// <summary>Whether sense data of a logical unit is in descriptor format (D_SENSE); false where there is none. For a transport that answers for a task itself.</summary>

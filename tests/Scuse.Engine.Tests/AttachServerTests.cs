@@ -257,6 +257,22 @@ public sealed class AttachServerTests : IDisposable
         }
     }
 
+    [Fact]
+    public void After_a_handler_of_several_rings_one_that_takes_fewer_is_refused_since_commands_wait_for_each()
+    {
+        SeqPacketSocket first = AttachTo(2, ",\"rings\":2", [], out _, out DeviceSlot slot, out AttachServer server);
+        using AttachServer ends = server;
+        first.Dispose();
+        Assert.True(SpinWait.SpinUntil(() => slot.Session is null, AnswerMs));
+        using SeqPacketSocket next = SeqPacketSocket.Connect($"{_path}2");
+        Send(next, """{"type":"hello","device":"several"}""");
+        Assert.IsType<DeviceMessage>(Receive(next));
+
+        Send(next, """{"type":"ready","sizeBytes":1048576}""");
+
+        AssertRefused(next, "1 rings; commands come to this device by 2");
+    }
+
     static bool IsEventFd(SafeFileHandle descriptor) =>
         File.ResolveLinkTarget($"/proc/self/fd/{descriptor.DangerousGetHandle()}", returnFinalTarget: false)!.Name.Contains("eventfd", StringComparison.Ordinal);
 

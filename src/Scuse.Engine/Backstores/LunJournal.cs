@@ -4,11 +4,12 @@ using Scuse.Engine.Targets;
 namespace Scuse.Engine.Backstores;
 
 /// <summary>Tells the operator what happens to a logical unit: each thing as a line of the log and as an event to be looked up later.</summary>
-/// <remarks>Touched only by the owning reactor. What a flood of commands can bring about is told once a second, with how often it happened.</remarks>
+/// <remarks>Touched only by the owning reactor, or by whichever is alone, but for <see cref="QueueFull"/>. What a flood of commands can bring about is told once a second, with how often it happened.</remarks>
 sealed partial class LunJournal(LunName lun, ILogger logger)
 {
     const int RepeatMs = 1000;
 
+    readonly Lock _fullLock = new(); // the one thing that several reactors of a spread target may have to tell at once
     RateLimit _slow, _late, _full;
 
     public LunEvents Events { get; } = new();
@@ -76,8 +77,13 @@ sealed partial class LunJournal(LunName lun, ILogger logger)
 
     public void QueueFull(long nowMs, string command, int limitMs)
     {
-        if (_full.Allows(nowMs, out int others))
+        lock (_fullLock)
         {
+            if (!_full.Allows(nowMs, out int others))
+            {
+                return;
+            }
+
             Events.Add(LunEventKind.QueueFull, $"{command} found no room within {limitMs} ms and ended with TASK SET FULL{Others(others)}");
             LogQueueFull(logger, lun, command, limitMs, Others(others));
         }

@@ -33,6 +33,10 @@ public sealed class TargetLane
         {
             _units[unit.Number] = new UnitLane(this, unit, backstores[unit.Number]);
             unit.Lanes.Add(_units[unit.Number]!);
+            if (unit.Backstore.IsOpen)
+            {
+                _units[unit.Number]!.Opened();
+            }
         }
     }
 
@@ -121,6 +125,9 @@ public sealed class TargetLane
                 what.Task!.LogicalUnit!.Adopt(what.Task);
                 what.Task.LogicalUnit.HandlerFailed(what.Task, what.Result);
                 break;
+            case DeferredKind.FailDelivery:
+                what.Task!.LogicalUnit!.TryFailDelivery(what.Task, what.Result.Sense);
+                break;
             case DeferredKind.Release:
                 Target.Release(what.Task!);
                 break;
@@ -183,6 +190,9 @@ enum DeferredKind
 
     /// <summary>A task cannot be executed.</summary>
     Failed,
+
+    /// <summary>The data of such a task cannot be brought.</summary>
+    FailDelivery,
 
     /// <summary>A task is given back that holds what is not the lane's.</summary>
     Release,

@@ -1,3 +1,4 @@
+using Scuse.Device;
 using Scuse.Scsi;
 
 namespace Scuse.Target;
@@ -13,6 +14,7 @@ sealed class UnitLane(TargetLane lane, LogicalUnit unit, IBackstore backstore)
 {
     const int ThresholdCheckMs = 1000;
 
+    IoStatistics? _statistics; // the lane's own place to count in, once the device is known
     long _nextThresholdCheckMs;
 
     /// <summary>The lane's tasks, in the order of their arrival.</summary>
@@ -21,12 +23,16 @@ sealed class UnitLane(TargetLane lane, LogicalUnit unit, IBackstore backstore)
     /// <summary>The way to the device.</summary>
     public IBackstore Backstore => backstore;
 
+    /// <summary>The device is known now. For whoever is alone.</summary>
+    public void Opened() => _statistics ??= unit.Backstore.DeviceServer.Statistics.NewPart();
+
     /// <summary>Begins a task if it is a plain read or write and nothing is in its way; otherwise nothing has happened.</summary>
     public bool TryBegin(ScsiTask task)
     {
         if (task.Attribute > TaskAttribute.Simple
             || task.Cdb.Length < Math.Max(1, Cdb.Length(task.Cdb))
             || PassTable.For(PassLevel.Io, task.Cdb) != Responder.Handler
+            || _statistics is not { } statistics
             || !unit.AdmitsLanes
             || task.Nexus.PendingAttentions != 0
             || !backstore.IsOpen
@@ -39,7 +45,7 @@ sealed class UnitLane(TargetLane lane, LogicalUnit unit, IBackstore backstore)
             return false;
         }
 
-        unit.CountTransfer(task, isWrite);
+        LogicalUnit.Count(statistics, task, isWrite);
         task.LogicalUnit = unit;
         task.Lane = this;
         task.Backstore = backstore;

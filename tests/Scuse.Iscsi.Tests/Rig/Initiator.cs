@@ -14,7 +14,7 @@ sealed class Node
         Device = new FakeBackstore(segmentBytes);
         Target = new ScsiTarget(name ?? TargetName, [new LogicalUnit(0, Device)]);
         Server = new IscsiServer(options ?? new IscsiOptions(), entity) { Random = random ?? System.Security.Cryptography.RandomNumberGenerator.Fill };
-        IscsiTarget = new IscsiTarget(Target);
+        IscsiTarget = new IscsiTarget(Target) { Places = Spread.IsAsked ? Spread.Over(Target, Server) : [] };
         Server.Add(IscsiTarget);
     }
 
