@@ -11,6 +11,9 @@ static class DescriptorBudget
     /// <summary>What a logical unit needs at most: while its handler is replaced there are two, each with a socket, a process, a region and doorbells.</summary>
     const int DescriptorsOfAUnit = 12;
 
+    /// <summary>What it needs for each more ring that it has, of both handlers: a region and doorbells.</summary>
+    const int DescriptorsOfARing = 6;
+
     /// <summary>A connection behind TLS has its socket, and a pair that carries what is decrypted.</summary>
     const int DescriptorsOfATlsConnection = 3;
 
@@ -22,7 +25,8 @@ static class DescriptorBudget
     {
         int each = options.Portals.Any(static portal => portal.Tls is not null) ? DescriptorsOfATlsConnection : 1;
         long units = options.Targets.Sum(static target => (long)target.Luns.Count);
-        long room = (descriptors - OwnDescriptors - (units * DescriptorsOfAUnit)) / each;
+        int moreRings = options.SpreadTargets ? options.Reactors - 1 : 0;
+        long room = (descriptors - OwnDescriptors - (units * (DescriptorsOfAUnit + (moreRings * DescriptorsOfARing)))) / each;
         return (int)Math.Min(options.Iscsi.MaxConnections, Math.Max(room, LeastConnections));
     }
 }

@@ -31,9 +31,11 @@ sealed class AttachMessages : FuzzTarget
     public AttachMessages()
     {
         var options = new LunOptions { Number = 0, Spec = "fuzz", DeviceName = Device, DataAreaBytes = 64 << 10, CommandRingBytes = 4096 };
-        _backstore = new UserBackstore(options, _reactor, NullLogger.Instance, (_, reason) => _dropped = reason, new DataMemory(1 << 30, _reactor.NowMs, _reactor.Post));
+        var memory = new DataMemory(1 << 30, _reactor.NowMs, _reactor.Post);
+        _backstore = new UserBackstore(options, _reactor, NullLogger.Instance, (_, reason) => _dropped = reason, memory);
+        _ = new UserBackstore(options, _reactor, NullLogger.Instance, (_, reason) => _dropped = reason, memory, first: _backstore);
         _ = new ScsiTarget("iqn.2026-11.example:fuzz", [new LogicalUnit(0, _backstore)]);
-        _slot = new DeviceSlot(options, "iqn.2026-11.example:fuzz", _backstore, _reactor);
+        _slot = new DeviceSlot(options, "iqn.2026-11.example:fuzz", _backstore, _reactor, rings: _backstore.All.Count);
         _slots = new Dictionary<string, DeviceSlot> { [Device] = _slot };
         _server = new AttachServer(Path.Combine(Path.GetTempPath(), $"scuse-fuzz-{Environment.ProcessId}.sock"), [_slot], NullLogger.Instance);
     }
@@ -168,8 +170,8 @@ sealed class AttachMessages : FuzzTarget
                     reached |= 1ul << 20;
                     break;
                 case RegionMessage region:
-                    Check(region.Regions == 1, "more regions than the device wants");
-                    Check(_received.Count == RegionMessage.DescriptorsPerRegion, "a region without its three descriptors");
+                    Check(region.Regions is 1 or 2, "more regions than the device wants");
+                    Check(_received.Count == region.Regions * RegionMessage.DescriptorsPerRegion, "a region without its three descriptors");
                     Check(region.MapBytes == FileRange.GetLength(_received[0]), "a region of another length than is told");
                     sawRegion = true;
                     _attached++;

@@ -25,5 +25,13 @@ public sealed class DescriptorBudgetTests
         Assert.Equal(connections, DescriptorBudget.ConnectionsOf(Options(luns, tls), 1024));
 
     [Fact]
+    public void Rings_of_other_reactors_take_descriptors_from_connections()
+    {
+        EngineOptions one = Options(luns: 20) with { Reactors = 4 };
+
+        Assert.Equal(20 * 3 * 6, DescriptorBudget.ConnectionsOf(one, 1024) - DescriptorBudget.ConnectionsOf(one with { SpreadTargets = true }, 1024));
+    }
+
+    [Fact]
     public void Some_connections_there_are_always() => Assert.Equal(16, DescriptorBudget.ConnectionsOf(Options(luns: 1000), 1024));
 }
