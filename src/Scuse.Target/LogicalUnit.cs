@@ -263,7 +263,7 @@ public sealed class LogicalUnit
 
         if (task.Responder != Responder.Handler)
         {
-            Timers.Clear(task.Timer); // it was held; what the engine executes has its own limits where it asks the handler
+            TimerWheel.Clear(task.Timer); // it was held; what the engine executes has its own limits where it asks the handler
         }
 
         switch (task.Responder)
@@ -501,7 +501,7 @@ public sealed class LogicalUnit
         else if (task.DataOutLength > 0)
         {
             task.State = TaskState.Collecting;
-            Timers.Clear(task.Timer); // the initiator takes its time now, not the handler
+            TimerWheel.Clear(task.Timer); // the initiator takes its time now, not the handler
             task.Transport.OnDataOutWanted(task);
         }
         else
@@ -869,7 +869,7 @@ public sealed class LogicalUnit
         }
 
         WatchThresholds();
-        Timers.Clear(task.Timer);
+        TimerWheel.Clear(task.Timer);
         Tasks.Remove(task.Place);
         if (!_blocks.IsIdle)
         {
@@ -923,7 +923,7 @@ public sealed class LogicalUnit
     {
         if (ready.Responder != Responder.Handler)
         {
-            Timers.Clear(ready.Timer);
+            TimerWheel.Clear(ready.Timer);
             Start(ready);
         }
         else if (Backstore.IsRefusing)

@@ -78,7 +78,7 @@ public sealed class TimerWheelTests
         first = new Timer(now =>
         {
             _fired.Add(1);
-            _wheel.Clear(second);
+            TimerWheel.Clear(second);
             _wheel.Set(first, now + 10);
         });
         second = new Timer(_ => _fired.Add(2));
@@ -110,7 +110,7 @@ public sealed class TimerWheelTests
                         model[name] = now + amount;
                         break;
                     case 1:
-                        wheel.Clear(timers[name]);
+                        TimerWheel.Clear(timers[name]);
                         model.Remove(name);
                         break;
                     default:

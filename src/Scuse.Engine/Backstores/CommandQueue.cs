@@ -122,7 +122,7 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
     {
         if (command.Deadline is { } deadline)
         {
-            owner.Timers.Clear(deadline);
+            TimerWheel.Clear(deadline);
         }
 
         Unmark(command);
@@ -214,7 +214,7 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
     }
 
     /// <summary>Takes a waiting command out of its queue; false when it waits in none.</summary>
-    public bool TryWithdraw(RingCommand command)
+    public static bool TryWithdraw(RingCommand command)
     {
         if (command.State is not (RingCommandState.WantsMemory or RingCommandState.WantsSlot))
         {
@@ -226,12 +226,12 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
         return true;
     }
 
-    void Leave(RingCommand command)
+    static void Leave(RingCommand command)
     {
         command.Place.List!.Remove(command.Place);
         if (command.QueueLimit is { } limit)
         {
-            owner.Timers.Clear(limit);
+            TimerWheel.Clear(limit);
         }
     }
 
@@ -271,7 +271,7 @@ sealed class CommandQueue(ICommandQueueOwner owner, int queueFullMs, long dataAr
 
         if (command.QueueLimit is { } limit)
         {
-            owner.Timers.Clear(limit);
+            TimerWheel.Clear(limit);
         }
 
         if (result == PostResult.Posted)

@@ -231,7 +231,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         }
     }
 
-    public bool Cancel(ScsiTask task) => task.BackstoreState is RingCommand command && _queue.TryWithdraw(command);
+    public bool Cancel(ScsiTask task) => task.BackstoreState is RingCommand command && CommandQueue.TryWithdraw(command);
 
     public void Abandon(ScsiTask task)
     {
@@ -522,7 +522,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         command.Call = null;
         if (command.Deadline is { } deadline)
         {
-            Timers.Clear(deadline);
+            TimerWheel.Clear(deadline);
         }
 
         FreeUnlessKept(command);
@@ -565,7 +565,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         }
         else
         {
-            _queue.TryWithdraw(command);
+            CommandQueue.TryWithdraw(command);
             _queue.Free(command);
         }
     }
@@ -688,7 +688,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         List<RingCommand> posted = [.. _queue.Commands.Where(static command => command is { State: RingCommandState.WantsSlot, WasPosted: true })];
         foreach (RingCommand command in posted)
         {
-            _queue.TryWithdraw(command);
+            CommandQueue.TryWithdraw(command);
             Finish(command, how == RingReset.Busy ? ScsiResult.With(ScsiStatus.Busy) : CommunicationFailure);
         }
 
@@ -975,13 +975,13 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         {
             if (!command.IsWanted)
             {
-                _queue.TryWithdraw(command);
+                CommandQueue.TryWithdraw(command);
                 Finish(command, ScsiResult.Check(SenseKey.AbortedCommand, AdditionalSense.None));
             }
             else if (!RepeatableCommands.Includes(command.Cdb[0]))
             {
                 notRepeated++;
-                _queue.TryWithdraw(command);
+                CommandQueue.TryWithdraw(command);
                 Finish(command, ScsiResult.Check(SenseKey.AbortedCommand, AdditionalSense.CommunicationFailure));
             }
         }
@@ -1021,7 +1021,7 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         RingCommand[] waiting = [.. _queue.Commands.Where(static command => command.State is RingCommandState.WantsMemory or RingCommandState.WantsSlot).OrderBy(static command => command.Sequence)];
         foreach (RingCommand command in waiting)
         {
-            if (_queue.TryWithdraw(command))
+            if (CommandQueue.TryWithdraw(command))
             {
                 Finish(command, Refusal);
             }

@@ -31,7 +31,7 @@ sealed class CopyTransfer : WheelTimer, ITaskTransport, IDisposable
     public void Dispose()
     {
         _registration.Dispose();
-        _target.Timers.Clear(this);
+        TimerWheel.Clear(this);
     }
 
     /// <summary>Reads blocks into <paramref name="data"/>, or writes them from there.</summary>
@@ -109,7 +109,7 @@ sealed class CopyTransfer : WheelTimer, ITaskTransport, IDisposable
 
     void Done(ScsiResult result)
     {
-        _target.Timers.Clear(this);
+        TimerWheel.Clear(this);
         TaskCompletionSource<ScsiResult>? done = _done;
         _done = null;
         done?.SetResult(result);

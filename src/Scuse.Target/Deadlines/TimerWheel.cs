@@ -38,7 +38,7 @@ public sealed class TimerWheel
     }
 
     /// <summary>Clears a timer, whichever wheel it is on; one that is not set stays so.</summary>
-    public void Clear(WheelTimer timer)
+    public static void Clear(WheelTimer timer)
     {
         ArgumentNullException.ThrowIfNull(timer);
         if (timer.IsSet)

@@ -65,7 +65,7 @@ sealed class UnitLane(TargetLane lane, LogicalUnit unit, IBackstore backstore)
         if (task.DataOutLength > 0)
         {
             task.State = TaskState.Collecting;
-            lane.Timers.Clear(task.Timer); // the initiator takes its time now, not the handler
+            TimerWheel.Clear(task.Timer); // the initiator takes its time now, not the handler
             task.Transport.OnDataOutWanted(task);
         }
         else
@@ -104,7 +104,7 @@ sealed class UnitLane(TargetLane lane, LogicalUnit unit, IBackstore backstore)
         }
 
         task.SetOutcome(status, sense, dataInLength < 0 ? task.DataInWantedByCdb : dataInLength);
-        lane.Timers.Clear(task.Timer);
+        TimerWheel.Clear(task.Timer);
         Tasks.Remove(task.Place);
         if (unit.Backstore.DeviceServer.WatchesThresholds && lane.NowMs >= _nextThresholdCheckMs)
         {
