@@ -570,14 +570,13 @@ sealed class UserBackstore : IBackstore, ICommandQueueOwner
         }
     }
 
+    /// <summary>Takes the answers that are in one of the handler's rings, if it still is the handler.</summary>
+    public void LookAtAnswers(HandlerLink link) => Array.Find(_all, backstore => backstore.Link == link)?.Reap(link);
+
     /// <summary>What the handler kept beyond its answers is given back.</summary>
     public void FreeKept(HandlerLink link, ReadOnlySpan<ushort> ids)
     {
-        if (_all.FirstOrDefault(backstore => backstore.Link == link) is { } backstore)
-        {
-            backstore.ReapHere(link); // the answers that told of it are in the ring, but perhaps nobody has looked yet
-            backstore.FreeKeptHere(link, ids);
-        }
+        Array.Find(_all, backstore => backstore.Link == link)?.FreeKeptHere(link, ids);
     }
 
     void FreeKeptHere(HandlerLink link, ReadOnlySpan<ushort> ids)

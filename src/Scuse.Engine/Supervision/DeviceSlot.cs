@@ -172,7 +172,11 @@ sealed class DeviceSlot
     }
 
     /// <summary>The handler gives back what it kept of one region. The answers that told of it are in the ring, but perhaps nobody has looked yet.</summary>
-    public void FreeKept(IReadOnlyList<HandlerLink> links, int region, ushort[] ids) => _reactor.Post(() => _backstore.FreeKept(links[region], ids));
+    public void FreeKept(IReadOnlyList<HandlerLink> links, int region, ushort[] ids) => _reactor.Post(() =>
+    {
+        _backstore.LookAtAnswers(links[region]);
+        _backstore.FreeKept(links[region], ids);
+    });
 
     /// <summary>The device has another size now.</summary>
     public void Resize(HandlerLink link, long sizeBytes) => _reactor.Post(() => _backstore.Resize(link, sizeBytes));
