@@ -29,6 +29,7 @@ public sealed class SpreadTests : PeerTest
         await Task.Delay(500);
 
         JsonArray sessions = await AskAsync("sessions");
+        JsonNode[] rings = [.. (await Task.WhenAll(RingAsync(0), RingAsync(1)))];
         await Qemu.IoMustSucceedAsync(serve.Url, "write -P 7 70M 64k");
         await Qemu.IoMustSucceedAsync(serve.Url, "read -P 7 70M 64k"); // by another session, which is on the other reactor
 
@@ -37,7 +38,13 @@ public sealed class SpreadTests : PeerTest
         Assert.All(sessions, static session => Assert.True((long)session!["commands"]! > 0));
         Assert.Equal([2, 2], sessions.CountBy(static session => (int)session!["reactor"]!).Select(static each => each.Value));
         Assert.All(reports, static report => report.AssertUndisturbed());
+        Assert.Equal([(0, 2), (1, 2)], rings.Select(static ring => ((int)ring["number"]!, (int)ring["rings"]!)));
+        Assert.All(rings, static ring => Assert.True((bool)ring["ring"]!["isSound"]!));
+        Assert.All(rings, static ring => Assert.NotEqual(0, (int)ring["dataArea"]!["highWaterBlocks"]!));
+        Assert.Contains("has 2 rings, from 0 to 1", (await ScuseAsync("ring", "dump", "0", "--ring", "2")).Text);
     }
+
+    async Task<JsonNode> RingAsync(int number) => JsonNode.Parse((await ScuseAsync("ring", "dump", "0", "--ring", $"{number}", "--json")).OrThrow().Output)!;
 
     [Fact]
     public async Task Kills_of_the_handler_cost_no_session_on_either_reactor_an_error_or_a_write()

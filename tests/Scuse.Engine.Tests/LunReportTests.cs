@@ -16,7 +16,7 @@ public sealed class LunReportTests : IDisposable
 
     LunStatus Status => LunReport.Of("iqn.2026-11.example:t", _disk.Backstore);
 
-    RingStatus RingAt(long nowMs) => LunReport.SnapshotRing("iqn.2026-11.example:t", _disk.Backstore, nowMs)();
+    RingStatus RingAt(long nowMs) => LunReport.SnapshotRing("iqn.2026-11.example:t", _disk.Backstore, _disk.Backstore, nowMs)();
 
     RingStatus Ring => RingAt(_disk.Target.NowMs);
 

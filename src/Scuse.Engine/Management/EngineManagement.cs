@@ -130,25 +130,38 @@ public sealed class EngineManagement
 
     (ServedTarget Target, UserBackstore Backstore)[] AllBackstores() => [.. _targets.All.SelectMany(static target => target.Backstores.Select(backstore => (target, backstore)))];
 
-    /// <summary>A logical unit's ring, decoded, with what the engine knows of every command.</summary>
+    /// <summary>A ring of a logical unit, decoded, with what the engine knows of every command that came by it.</summary>
+    /// <param name="lun">Which one.</param>
+    /// <param name="ring">Which of its rings, from 0: there are several where its target is spread over several reactors.</param>
+    /// <param name="cancellation">Calls it off.</param>
     /// <exception cref="ManagementException">It came to nothing.</exception>
-    public async Task<RingStatus> GetRingAsync(LunReference lun, CancellationToken cancellation = default)
+    public async Task<RingStatus> GetRingAsync(LunReference lun, int ring = 0, CancellationToken cancellation = default)
     {
         (ServedTarget target, UserBackstore backstore) = Find(lun);
-        Func<RingStatus> report = await AskAsync(target.Shard, () => LunReport.SnapshotRing(target.Name, backstore, target.Shard.Reactor.NowMs), cancellation);
+        UserBackstore way = RingOf(backstore, ring);
+        Func<RingStatus> report = await AskAsync(target.Shard, () => LunReport.SnapshotRing(target.Name, backstore, way, target.Shard.Reactor.NowMs), cancellation);
         return report();
     }
 
     /// <summary>The memory that a logical unit shares with its handler, to be copied.</summary>
+    /// <param name="lun">Which one.</param>
+    /// <param name="ring">Which of its rings, from 0.</param>
+    /// <param name="cancellation">Calls it off.</param>
     /// <exception cref="ManagementException">It came to nothing: there is no handler, for one.</exception>
-    public Task<SavedRegion> OpenRegionAsync(LunReference lun, CancellationToken cancellation = default)
+    public Task<SavedRegion> OpenRegionAsync(LunReference lun, int ring = 0, CancellationToken cancellation = default)
     {
         (ServedTarget target, UserBackstore backstore) = Find(lun);
+        UserBackstore way = RingOf(backstore, ring);
         return AskAsync(
             target.Shard,
-            () => LunReport.OpenRegion(backstore) ?? throw new ManagementException(ManagementProblem.Refused, $"{backstore.Name} has no handler, and so no ring"),
+            () => LunReport.OpenRegion(way) ?? throw new ManagementException(ManagementProblem.Refused, $"{backstore.Name} has no handler, and so no ring"),
             cancellation);
     }
+
+    /// <exception cref="ManagementException">There is no such ring.</exception>
+    static UserBackstore RingOf(UserBackstore backstore, int ring) => (uint)ring < (uint)backstore.All.Count
+        ? backstore.All[ring]
+        : throw new ManagementException(ManagementProblem.NotFound, backstore.All.Count == 1 ? $"{backstore.Name} has one ring, number 0" : $"{backstore.Name} has {backstore.All.Count} rings, from 0 to {backstore.All.Count - 1}");
 
     // ---- access ----
 

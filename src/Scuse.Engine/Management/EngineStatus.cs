@@ -392,6 +392,12 @@ public sealed record RingStatus
     /// <summary>What the logical unit does with commands that come now.</summary>
     public required LunState State { get; init; }
 
+    /// <summary>Which of the logical unit's rings it is, from 0.</summary>
+    public int Number { get; init; }
+
+    /// <summary>How many there are: one for each reactor that its target is spread over.</summary>
+    public int Rings { get; init; } = 1;
+
     /// <summary>The handler whose ring it is; null while there is none.</summary>
     public HandlerStatus? Handler { get; init; }
 

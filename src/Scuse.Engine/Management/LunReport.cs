@@ -85,15 +85,16 @@ static class LunReport
     }
 
     /// <summary>The ring's bytes and the engine's own record, taken together; returns how to make the report of them, which needs no reactor.</summary>
-    public static Func<RingStatus> SnapshotRing(string target, UserBackstore backstore, long nowMs)
+    public static Func<RingStatus> SnapshotRing(string target, UserBackstore backstore, UserBackstore way, long nowMs)
     {
         DateTimeOffset at = DateTimeOffset.UtcNow;
-        HandlerLink? link = backstore.Link;
+        HandlerLink? link = way.Link;
         LunState state = StateOf(backstore);
-        CommandStatus[] commands = [.. CommandsOf(backstore, nowMs)];
+        int number = backstore.All.TakeWhile(each => each != way).Count(), rings = backstore.All.Count;
+        CommandStatus[] commands = [.. CommandsOf(way, nowMs)];
         if (link is null)
         {
-            return () => new RingStatus { Target = target, Lun = backstore.Options.Number, At = at, State = state, Commands = commands };
+            return () => new RingStatus { Target = target, Lun = backstore.Options.Number, Number = number, Rings = rings, At = at, State = state, Commands = commands };
         }
 
         byte[] bytes = new byte[link.Ring.Layout.DataOffset];
@@ -106,6 +107,8 @@ static class LunReport
         {
             Target = target,
             Lun = backstore.Options.Number,
+            Number = number,
+            Rings = rings,
             At = at,
             State = state,
             Handler = handler,
@@ -141,7 +144,7 @@ static class LunReport
         link is null ? null : new DataAreaStatus(link.Ring.Layout.DataBytes, link.Ring.Layout.BlockBytes, link.DataArea.BlocksInUse, link.DataArea.HighWaterBlocks);
 
     static IEnumerable<CommandStatus> CommandsOf(UserBackstore backstore, long nowMs) =>
-        backstore.All.SelectMany(static each => each.Commands).Where(static command => command.State != RingCommandState.Free)
+        backstore.Commands.Where(static command => command.State != RingCommandState.Free)
             .OrderBy(static command => command.Sequence)
             .Select(command => CommandOf(command, backstore.Options.CommandTimeoutMs, nowMs));
 

@@ -21,15 +21,19 @@ static class RingCommand
         new SaveCommand(),
     };
 
+    static Option<int> RingOption() => new("--ring") { Description = "Which of its rings, from 0: there are several where its target is spread over several reactors", HelpName = "NUMBER" };
+
     sealed class DumpCommand : ControlCommand
     {
         readonly LunArgument _lun = new("A logical unit of a running engine, as LUN or TARGET/LUN", isOptional: true);
+        readonly Option<int> _ring = RingOption();
         readonly Option<string?> _file = new("--file") { Description = "Instead of a logical unit: a region that was saved, or any file with one in it", HelpName = "REGION" };
 
         public DumpCommand()
             : base("dump", "Decode a ring: its mailbox, its entries, and who waits for how long")
         {
             Arguments.Add(_lun);
+            Options.Add(_ring);
             Options.Add(_file);
         }
 
@@ -58,7 +62,7 @@ static class RingCommand
             }
 
             return _lun.ResourceOf(parsed) is { } lun
-                ? ShowAsync(engine!, $"{lun}/ring", ControlJson.Default.RingStatus, asJson, RingView.Show, cancellation)
+                ? ShowAsync(engine!, $"{lun}/ring?ring={parsed.GetValue(_ring)}", ControlJson.Default.RingStatus, asJson, RingView.Show, cancellation)
                 : throw new FormatException("scuse ring dump needs a LUN, or --file REGION");
         }
 
@@ -77,6 +81,7 @@ static class RingCommand
     {
         readonly LunArgument _lun = new("A logical unit of a running engine, as LUN or TARGET/LUN");
         readonly Argument<string> _file = new("FILE") { Description = "The file to make" };
+        readonly Option<int> _ring = RingOption();
         readonly Option<bool> _withData = new("--with-data") { Description = "Save the data area too: it holds what initiators read and wrote lately" };
 
         public SaveCommand()
@@ -84,6 +89,7 @@ static class RingCommand
         {
             Arguments.Add(_lun);
             Arguments.Add(_file);
+            Options.Add(_ring);
             Options.Add(_withData);
         }
 
@@ -91,7 +97,7 @@ static class RingCommand
         {
             LunReference lun = _lun.Of(parsed)!.Value;
             string path = parsed.GetValue(_file)!;
-            using HttpResponseMessage response = await engine!.OpenAsync($"{LunArgument.ResourceOf(lun)}/region?data={(parsed.GetValue(_withData) ? "true" : "false")}", cancellation);
+            using HttpResponseMessage response = await engine!.OpenAsync($"{LunArgument.ResourceOf(lun)}/region?ring={parsed.GetValue(_ring)}&data={(parsed.GetValue(_withData) ? "true" : "false")}", cancellation);
             long length = response.Headers.TryGetValues(ControlApi.RegionLengthHeader, out IEnumerable<string>? values)
                 && long.TryParse(values.First(), NumberStyles.None, CultureInfo.InvariantCulture, out long known)
                 ? known

@@ -60,7 +60,7 @@ static class ControlApi
         application.MapGet(lun, Get(ControlJson.Default.LunStatus, context => management.GetLunAsync(Lun(context), context.RequestAborted)));
         application.MapGet($"{lun}/events", Get(ControlJson.Default.IReadOnlyListLunEventStatus, context => management.GetEventsAsync(Lun(context), context.RequestAborted)));
         application.MapGet($"{lun}/latency", Get(ControlJson.Default.IReadOnlyListStageLatency, context => management.GetLatencyAsync(Lun(context), context.RequestAborted)));
-        application.MapGet($"{lun}/ring", Get(ControlJson.Default.RingStatus, context => management.GetRingAsync(Lun(context), context.RequestAborted)));
+        application.MapGet($"{lun}/ring", Get(ControlJson.Default.RingStatus, context => management.GetRingAsync(Lun(context), RingNumber(context), context.RequestAborted)));
         application.MapGet($"{lun}/region", context => SendRegionAsync(context, management));
         application.MapPost($"{lun}/block", Get(ControlJson.Default.OperationOutcome, context => management.BlockAsync(Lun(context))));
         application.MapPost($"{lun}/unblock", Get(ControlJson.Default.OperationOutcome, context => management.UnblockAsync(Lun(context))));
@@ -179,6 +179,13 @@ static class ControlApi
         string other => throw new FormatException($"{name} '{other}' is neither true nor false"),
     };
 
+    static int RingNumber(HttpContext context) => ((string?)context.Request.Query["ring"]) switch
+    {
+        null or "" => 0,
+        string text when int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) => number,
+        string other => throw new FormatException($"ring '{other}' is no number"),
+    };
+
     static string? Named(HttpContext context, string name) => ((string?)context.Request.Query[name]) is { Length: > 0 } text ? text : null;
 
     static RingReset How(HttpContext context) => ((string?)context.Request.Query["how"]) switch
@@ -192,7 +199,7 @@ static class ControlApi
     static async Task SendRegionAsync(HttpContext context, EngineManagement management)
     {
         bool withData = Flag(context, "data");
-        using SavedRegion region = await management.OpenRegionAsync(Lun(context), context.RequestAborted);
+        using SavedRegion region = await management.OpenRegionAsync(Lun(context), RingNumber(context), context.RequestAborted);
         long end = withData ? region.UsedBytes : region.RingBytes;
         context.Response.ContentType = "application/octet-stream";
         context.Response.ContentLength = end;

@@ -13,7 +13,8 @@ static class RingView
     public static void Show(RingStatus status)
     {
         string handler = status.Handler is { } there ? $"handler {there.Name} (pid {there.Pid})" : "no handler";
-        Report.Line($"LUN {status.Lun}, {Name(status.State)}, {handler}, {Report.Time(status.At)}");
+        string which = status.Rings > 1 ? $", ring {status.Number} of {status.Rings}" : "";
+        Report.Line($"LUN {status.Lun}{which}, {Name(status.State)}, {handler}, {Report.Time(status.At)}");
         if (status.DataArea is { } area)
         {
             Report.Line(
