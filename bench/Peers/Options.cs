@@ -3,15 +3,15 @@ using System.Globalization;
 namespace Scuse.Bench.Peers;
 
 /// <summary>What the command line asks for.</summary>
-sealed record Options(int Rounds, bool Quick, bool Allocations, bool Reactors, string? ResultsFile, string? Only)
+sealed record Options(int Rounds, bool Quick, bool Allocations, bool Reactors, bool Spread, string? ResultsFile, string? Only)
 {
     public const string Usage = """
-        Usage: bench/Peers/run [--rounds N] [--quick] [--only TEXT] [--results FILE] | --reactors | --allocations
+        Usage: bench/Peers/run [--rounds N] [--quick] [--only TEXT] [--results FILE] | --reactors [--spread] | --allocations
           --rounds N      alternating rounds of each measurement (5)
           --quick         one short round on a small disk: shows that the comparison works, measures nothing
           --only TEXT     only the measurements with that in their name, such as "64 KiB" or "file:"
           --results FILE  the file whose tables are replaced (bench/RESULTS.md; with --quick or --only none)
-          --reactors      measure how targets scale over reactors instead
+          --reactors      measure how targets scale over reactors instead; with --spread how one does that is spread over them
           --allocations   count the managed bytes that reads, writes and unmaps allocate instead
         """;
 
@@ -37,6 +37,9 @@ sealed record Options(int Rounds, bool Quick, bool Allocations, bool Reactors, s
                     break;
                 case "--reactors":
                     options = options with { Reactors = true };
+                    break;
+                case "--spread":
+                    options = options with { Spread = true };
                     break;
                 case "--rounds" when int.TryParse(value, CultureInfo.InvariantCulture, out int rounds) && rounds is > 0 and <= MaximumRounds:
                     options = options with { Rounds = rounds };

@@ -4,8 +4,8 @@ using Scuse.Peers;
 namespace Scuse.Bench.Peers;
 
 /// <summary>
-/// Whether targets scale over reactors: one engine with as many targets as there are processors, a light initiator for each, and one reactor, two, four and so on. What a command costs the reactors
-/// and the handlers is the model's input: docs/scaling.md.
+/// Whether targets scale over reactors: one engine with as many targets as there are processors, a light initiator for each, and one reactor, two, four and so on. Or whether one target does, that is
+/// spread over them, with as many sessions. What a command costs the reactors and the handlers is the model's input: docs/scaling.md.
 /// </summary>
 static class SeveralReactors
 {
@@ -30,7 +30,7 @@ static class SeveralReactors
     {
         int targets = Math.Clamp(Environment.ProcessorCount, 2, MostTargets);
         int[] counts = [.. Enumerable.Range(0, 5).Select(static power => 1 << power).Where(count => count <= targets)];
-        Console.WriteLine($"{targets} targets; medians of {options.Rounds} alternating rounds\n");
+        Console.WriteLine($"{(options.Spread ? $"one target with {targets} sessions" : $"{targets} targets")}; medians of {options.Rounds} alternating rounds\n");
         Console.WriteLine("| work | reactors | commands/s | to one reactor | reactor us/command | handler us/command |\n|---|---|---|---|---|---|");
         foreach ((string name, string[] load) in s_works.Where(work => options.Wants(work.Name)))
         {
@@ -39,7 +39,7 @@ static class SeveralReactors
             {
                 foreach (int count in counts)
                 {
-                    all[count].Add(await MeasureAsync(count, targets, load, options.Quick ? 1 : 3));
+                    all[count].Add(await MeasureAsync(count, targets, options.Spread, load, options.Quick ? 1 : 3));
                 }
             }
 
@@ -58,21 +58,22 @@ static class SeveralReactors
 
     static double Median(List<Measured> rounds, Func<Measured, double> what) => rounds.Select(what).Order().ElementAt(rounds.Count / 2);
 
-    static async Task<Measured> MeasureAsync(int reactors, int targets, string[] load, int seconds)
+    static async Task<Measured> MeasureAsync(int reactors, int targets, bool isSpread, string[] load, int seconds)
     {
         string folder = Directory.CreateTempSubdirectory("scuse-bench-").FullName;
         try
         {
             string file = Path.Combine(folder, "engine.json");
-            string luns = string.Join(',', Enumerable.Range(0, targets).Select(static i => $$"""{ "name": "iqn.2026-11.scuse.bench:t{{i}}", "luns": ["memory:64M"] }"""));
-            await File.WriteAllTextAsync(file, $$"""{ "socket": "attach.sock", "reactors": {{reactors}}, "targets": [{{luns}}] }""");
+            int sessions = isSpread ? targets : 1;
+            string luns = string.Join(',', Enumerable.Range(0, isSpread ? 1 : targets).Select(static i => $$"""{ "name": "iqn.2026-11.scuse.bench:t{{i}}", "luns": ["memory:64M"] }"""));
+            await File.WriteAllTextAsync(file, $$"""{ "socket": "attach.sock", "reactors": {{reactors}}, "spread": {{(isSpread ? "true" : "false")}}, "targets": [{{luns}}] }""");
             using ScuseServe serve = await ScuseServe.StartAsync(["--config", file]);
             await Task.WhenAll(serve.Urls.Select(static url => LightInitiator.RunAsync(url, 1, "--op", "write", "--order", "sequential", "--block", "65536", "--depth", "4"))); // pages come with the first write
             int[] handlers = [.. ProcessTree.Descendants(serve.Pid).Select(static process => process.Pid)];
 
             // Without a warming up of its own, so that all commands count whose processor time counts; what a login costs is lost in them.
             long reactorNs = ReactorNs(serve.Pid), handlerNs = handlers.Sum(RunNs);
-            LightReport[] reports = await Task.WhenAll(serve.Urls.Select(url => LightInitiator.RunAsync(url, seconds, [.. load, "--warm", "0"])));
+            LightReport[] reports = await Task.WhenAll(serve.Urls.Select(url => LightInitiator.RunAsync(url, seconds, [.. load, "--warm", "0", "--sessions", $"{sessions}"])));
             double commands = reports.Sum(static report => report.Operations);
             return new Measured(
                 reports.Sum(static report => report.Operations / report.Seconds), (ReactorNs(serve.Pid) - reactorNs) / commands / 1000, (handlers.Sum(RunNs) - handlerNs) / commands / 1000);
