@@ -22,7 +22,7 @@ sealed record Options(int Rounds, bool Quick, bool Allocations, bool Reactors, b
 
     public static Options? Parse(string[] arguments, out string? mistake)
     {
-        Options options = new(5, false, false, false, null, null);
+        Options options = new(5, false, false, false, false, null, null);
         mistake = null;
         for (int i = 0; i < arguments.Length; i++)
         {
