@@ -5,7 +5,7 @@ namespace Scuse.Bench.Peers;
 
 /// <summary>
 /// Whether targets scale over reactors: one engine with as many targets as there are processors, a light initiator for each, and one reactor, two, four and so on. Or whether one target does, that is
-/// spread over them, with as many sessions. What a command costs the reactors and the handlers is the model's input: docs/scaling.md.
+/// spread over them, with as many initiators. What a command costs the reactors and the handlers is the model's input: docs/scaling.md.
 /// </summary>
 static class SeveralReactors
 {
@@ -30,7 +30,7 @@ static class SeveralReactors
     {
         int targets = Math.Clamp(Environment.ProcessorCount, 2, MostTargets);
         int[] counts = [.. Enumerable.Range(0, 5).Select(static power => 1 << power).Where(count => count <= targets)];
-        Console.WriteLine($"{(options.Spread ? $"one target with {targets} sessions" : $"{targets} targets")}; medians of {options.Rounds} alternating rounds\n");
+        Console.WriteLine($"{(options.Spread ? $"one target with {targets} initiators" : $"{targets} targets")}; medians of {options.Rounds} alternating rounds\n");
         Console.WriteLine("| work | reactors | commands/s | to one reactor | reactor us/command | handler us/command |\n|---|---|---|---|---|---|");
         foreach ((string name, string[] load) in s_works.Where(work => options.Wants(work.Name)))
         {
@@ -64,7 +64,6 @@ static class SeveralReactors
         try
         {
             string file = Path.Combine(folder, "engine.json");
-            int sessions = isSpread ? targets : 1;
             string luns = string.Join(',', Enumerable.Range(0, isSpread ? 1 : targets).Select(static i => $$"""{ "name": "iqn.2026-11.scuse.bench:t{{i}}", "luns": ["memory:64M"] }"""));
             await File.WriteAllTextAsync(file, $$"""{ "socket": "attach.sock", "reactors": {{reactors}}, "spread": {{(isSpread ? "true" : "false")}}, "targets": [{{luns}}] }""");
             using ScuseServe serve = await ScuseServe.StartAsync(["--config", file]);
@@ -73,7 +72,8 @@ static class SeveralReactors
 
             // Without a warming up of its own, so that all commands count whose processor time counts; what a login costs is lost in them.
             long reactorNs = ReactorNs(serve.Pid), handlerNs = handlers.Sum(RunNs);
-            LightReport[] reports = await Task.WhenAll(serve.Urls.Select(url => LightInitiator.RunAsync(url, seconds, [.. load, "--warm", "0", "--sessions", $"{sessions}"])));
+            IEnumerable<string> urls = isSpread ? Enumerable.Repeat(serve.Urls[0], targets) : serve.Urls;
+            LightReport[] reports = await Task.WhenAll(urls.Select(url => LightInitiator.RunAsync(url, seconds, [.. load, "--warm", "0"])));
             double commands = reports.Sum(static report => report.Operations);
             return new Measured(
                 reports.Sum(static report => report.Operations / report.Seconds), (ReactorNs(serve.Pid) - reactorNs) / commands / 1000, (handlers.Sum(RunNs) - handlerNs) / commands / 1000);
